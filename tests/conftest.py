@@ -1,0 +1,46 @@
+"""Options and fixtures of every test: slow ones on request, real data where it lies, quiet TensorFlow."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes long (full-size models, long trainings); run with --runslow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--runslow"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with --runslow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+def shared_root() -> Path:
+    """Folder of the real data: `$TFAV_DATA`, else `../shared/data` beside the project."""
+    return Path(os.environ.get("TFAV_DATA", PROJECT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """A function from a path below the real data to its place on disk; skips the test where it is absent."""
+
+    def locate(relative: str) -> Path:
+        path = shared_root() / relative
+        if not path.exists():
+            pytest.skip(f"real data {relative} not found (set TFAV_DATA to its folder)")
+        return path
+
+    return locate
