@@ -1,0 +1,1 @@
+"""Floor 1: files to NumPy arrays and back. Nothing in here imports TensorFlow or Keras."""

@@ -1,0 +1,140 @@
+"""RGB arrays to video files: H.264 in MP4 that plays in a browser, and GIF."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from tfav.errors import MediaError, UsageError
+from tfav.io.partial import partial_file
+
+_BT709 = 1  # libav's number for the HD colour matrix, primaries and transfer
+
+
+def write_video(path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 18, preset: str = "veryfast") -> Path:
+    """Write H.264 (4:2:0) in MP4, with its index in front, so that browsers play it while it loads.
+
+    The file is written beside and renamed in; an error leaves nothing behind.
+
+    Args:
+        path: The file, ending in .mp4, .m4v or .mov.
+        frames: `[T, H, W, 3]` uint8 RGB, or any iterable of such frames, which may be a generator. An odd width or
+            height, which 4:2:0 cannot hold, is padded by repeating the last column or row.
+        fps: Frames per second.
+        crf: Quality, 0 (best) to 51; 18 is hard to tell from the source.
+        preset: x264's name for effort.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No frames, frames of a wrong shape or type, or a rate that is not positive.
+        MediaError: The file cannot be written.
+        DiskFullError: No space was left.
+    """
+    path = Path(path)
+    rate = _rate(fps)
+    if path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise UsageError(f"{path}: video is written as .mp4, .m4v or .mov; choose such a name.")
+    try:
+        with partial_file(path) as partial:
+            _encode_h264(path, partial, frames, rate, crf, preset)
+    except (OSError, av.error.FFmpegError) as error:
+        raise MediaError(path, f"cannot be written ({error})", "Check the folder and its permissions.") from error
+    return path
+
+
+def write_gif(path, frames: Iterable[np.ndarray], fps: float, *, loop: bool = True) -> Path:
+    """Write an animated GIF, beside and renamed in.
+
+    Args:
+        path: The file, ending in .gif.
+        frames: `[T, H, W, 3]` uint8 RGB or `[T, H, W]` uint8 grey, or an iterable of such frames.
+        fps: Frames per second; GIF counts in 1/100 s, and browsers slow down anything over 50.
+        loop: Whether it plays over and over.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No frames, frames of a wrong shape or type, or a rate that is not positive.
+        MediaError: The file cannot be written.
+        DiskFullError: No space was left.
+    """
+    path = Path(path)
+    duration_ms = max(20, round(1000 / float(_rate(fps))))
+    pictures = []
+    for frame in frames:
+        _check_frame(path, frame, grey_too=True)
+        picture = Image.fromarray(frame)
+        # One palette for each frame keeps colours true; dithering would crawl and cost a third more bytes.
+        pictures.append(picture.quantize(256, dither=Image.Dither.NONE) if picture.mode == "RGB" else picture)
+    if not pictures:
+        raise UsageError(f"{path}: there are no frames to write.")
+    options = {"loop": 0} if loop else {}
+    try:
+        with partial_file(path) as partial:
+            pictures[0].save(
+                partial, "GIF", save_all=True, append_images=pictures[1:], duration=duration_ms, disposal=1, **options
+            )
+    except OSError as error:
+        raise MediaError(path, f"cannot be written ({error})", "Check the folder and its permissions.") from error
+    return path
+
+
+def _encode_h264(path: Path, partial: Path, frames, rate: Fraction, crf: int, preset: str) -> None:
+    shape = None
+    with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        for frame in frames:
+            if shape is None:
+                shape = _check_frame(path, frame)
+                stream = _add_h264(container, shape, rate, crf, preset)
+            elif frame.shape != shape or frame.dtype != np.uint8:
+                got = f"{frame.dtype} {frame.shape}"
+                raise UsageError(f"{path}: all frames must be uint8 {shape}, as the first. Received: {got}")
+            container.mux(stream.encode(_to_yuv(frame)))
+        if shape is None:
+            raise UsageError(f"{path}: there are no frames to write.")
+        container.mux(stream.encode())
+
+
+def _rate(fps) -> Fraction:
+    if not 0 < fps < 100_000:
+        raise UsageError(f"The frame rate must be positive. Received: fps={fps}")
+    return Fraction(fps).limit_denominator(1001)  # 29.97... becomes 30000/1001
+
+
+def _check_frame(path: Path, frame, grey_too: bool = False) -> tuple[int, ...]:
+    frame_shape = getattr(frame, "shape", None)
+    colour = frame_shape is not None and len(frame_shape) == 3 and frame_shape[-1] == 3
+    grey = grey_too and frame_shape is not None and len(frame_shape) == 2
+    if not (colour or grey) or frame.dtype != np.uint8 or 0 in frame_shape:
+        raise UsageError(
+            f"{path}: each frame must be an array [H, W, 3], uint8, RGB. "
+            f"Received: {type(frame).__name__}, shape={frame_shape}, dtype={getattr(frame, 'dtype', None)}"
+        )
+    return frame_shape
+
+
+def _add_h264(container, shape, rate: Fraction, crf: int, preset: str):
+    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+    height, width = shape[:2]
+    stream.width, stream.height = width + width % 2, height + height % 2
+    stream.pix_fmt = "yuv420p"
+    # Said and done in BT.709: without the label a browser guesses the colours from the size of the picture.
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = 1
+    return stream
+
+
+def _to_yuv(frame: np.ndarray):
+    height, width = frame.shape[:2]
+    if height % 2 or width % 2:
+        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
+        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation="BICUBIC"
+    )
