@@ -18,7 +18,11 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskFullError(TfavError):
-    """No space is left where the results go: the one failure that stops a whole run, since every unit would meet it."""
+    """No space is left where the results go: the one failure that stops a whole run, since every unit would meet it.
+
+    Args:
+        path: What was being written.
+    """
 
     def __init__(self, path):
         super().__init__(path)  # the path alone, so that the error survives pickling between processes

@@ -124,7 +124,7 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
         unevenness = float(np.abs(np.diff(times_sec) - interval_sec).sum()) / duration_sec
         fps = len(times_sec) / duration_sec
         stated_fps = nominal_rate(stream)
-        if unevenness < _UNEVEN and abs(interval_sec * stated_fps - 1) < 0.01:
+        if unevenness < _UNEVEN and abs(interval_sec * stated_fps - 1) < _UNEVEN:
             fps = stated_fps  # the exact fraction, free of rounded timestamps and of a frame missing at either end
         quarter_turns = _quarter_turns(first)
         height, width = (first.height, first.width) if quarter_turns % 2 == 0 else (first.width, first.height)
