@@ -12,8 +12,8 @@ import numpy as np
 from tfav.errors import MediaError
 
 _REPLACE = "Replace it with a fresh copy or remove it."
-# Formats without a size of their own in the file, whose header states a duration that can be compared instead.
-_STATES_DURATION = {"flv", "asf", "live_flv"}
+# Formats whose header states a duration. MP4 has a table of its frames instead; in AVI the header is too often wrong.
+_STATES_DURATION = {"flv", "asf", "matroska,webm"}
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def open_container(path):
         # libav would follow, from reaching the network.
         container = av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, UnicodeError) as error:
-        raise MediaError(path, f"not a readable media file ({_reason(error)})", _REPLACE) from error
+        raise MediaError(path, f"not a readable media file ({describe_error(error)})", _REPLACE) from error
     try:
         yield container
     finally:
@@ -83,7 +83,9 @@ def check_readable(path: Path) -> None:
     except FileNotFoundError as error:
         raise MediaError(path, "no such file", "Check the spelling.") from error
     except (OSError, ValueError) as error:
-        raise MediaError(path, f"cannot be opened ({_reason(error)})", "Check the path and its permissions.") from error
+        raise MediaError(
+            path, f"cannot be opened ({describe_error(error)})", "Check the path and its permissions."
+        ) from error
     if path.is_dir():
         raise MediaError(path, "a folder, not a video file", "Name a file inside it.")
     if not path.is_file():
@@ -94,7 +96,8 @@ def check_readable(path: Path) -> None:
         raise MediaError(path, "no permission to read it", "Change its permissions, e.g. with chmod +r.")
 
 
-def _reason(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
+    """Return an error's reason in one line, without numbers of libav's own."""
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -130,20 +133,20 @@ def scan_packets(path) -> PacketScan:
         compare_duration = container.format.name in _STATES_DURATION
         try:
             for packet in container.demux(() if compare_duration else (stream,)):
-                if packet.pts is not None and packet.time_base is not None:
+                if compare_duration and packet.pts is not None:
                     end_sec = max(end_sec, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream_index == stream.index and packet.size:
                     num_cut += packet.is_corrupt
                     ticks.append(packet.pts if packet.pts is not None else packet.dts)
         except av.error.FFmpegError as error:
-            truncation = f"reading stops after {len(ticks)} frames ({_reason(error)})"
+            truncation = f"reading stops after {len(ticks)} frames ({describe_error(error)})"
         truncation = truncation or missing_end(Path(path), container.format.name)
         stated_sec = (container.duration or 0) / av.time_base
         found_sec = end_sec - (container.start_time or 0) / av.time_base
-        if not truncation and compare_duration and found_sec < stated_sec - max(1.0, stated_sec / 10):
+        if not truncation and compare_duration and found_sec < stated_sec - max(0.25, stated_sec / 10):
             truncation = f"{found_sec:.1f} of the stated {stated_sec:.1f} seconds are there"
         if not truncation and num_cut:
-            truncation = f"{num_cut} of {len(ticks)} frames are cut short"
+            truncation = "frames in it are cut short"
         if None in ticks:
             times_sec = np.arange(len(ticks)) / nominal_rate(stream)
         else:
@@ -164,7 +167,8 @@ def missing_end(path: Path, format_name: str) -> str:
     broke would look like a short video.
 
     Args:
-        path: A file in one of the containers that state sizes: AVI, MP4/MOV/3GP, Matroska/WebM. Others pass.
+        path: A file in one of the containers that state sizes: AVI, MP4/MOV/3GP, Matroska/WebM, ASF/WMV, and GIF, which
+            has an end mark. Others pass: an MPEG stream that is cut off between two frames is a shorter MPEG stream.
         format_name: libav's name of the container.
 
     Returns:
@@ -178,6 +182,11 @@ def missing_end(path: Path, format_name: str) -> str:
             end = _box_end(file, size)
         elif "matroska" in format_name.split(","):
             end = _matroska_end(file, size)
+        elif format_name == "asf":
+            end = _asf_end(file, size)
+        elif format_name == "gif":
+            file.seek(-1, 2)
+            return "" if file.read(1) == b";" else "its end mark is missing"
         else:
             return ""
     return f"the last {end - size} of {end} bytes are missing" if end > size else ""
@@ -224,3 +233,10 @@ def _matroska_end(file, size: int) -> int:
         if identity == b"\x1a\x45\xdf\xa3":
             position += length
     return max(position + length, size)
+
+
+def _asf_end(file, size: int) -> int:
+    file.seek(0)
+    head = file.read(1 << 16)
+    start = head.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))  # the object of file properties
+    return max(size, int.from_bytes(head[start + 40 : start + 48], "little")) if start >= 0 else size

@@ -19,6 +19,7 @@ from joblib.externals import loky
 from tqdm import tqdm
 
 from tfav.errors import TfavError, UsageError
+from tfav.io.lock import locked_folder
 from tfav.io.partial import DiskFullError, is_disk_full, remove_partials, write_json
 
 REPORT_NAME = "prepare_report.json"
@@ -139,7 +140,7 @@ def run_units(
     out_dir = Path(out_dir)
     started = time.monotonic()
     report = PrepareReport(failed=dict(failures or {}), warnings=list(warnings), settings=dict(settings or {}))
-    with _locked(out_dir):
+    with locked_folder(out_dir, _LOCK_NAME):
         remove_partials(out_dir)
         todo = collections.deque()
         for unit in units:
@@ -230,32 +231,6 @@ def _record(report: PrepareReport, unit: Unit, outcome: str, text: str | None) -
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, TfavError) else f"{type(error).__name__}: {text}"
-
-
-@contextlib.contextmanager
-def _locked(out_dir: Path):
-    """Hold `out_dir` for this run; the lock goes with the process, so a killed run leaves none."""
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        file = (out_dir / _LOCK_NAME).open("a")
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFullError(out_dir) from error
-        raise UsageError(f"{out_dir}: cannot be written to ({error.strerror}). Choose another folder.") from error
-    with file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass  # not on Windows: there two runs at once are the user's care
-        except OSError as error:
-            raise UsageError(f"{out_dir}: another run is writing to it. Wait, or choose another folder.") from error
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                (out_dir / _LOCK_NAME).unlink()
 
 
 class _LokyPool:

@@ -113,8 +113,12 @@ def write_json(path, content) -> None:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def remove_partials(folder) -> int:
-    """Remove what killed runs left anywhere under `folder`.
+def remove_partials(folder, *, recursive: bool = True) -> int:
+    """Remove what killed runs left under `folder`.
+
+    Args:
+        folder: Where to look; need not exist.
+        recursive: Look at any depth, or only directly in it.
 
     Returns:
         How many files and folders were removed.
@@ -130,4 +134,6 @@ def remove_partials(folder) -> int:
                 with contextlib.suppress(OSError):
                     Path(parent, name).unlink()
                     num_removed += 1
+        if not recursive:
+            break
     return num_removed

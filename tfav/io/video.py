@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from tfav.errors import MediaError, UsageError
-from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
+from tfav.io.container import PacketScan, describe_error, nominal_rate, open_video, scan_packets
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
 
@@ -317,7 +317,8 @@ class _Decoder:
         self.error = ""
 
     def __iter__(self):
-        nominal_ticks = max(1, round(1 / (nominal_rate(self.stream) * float(self.stream.time_base))))
+        tick_sec = float(self.stream.time_base)  # once: arithmetic on fractions costs as much as decoding a frame
+        nominal_ticks = max(1, round(1 / (nominal_rate(self.stream) * tick_sec)))
         frames, ticks = collections.deque(), []
         previous = None
 
@@ -329,7 +330,7 @@ class _Decoder:
             previous = now
             if self.first_ticks is None:
                 self.first_ticks = now
-            return float((now - self.first_ticks) * self.stream.time_base), frames.popleft()
+            return (now - self.first_ticks) * tick_sec, frames.popleft()
 
         for frame in self._decode():
             frames.append(frame)
@@ -348,13 +349,13 @@ class _Decoder:
             except StopIteration:
                 return
             except av.error.FFmpegError as error:
-                self.error = str(error)
+                self.error = describe_error(error)
                 return
             try:
                 decoded = packet.decode()
             except av.error.FFmpegError as error:
                 self.num_broken += 1
-                self.error = str(error)
+                self.error = describe_error(error)
                 continue
             yield from decoded
 
