@@ -199,7 +199,7 @@ def test_no_frames_after_the_header(tmp_path, name, codec):
     start = data.index(b"movi") + 4 if name == "a.avi" else data.index(b"\x1f\x43\xb6\x75")  # the first cluster
     path.write_bytes(data[:start])
     assert_refused(path)
-    with pytest.raises(MediaError, match="no frames after its header|not a readable"):
+    with pytest.raises(MediaError, match=r"no frames after its header|not a readable"):
         read_video(path, strict=False)
 
 
@@ -211,7 +211,7 @@ def test_truncated_is_refused_or_read_as_far_as_it_goes(tmp_path, name):
     write_clip(path, 90, codec=codecs[path.suffix])
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.7)])
-    with pytest.raises(MediaError, match="truncated or corrupt.*can be read. Replace it"):
+    with pytest.raises(MediaError, match=r"truncated or corrupt.*can be read. Replace it"):
         read_video(path)
     with pytest.raises(MediaError, match="truncated or corrupt"):
         list(iter_frames(path))
@@ -251,7 +251,7 @@ def test_no_permission(tmp_path, monkeypatch):
 def test_wrong_calls(tmp_path):
     path = tmp_path / "a.mp4"
     write_clip(path, 5, codec="libx264")
-    with pytest.raises(UsageError, match="5 frames, 0 to 4. Received: index 5"):
+    with pytest.raises(UsageError, match=r"5 frames, 0 to 4. Received: index 5"):
         read_video(path, [0, 5])
     with pytest.raises(UsageError, match="whole numbers"):
         read_video(path, [-1])

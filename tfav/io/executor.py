@@ -9,7 +9,9 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -177,7 +179,7 @@ def _work_off(pool, work, todo: collections.deque, report: PrepareReport, quiet:
         desc=label,
         disable=quiet or not todo,
         delay=_SHOW_BAR_AFTER_SEC,
-        mininterval=0.2 if interactive else 10,  # a log file is not filled with bars
+        mininterval=0.2 if interactive else 2,  # a log file is not filled with bars
         dynamic_ncols=interactive,
     ) as bar:
         while todo or in_flight or suspects:
@@ -233,6 +235,19 @@ def _one_line(error: BaseException) -> str:
     return text if isinstance(error, TfavError) else f"{type(error).__name__}: {text}"
 
 
+def _stay_with_parent() -> None:
+    """Let a worker process leave Ctrl-C to its parent, and go within a second when its parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _LokyPool:
     """Processes on this machine. Any pool has these four: `workers`, `submit`, `restart` and `kill`."""
 
@@ -242,7 +257,9 @@ class _LokyPool:
 
     def submit(self, function: Callable, *args) -> concurrent.futures.Future:
         if self._executor is None:
-            self._executor = loky.get_reusable_executor(self.workers, timeout=_IDLE_SEC, env=_ONE_THREAD)
+            self._executor = loky.get_reusable_executor(
+                self.workers, timeout=_IDLE_SEC, env=_ONE_THREAD, initializer=_stay_with_parent
+            )
         try:
             return self._executor.submit(function, *args)
         except concurrent.futures.BrokenExecutor as error:  # it broke between two submissions

@@ -234,7 +234,9 @@ def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], others: 
     lines = [
         f"class {name} has no videos"
         for name in list_classes(videos_dir)
-        if name not in with_videos and (videos_dir / name).resolve() != out_dir.resolve()
+        if name not in with_videos
+        and (videos_dir / name).resolve() != out_dir.resolve()
+        and not (videos_dir / name / MANIFEST_NAME).exists()
     ]
     if with_others:
         lines.append(f"{len(with_others)} files are no videos by their suffix and were left out, e.g. {with_others[0]}")
