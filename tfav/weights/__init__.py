@@ -9,6 +9,12 @@ from tfav.weights.errors import WeightsError
 
 _HOME_OF = {
     "HubExtractor": "hub",
+    "Report": "report",
+    "convert": "legacy",
+    "inspect": "inspection",
+    "load_checkpoint": "checkpoint",
+    "load_legacy_model": "legacy",
+    "load_legacy_weights": "legacy",
 }
 
 __all__ = ["WeightsError", *sorted(_HOME_OF)]

@@ -1,0 +1,28 @@
+"""The reference: tf_keras writes files, and says what they give."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tf_keras():
+    """Keras 2, where it is installed."""
+    return pytest.importorskip("tf_keras")
+
+
+@pytest.fixture
+def write_h5(tmp_path):
+    """A function that fills a tf_keras model with random weights and saves it; returns the path."""
+
+    def write(model, name="model.h5", seed=0):
+        random = np.random.default_rng(seed)
+        for variable in model.weights:
+            if variable.dtype.is_floating:
+                variable.assign(0.05 + 0.4 * random.random(variable.shape))
+                if "moving_variance" not in variable.name and "variance" not in variable.name:
+                    variable.assign(random.normal(0, 0.4, variable.shape))
+        path = tmp_path / name
+        model.save(path, save_format="h5")
+        return path
+
+    return write

@@ -1,0 +1,440 @@
+"""The stored architecture, parsed into plain data that can be checked before anything is built.
+
+Every dialect ends in the same few shapes: a `ModelSpec` of `LayerSpec`s, each with the `Call`s made on it, whose
+arguments are `Ref`s to outputs of other layers. Nothing here imports Keras.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfav.weights import keras1
+from tfav.weights.archive import MAX_LAYERS
+from tfav.weights.errors import WeightsError
+
+MAX_DEPTH = 40
+MAX_CALLS = 100_000  # a model called twice in a model called twice ... doubles with every level
+
+_SEQUENTIAL = ("Sequential",)
+_FUNCTIONAL = ("Model", "Functional", "Container", "Network")
+_WRAPPED_KEYS = ("layer", "backward_layer")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Output number `tensor` of call number `node` of a layer."""
+
+    layer: str
+    node: int
+    tensor: int
+
+
+@dataclass
+class Call:
+    """One call of a layer: structures (lists, dicts) of `Ref`s and constants."""
+
+    inputs: Any
+    kwargs: dict
+
+
+@dataclass
+class LayerSpec:
+    """A layer in the words of Keras 2.
+
+    Attributes:
+        stored_class: Class name as stored, before translation.
+        model: The layers inside, where the layer is itself a model.
+        wrapped: Layers inside a wrapper, by the setting that holds them.
+        first_node: Number by which other layers know the first call: 1 for models that were built on an input.
+    """
+
+    class_name: str
+    name: str | None
+    config: dict
+    stored_class: str
+    calls: list[Call] = field(default_factory=list)
+    model: "ModelSpec | None" = None
+    wrapped: dict = field(default_factory=dict)
+    first_node: int = 0
+
+
+@dataclass
+class ModelSpec:
+    """A model: a chain of layers (`is_sequential`) or a graph between `inputs` and `outputs`."""
+
+    name: str | None
+    is_sequential: bool
+    layers: list[LayerSpec]
+    inputs: Any = None
+    outputs: Any = None
+    trainable: bool = True
+    batch_shape: list | None = None
+
+    def walk(self) -> Iterator[LayerSpec]:
+        """Every layer, nested ones included, in stored order."""
+        for layer in self.layers:
+            yield from walk_layer(layer)
+
+
+def walk_layer(layer):
+    """The layer and every layer inside it."""
+    yield layer
+    for inner in layer.wrapped.values():
+        yield from walk_layer(inner)
+    if layer.model:
+        yield from layer.model.walk()
+
+
+def parse(path, stored, keras_version):
+    """Parses a `model_config`.
+
+    Args:
+        path: The file, for errors.
+        stored: The JSON, parsed.
+        keras_version: As stored, or None.
+
+    Returns:
+        `(LayerSpec of the whole model, was_keras1, was_theano)`; the last is the guess for Keras 1 files.
+
+    Raises:
+        WeightsError: The configuration is not a model, or is absurd: too many layers, too deep, cyclic.
+    """
+    parser = _Parser(path, keras_version)
+    try:
+        stored = plain(stored)
+        root = parser.layer(stored, depth=0)
+    except RecursionError as error:
+        raise WeightsError(path, "its architecture is nested too deeply to be a model") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsError(path, f"its architecture is not written as Keras writes it ({error!r})") from error
+    if root.model is None:
+        raise WeightsError(path, f"its architecture is of class {root.stored_class!r}, not a Sequential or Model")
+    _check_call_count(path, root)
+    return root, parser.is_keras1, parser.is_keras1 and keras1.was_theano(parser.seen)
+
+
+def plain(value):
+    """Unwraps the forms in which Keras' JSON stored tuples, shapes and NumPy values."""
+    if isinstance(value, dict):
+        if value.get("class_name") in ("__tuple__", "TensorShape") and "items" in value:
+            return plain(value["items"])
+        if set(value) == {"type", "value"}:
+            return plain(value["value"])
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+class _Parser:
+    def __init__(self, path, keras_version):
+        self.path = path
+        self.is_keras1 = bool(keras_version) and keras_version.startswith(("0.", "1."))
+        self.can_be_keras1 = not keras_version or self.is_keras1
+        self.seen = []  # (class name, config) of every layer, as stored
+        self.count = 0
+
+    def layer(self, stored, depth):
+        """One `{"class_name", "config", ...}`."""
+        if depth > MAX_DEPTH:
+            raise WeightsError(self.path, f"its models are nested over {MAX_DEPTH} deep")
+        self.count += 1
+        if self.count > MAX_LAYERS:
+            raise WeightsError(self.path, f"its architecture has more than {MAX_LAYERS} layers")
+        class_name, config = stored["class_name"], stored["config"]
+        name = stored.get("name") or (config.get("name") if isinstance(config, dict) else None)
+        if isinstance(config, list) or class_name in _SEQUENTIAL:
+            model = self._sequential(config, name, depth)
+        elif class_name in _FUNCTIONAL or {"layers", "input_layers", "output_layers"} <= set(config):
+            model = self._functional(config, name, depth)
+        else:
+            return self._leaf(class_name, config, name, depth)
+        return LayerSpec("Model", name or model.name, {}, class_name, model=model)
+
+    def _leaf(self, class_name, config, name, depth):
+        self.seen.append((class_name, config))
+        stored_class = class_name
+        if class_name == "Merge":
+            class_name, config = keras1.translate_merge(config) or (class_name, config)
+        elif self.can_be_keras1 and (self.is_keras1 or keras1.is_keras1(config)):
+            self.is_keras1 = True
+            class_name, config = keras1.translate(class_name, config)
+        wrapped = {
+            key: self.layer(config[key], depth + 1)
+            for key in _WRAPPED_KEYS
+            if isinstance(config.get(key), dict) and "class_name" in config[key]
+        }
+        config = {key: value for key, value in config.items() if key not in wrapped}
+        return LayerSpec(class_name, name, config, stored_class, wrapped=wrapped)
+
+    def _sequential(self, config, name, depth):
+        stored = config if isinstance(config, list) else config["layers"]
+        settings = {} if isinstance(config, list) else config
+        if stored and stored[0].get("class_name") == "Merge" and "layers" in stored[0]["config"]:
+            return self._merged(stored, name, depth)
+        layers = [self.layer(item, depth + 1) for item in stored]
+        shape = first_batch_shape(layers) or settings.get("build_input_shape")
+        return ModelSpec(
+            settings.get("name") or name,
+            True,
+            layers,
+            trainable=settings.get("trainable", True),
+            batch_shape=shape,
+        )
+
+    def _functional(self, config, name, depth):
+        layers = []
+        for item in config["layers"]:
+            layer = self.layer(item, depth + 1)
+            layer.name = item.get("name") or layer.name
+            layers.append(layer)
+        names = {layer.name for layer in layers}
+        for layer, item in zip(layers, config["layers"], strict=True):
+            layer.calls = [_parse_call(node, names) for node in item.get("inbound_nodes", [])]
+        spec = ModelSpec(
+            config.get("name") or name,
+            False,
+            layers,
+            _parse_refs(config["input_layers"], names),
+            _parse_refs(config["output_layers"], names),
+            trainable=config.get("trainable", True),
+        )
+        _number_calls(spec)
+        self._check_graph(spec)
+        return spec
+
+    def _merged(self, stored, name, depth):
+        """Keras 1's `Sequential([Merge([branch, branch]), ...])`, which stored the branches' layers side by side."""
+        merge = dict(stored[0]["config"])
+        spec = ModelSpec(name, False, [], inputs=[], outputs=None)
+        ends = []
+        for branch in merge.pop("layers"):
+            ends.append(self._append_branch(spec, self.layer(branch, depth + 1)))
+        merge_layer = self._leaf("Merge", merge, merge.get("name"), depth)
+        end = _append(spec, merge_layer, ends)
+        for item in stored[1:]:
+            end = _append(spec, self.layer(item, depth + 1), end)
+        spec.outputs = end
+        _number_calls(spec)
+        return spec
+
+    def _append_branch(self, spec, branch):
+        """Adds a branch's layers to `spec`; returns the `Ref` of its output."""
+        if branch.model is None:
+            branch = LayerSpec("Model", None, {}, "Sequential", model=ModelSpec(None, True, [branch]))
+            branch.model.batch_shape = first_batch_shape(branch.model.layers)
+        model = branch.model
+        if model.is_sequential:
+            layers = list(model.layers)
+            if layers and layers[0].class_name == "InputLayer":
+                source = layers.pop(0)
+            else:
+                source = input_layer(model.batch_shape, layers[0], self.path)
+            end = _append(spec, source, None)
+            spec.inputs.append(end)
+            for layer in layers:
+                end = _append(spec, layer, end)
+            return end
+        taken = {layer.name for layer in spec.layers}
+        if taken & {layer.name for layer in model.layers}:
+            raise WeightsError(self.path, "two branches of its Merge share layers, which is not translated")
+        spec.layers += model.layers
+        spec.inputs += _flat_refs(model.inputs)
+        return _flat_refs(model.outputs)[0]
+
+    def _check_graph(self, spec):
+        """Refuses names used twice, references to nothing, and cycles."""
+        names = Counter(layer.name for layer in spec.layers)
+        twice = [name for name, n in names.items() if n > 1 or name is None]
+        if twice:
+            raise WeightsError(self.path, f"its architecture names a layer twice or not at all: {twice[:3]}")
+        order_calls(spec, self.path)
+
+
+def first_batch_shape(layers):
+    """The batch shape a chain was built on: the first layer carries it, however deep that layer is nested."""
+    if not layers:
+        return None
+    first = layers[0]
+    for key in ("batch_input_shape", "batch_shape"):
+        if first.config.get(key) is not None:
+            return first.config[key]
+    if first.model:
+        if first.model.is_sequential:
+            return first.model.batch_shape
+        inputs = {ref.layer for ref in _flat_refs(first.model.inputs)}
+        sources = [layer for layer in first.model.layers if layer.name in inputs]
+        return first_batch_shape(sources) if len(sources) == 1 else None
+    return None
+
+
+def input_layer(batch_shape, first, path):
+    """The input that a chain without an InputLayer has in front of its first layer."""
+    if batch_shape is None:
+        raise WeightsError(
+            path,
+            f"the input shape of layer {first.name!r} is not stored",
+            "Build the model in code and call tfav.weights.load_legacy_weights.",
+        )
+    name = f"{first.name or 'model'}_input"
+    config = {"batch_input_shape": batch_shape, "name": name}
+    dtype = first.config.get("dtype")
+    if isinstance(dtype, str) and first.class_name in ("Embedding", "InputLayer"):
+        config["dtype"] = dtype
+    return LayerSpec("InputLayer", name, config, "InputLayer")
+
+
+def _append(spec, layer, inputs):
+    """Adds a call of `layer` to the end of a graph; a layer already there (shared) is called once more."""
+    known = next((other for other in spec.layers if other.name == layer.name and layer.name is not None), None)
+    if known is None:
+        if layer.name is None:
+            layer.name = f"unnamed_{len(spec.layers)}"
+        spec.layers.append(layer)
+        known = layer
+    if inputs is not None:
+        known.calls.append(Call(inputs, {}))
+    if known.model:
+        known.first_node = 1
+    return Ref(known.name, known.first_node + max(len(known.calls) - 1, 0), 0)
+
+
+def order_calls(spec, path):
+    """Orders the calls of a graph so that each comes after those it needs.
+
+    Returns:
+        A list of `(layer, call number)`; input layers have no call and are left out.
+
+    Raises:
+        WeightsError: A call needs something that does not exist, or needs its own result.
+    """
+    by_name = {layer.name: layer for layer in spec.layers}
+    waiting, needed_by, ready = {}, {}, deque()
+    for layer in spec.layers:
+        for number, call in enumerate(layer.calls):
+            needs = {_call_key(by_name, ref, path) for ref in _flat_refs([call.inputs, call.kwargs])}
+            needs.discard(None)
+            waiting[layer.name, number] = len(needs)
+            for need in needs:
+                needed_by.setdefault(need, []).append((layer.name, number))
+            if not needs:
+                ready.append((layer.name, number))
+    for ref in _flat_refs([spec.inputs, spec.outputs]):
+        _call_key(by_name, ref, path)
+    order = []
+    while ready:
+        key = ready.popleft()
+        order.append((by_name[key[0]], key[1]))
+        for dependent in needed_by.get(key, ()):
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                ready.append(dependent)
+    if len(order) < len(waiting):
+        stuck = sorted({name for (name, number), left in waiting.items() if left})
+        raise WeightsError(path, f"its graph runs in a circle through layers {stuck[:4]}")
+    return order
+
+
+def _call_key(by_name, ref, path):
+    """`(layer name, call number)` behind a reference; None for an input layer."""
+    layer = by_name.get(ref.layer)
+    if layer is not None and layer.class_name == "InputLayer" and not layer.calls:
+        return None
+    number = ref.node - (layer.first_node if layer else 0)
+    if layer is None or not 0 <= number < len(layer.calls):
+        raise WeightsError(path, f"its graph refers to call {ref.node} of layer {ref.layer!r}, which does not exist")
+    return ref.layer, number
+
+
+def _number_calls(spec):
+    """Finds from which number the calls of each layer are counted.
+
+    A model built on its own input was already called once, outside the stored graph, so its calls count from 1.
+    """
+    used = {}
+    for ref in _flat_refs([spec.outputs, *([call.inputs, call.kwargs] for la in spec.layers for call in la.calls)]):
+        used.setdefault(ref.layer, set()).add(ref.node)
+    for layer in spec.layers:
+        nodes = used.get(layer.name, set())
+        if nodes and max(nodes) >= len(layer.calls) > 0:
+            layer.first_node = 1
+        elif layer.model and 0 not in nodes:
+            layer.first_node = 1
+
+
+def _is_ref(value, names):
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and value[0] in names
+        and isinstance(value[1], int)
+        and isinstance(value[2], int)
+    )
+
+
+def _parse_refs(value, names):
+    """A stored structure with `[layer, node, tensor]` in it, as the same structure with `Ref`s."""
+    if _is_ref(value, names):
+        return Ref(*value[:3])
+    if isinstance(value, list) and value[:1] == ["_CONSTANT_VALUE"]:
+        return value[2]
+    if isinstance(value, list):
+        items = [_parse_refs(item, names) for item in value]
+        return items
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return Ref(*value["config"]["keras_history"])
+        return {key: _parse_refs(item, names) for key, item in value.items()}
+    return value
+
+
+def _parse_call(node, names):
+    if isinstance(node, dict) and "args" in node:
+        args = _parse_refs(node["args"], names)
+        return Call(args[0] if len(args) == 1 else args, _parse_refs(node.get("kwargs", {}), names))
+    if isinstance(node, list) and node and not isinstance(node[0], str):
+        inputs = [_parse_refs(item, names) for item in node]
+        unknown = [
+            item[0] for item, ref in zip(node, inputs, strict=True) if isinstance(ref, list) and _looks_like_ref(item)
+        ]
+        if unknown:
+            raise KeyError(f"layer {unknown[0]!r} that is not there")
+        kwargs = node[0][3] if isinstance(node[0], list) and len(node[0]) > 3 else {}
+        return Call(inputs[0] if len(inputs) == 1 else inputs, _parse_refs(kwargs or {}, names))
+    if isinstance(node, list) and _looks_like_ref(node):
+        if node[0] not in names and node[0] != "_CONSTANT_VALUE":
+            raise KeyError(f"layer {node[0]!r} that is not there")
+        return Call(_parse_refs(node, names), _parse_refs(node[3] if len(node) > 3 else {}, names))
+    return Call(_parse_refs(node, names), {})
+
+
+def _looks_like_ref(value):
+    return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
+
+
+def _flat_refs(structure):
+    """Every `Ref` in a structure, in order."""
+    if isinstance(structure, Ref):
+        return [structure]
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, list):
+        return [ref for item in structure for ref in _flat_refs(item)]
+    return []
+
+
+def _check_call_count(path, root):
+    """Counts the calls a rebuild makes, models inside models included."""
+
+    def calls(layer):
+        inside = sum(calls(inner) for inner in layer.model.layers) if layer.model else 1
+        total = inside * max(len(layer.calls), 1)
+        if total > MAX_CALLS:
+            raise WeightsError(
+                path, f"rebuilding it would take over {MAX_CALLS} layer calls, models in models included"
+            )
+        return total
+
+    calls(root)

@@ -1,0 +1,304 @@
+"""Reading legacy HDF5 files as data and nothing else: no links followed, no code run, no size believed unchecked.
+
+Everything here works without TensorFlow. An `Archive` gives the stored JSON and, per layer, `Stored` arrays that know
+their shape and read their values only when asked.
+"""
+
+import contextlib
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tfav.weights.errors import WeightsError
+
+MAX_CONFIG_BYTES = 64 * 2**20
+MAX_LAYERS = 20_000
+# gzip cannot do better than about 1:1032, and real weights do far worse; a larger ratio is a bomb, not a model.
+MAX_INFLATION = 64
+INFLATION_GRACE_BYTES = 64 * 2**20
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+# First bytes -> (what the file is, what to do). Checked in order.
+_LOOKALIKES = (
+    (b"\x1f\x8b", "a gzip archive", "Unpack it and pass the .h5 file inside."),
+    (b"Rar!", "a RAR archive", "Unpack it and pass the .h5 file inside."),
+    (b"7z\xbc\xaf", "a 7-zip archive", "Unpack it and pass the .h5 file inside."),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run `git lfs pull` where it came from."),
+    (b"\x93NUMPY", "a NumPy array", "Pass a Keras .h5 file."),
+    (b"\x80", "a Python pickle, which is never opened", "Save the model as .h5 where it was made."),
+    (b"{", "JSON text, perhaps an architecture without weights", "Pass the .h5 file that goes with it."),
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array of the file, unread: its name, shape and dtype are known, its values are not yet in memory."""
+
+    name: str
+    shape: tuple
+    dtype: np.dtype
+    dataset: h5py.Dataset
+
+    @property
+    def size(self):
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def read(self):
+        """The values, as stored."""
+        return self.dataset[()]
+
+
+class Archive:
+    """An open legacy Keras file; use it in a `with` block.
+
+    Args:
+        path: An HDF5 file written by Keras 1, Keras 2 or tf.keras, with a whole model or weights only.
+
+    Raises:
+        WeightsError: The file is missing, is something other than HDF5, is truncated or damaged, links to other files,
+            or declares more data than it holds.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        _check_is_hdf5(self.path)
+        self.size_bytes = self.path.stat().st_size
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise WeightsError(self.path, *_explain_open_failure(error)) from error
+        with self._closing_on_error():
+            self._weights = _child(self._file, "model_weights", self.path) or self._file
+            self.keras_version = self._text("keras_version")
+            self.backend = self._text("backend")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+
+    @contextlib.contextmanager
+    def _closing_on_error(self):
+        try:
+            with reading(self.path):
+                yield
+        except Exception:
+            self._file.close()
+            raise
+
+    def _text(self, name):
+        """An attribute of the file (or of its weights group) as text; None where there is none."""
+        for holder in (self._file, self._weights):
+            if name in holder.attrs:
+                return _as_text(holder.attrs[name])
+        return None
+
+    def json(self, name):
+        """The attribute `name` parsed as JSON, or None where the file has none.
+
+        Raises:
+            WeightsError: The attribute is too large, nested too deeply, or not JSON.
+        """
+        with reading(self.path):
+            text = self._text(name)
+        if text is None or text in ("", "null"):
+            return None
+        if len(text) > MAX_CONFIG_BYTES:
+            raise WeightsError(self.path, f"its {name} is {len(text) / 2**20:.0f} MB long, which no model needs")
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise WeightsError(self.path, f"its {name} is nested too deeply to be a model") from error
+        except ValueError as error:
+            raise WeightsError(self.path, f"its {name} is not valid JSON ({error})") from error
+
+    @property
+    def has_optimizer(self):
+        """Whether the file also holds an optimizer's state."""
+        return self._file.id.links.exists(b"optimizer_weights")
+
+    def layer_names(self):
+        """Names of the stored layers, in the order they were saved."""
+        with reading(self.path):
+            names = _long_attribute(self._weights, "layer_names")
+        if names is None:
+            raise WeightsError(self.path, *self._explain_no_layers())
+        if len(names) > MAX_LAYERS:
+            raise WeightsError(self.path, f"it lists {len(names)} layers; more than {MAX_LAYERS} is not a model")
+        return names
+
+    def _explain_no_layers(self):
+        if "nb_layers" in self._weights.attrs:
+            return "it was written by Keras 0.x, before layers had names", "Open it with Keras 1.2 and save it again."
+        if {"_layer_checkpoint_dependencies", "layers", "vars"} & set(self._file):
+            return (
+                "it is a weights file of the newer Keras format (.weights.h5)",
+                "Build the model and call model.load_weights on it.",
+            )
+        return "it is HDF5, but not a Keras file: there is no list of layers", "Pass a file saved by Keras 1 or 2."
+
+    def stored_layers(self):
+        """`{layer name: [Stored, ...]}` in saved order, every array checked and none read."""
+        layers = {}
+        budget = self.size_bytes * MAX_INFLATION + INFLATION_GRACE_BYTES
+        for name in self.layer_names():
+            with reading(self.path):
+                layers[name] = self._arrays_of(name)
+            budget -= sum(array.size * array.dtype.itemsize for array in layers[name])
+            if budget < 0:
+                raise WeightsError(
+                    self.path,
+                    f"up to layer {name!r} it declares over {MAX_INFLATION} times more data than the file is long",
+                    "It is damaged or made to exhaust memory; it was not read.",
+                )
+        return layers
+
+    def _arrays_of(self, layer_name):
+        group = _child(self._weights, layer_name, self.path)
+        if not isinstance(group, h5py.Group):
+            raise WeightsError(self.path, f"layer {layer_name!r} is listed but not stored", "The file is incomplete.")
+        names = _long_attribute(group, "weight_names") or []
+        return [self._array(group, layer_name, name) for name in names]
+
+    def _array(self, group, layer_name, name):
+        dataset = _child(group, name, self.path)
+        if not isinstance(dataset, h5py.Dataset):
+            raise WeightsError(
+                self.path,
+                f"weight {name!r} of layer {layer_name!r} is listed but not stored",
+                "The file is incomplete.",
+            )
+        if dataset.is_virtual or dataset.external:
+            raise WeightsError(self.path, f"weight {name!r} lies in another file, which is not followed")
+        if dataset.dtype.kind not in "fiub" or dataset.shape is None:
+            raise WeightsError(self.path, f"weight {name!r} holds {dataset.dtype} values, not numbers")
+        declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+        present = dataset.id.get_storage_size()
+        is_compressed = dataset.id.get_create_plist().get_nfilters() > 0
+        if declared and (not present or (not is_compressed and present < declared)):
+            raise WeightsError(
+                self.path,
+                f"weight {name!r} declares shape {dataset.shape} but the file holds {present} of its {declared} bytes",
+                "The file is damaged or was never written to the end; fetch it again.",
+            )
+        return Stored(name, tuple(int(n) for n in dataset.shape), dataset.dtype, dataset)
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns the many faces of a damaged HDF5 file into one error."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError) as error:
+        cause = str(error).strip("'\"").splitlines() or [type(error).__name__]
+        raise WeightsError(path, f"the file is damaged ({cause[0]})", "Fetch it again.") from error
+
+
+def _child(group, path, file_path):
+    """Walks `a/b/c` down from `group` over real members only; None where there is no such member."""
+    for part in str(path).split("/"):
+        if not part:
+            continue
+        if not isinstance(group, h5py.Group):
+            return None
+        links, name = group.id.links, part.encode("utf-8")  # `part in group` would follow a link to look behind it
+        if not links.exists(name):
+            return None
+        if links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise WeightsError(file_path, f"{path!r} is a link to elsewhere, which is not followed")
+        group = group[part]
+    return group
+
+
+def _as_text(value):
+    if isinstance(value, np.ndarray):
+        value = value.reshape(-1)[0] if value.size else ""
+    return value.decode("utf-8") if isinstance(value, bytes | np.bytes_) else str(value)
+
+
+def _long_attribute(group, name):
+    """A list of names; Keras splits lists over 64 kB into `name0`, `name1`, ..."""
+    if name in group.attrs:
+        return [_as_text(item) for item in np.atleast_1d(group.attrs[name])]
+    chunks = []
+    while f"{name}{len(chunks)}" in group.attrs:
+        chunks.append(group.attrs[f"{name}{len(chunks)}"])
+    return [_as_text(item) for chunk in chunks for item in np.atleast_1d(chunk)] if chunks else None
+
+
+def _check_is_hdf5(path):
+    """Says what a file is that is not HDF5; files people mistake for one are mostly failed downloads."""
+    if path.is_dir():
+        is_saved_model = (path / "saved_model.pb").exists()
+        raise WeightsError(
+            path,
+            "it is a folder" + (" with a TensorFlow SavedModel" if is_saved_model else ""),
+            "Use tfav.weights.HubExtractor or keras.layers.TFSMLayer for it."
+            if is_saved_model
+            else "Pass the .h5 file inside.",
+        )
+    if not path.is_file():
+        raise WeightsError(path, "there is no such file", "Check the path.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise WeightsError(path, f"it cannot be read ({error.strerror})") from error
+    if head.startswith(_HDF5_SIGNATURE) or h5py.is_hdf5(path):
+        return
+    raise WeightsError(path, *_explain_lookalike(path, head))
+
+
+def _explain_lookalike(path, head):
+    if not head:
+        return "it is empty", "The download failed; fetch it again."
+    if head.startswith(b"PK"):
+        return _explain_zip(path)
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return (
+            "it is an HTML page, not HDF5: the download was answered by a web page (Google Drive does so over its "
+            "quota or for its virus-scan question)",
+            "Fetch it again in a browser, or later.",
+        )
+    for start, what, remedy in _LOOKALIKES:
+        if head.startswith(start):
+            return f"it is {what}, not HDF5", remedy
+    if head[257:262] == b"ustar":
+        return "it is a tar archive, not HDF5", "Unpack it and pass the .h5 file inside."
+    is_text = all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:512])
+    what = (
+        "plain text" if is_text else "no format known here (perhaps a TensorFlow checkpoint or the end of a download)"
+    )
+    return f"it is {what}, not HDF5", "Pass a Keras .h5 file, or see tfav.weights.load_checkpoint for checkpoints."
+
+
+def _explain_zip(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return "it is a truncated zip archive, not HDF5", "Fetch it again."
+    if "config.json" in names and "metadata.json" in names:
+        return "it is a Keras 3 .keras file, not legacy HDF5", "Open it with keras.models.load_model."
+    inside = [name for name in names if name.lower().endswith((".h5", ".hdf5"))][:3]
+    found = f" that holds {', '.join(inside)}" if inside else ""
+    return f"it is a zip archive{found}, not HDF5", "Unpack it and pass the .h5 file inside."
+
+
+def _explain_open_failure(error):
+    text = str(error)
+    if "truncated" in text:
+        sizes = text[text.find("(", text.find("truncated")) :].strip("()")
+        return f"it is a truncated HDF5 file ({sizes})", "The download or copy stopped early; fetch it again."
+    return f"it is a damaged HDF5 file ({text.splitlines()[0]})", "Fetch it again."

@@ -1,0 +1,348 @@
+"""Building the Keras 3 model for a parsed architecture, one checked layer at a time."""
+
+import inspect
+import math
+
+import keras
+
+from tfav.weights import architecture, catalogue, objects, operations
+from tfav.weights.allocation import Budget, restore
+from tfav.weights.architecture import Ref
+from tfav.weights.errors import WeightsError
+
+_OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
+_WRAPPERS = ("TimeDistributed", "Bidirectional")
+
+# Trailing settings that tell an input's shape from the first kernel, for chains that were saved without it.
+_SHAPE_FROM_KERNEL = {
+    "Dense": lambda kernel: [None, kernel[0]],
+    "Conv1D": lambda kernel: [None, None, kernel[-2]],
+    "Conv2D": lambda kernel: [None, None, None, kernel[-2]],
+    "Conv3D": lambda kernel: [None, None, None, None, kernel[-2]],
+    "LSTM": lambda kernel: [None, None, kernel[0]],
+    "GRU": lambda kernel: [None, None, kernel[0]],
+    "SimpleRNN": lambda kernel: [None, None, kernel[0]],
+    "Embedding": lambda kernel: [None, None],
+}
+
+
+class Rebuilder:
+    """Builds a model from its `LayerSpec`.
+
+    Args:
+        path: The file, for errors.
+        stored: `{layer name: [Stored, ...]}`; sizes are checked against it before anything is allocated.
+        custom_objects: The caller's replacements, by layer, class or function name.
+        report: Collects notes.
+
+    Attributes:
+        built: The Keras layer of every `LayerSpec`, by the spec's id.
+    """
+
+    def __init__(self, path, stored, custom_objects, report):
+        self.path = path
+        self.stored = stored
+        self.custom = dict(custom_objects or {})
+        self.report = report
+        self.built = {}
+        self._budget = Budget(path, sum(array.size for arrays in stored.values() for array in arrays))
+        self._names = [{}]
+
+    def build(self, root):
+        """The Keras model of a whole file.
+
+        Raises:
+            WeightsError: A layer cannot be translated, is code, or does not fit what is stored.
+        """
+        self._refuse_what_cannot_be_built(root)
+        if root.model.is_sequential and root.model.batch_shape is None:
+            root.model.batch_shape = self._guess_batch_shape(root.model.layers)
+        custom = {k: v for k, v in self.custom.items() if inspect.isclass(v) or inspect.isfunction(v)}
+        with keras.saving.custom_object_scope(custom):
+            model = self._model(root)
+        for layer in self.built.values():
+            if isinstance(layer, keras.layers.Layer):
+                restore(layer)
+        restore(model)
+        return model
+
+    # -- what is refused before anything is made ----------------------------------------------------------------
+
+    def _refuse_what_cannot_be_built(self, root):
+        code, unknown = [], []
+        for spec in architecture.walk_layer(root):
+            if spec.model or spec.class_name in ("InputLayer", *_WRAPPERS) or self._replacement(spec) is not None:
+                continue
+            if spec.class_name in ("Lambda", "Merge"):
+                code.append(_describe_code(spec))
+            elif spec.class_name in _OPERATION_LAYERS:
+                if not operations.is_known(spec):
+                    unknown.append(f"{spec.name!r} (TensorFlow's {operations.operation_name(spec)})")
+            elif spec.class_name == "RNN":
+                unknown += [f"{spec.name!r} (cell {c})" for c in _cell_classes(spec) if not self._knows_cell(c)]
+            elif catalogue.find_class(spec.class_name) is None:
+                unknown.append(f"{spec.name!r} ({spec.stored_class}: {catalogue.why_refused(spec.class_name)})")
+        if code:
+            raise WeightsError(
+                self.path,
+                f"it carries Python code in layers {', '.join(code)}, and code from a file is never run",
+                "Pass custom_objects={layer or function name: your own function} to replace it.",
+            )
+        if unknown:
+            shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+            raise WeightsError(
+                self.path,
+                f"these layers are not translated: {shown}",
+                "Pass custom_objects={class or layer name: ...}.",
+            )
+
+    def _knows_cell(self, class_name):
+        return class_name in catalogue.CELLS or class_name in self.custom
+
+    def _replacement(self, spec):
+        """What the caller gave for a layer: by its name, its class, or the name of its function."""
+        names = [spec.name, spec.class_name, spec.stored_class, spec.stored_class.split(">")[-1]]
+        if spec.class_name in ("Lambda", "Merge"):
+            names = [spec.name, _function_name(spec), spec.stored_class]
+        for name in names:
+            if name is not None and name in self.custom:
+                return self.custom[name]
+        known = spec.class_name in ("Lambda", "Merge") or catalogue.find_class(spec.class_name) is not None
+        return None if known else keras.saving.get_registered_object(spec.class_name)
+
+    # -- models --------------------------------------------------------------------------------------------------
+
+    def _model(self, spec):
+        name = self._unique_name(spec.model.name or spec.name or "model")
+        build = self._sequential if spec.model.is_sequential else self._functional
+        self._names.append({})  # names need to differ within a model only
+        model = build(spec.model, name)
+        self._names.pop()
+        if not spec.model.trainable:  # setting True would thaw every layer inside
+            model.trainable = False
+        self.built[id(spec)] = model
+        return model
+
+    def _sequential(self, spec, name):
+        specs = list(spec.layers)
+        if specs and spec.batch_shape is not None and specs[0].class_name != "InputLayer":
+            specs.insert(0, architecture.input_layer(spec.batch_shape, specs[0], self.path))
+        layers = [self._layer(layer) for layer in specs]
+        with self._guarded(name):
+            return keras.Sequential(layers, name=name)
+
+    def _functional(self, spec, name):
+        tensors = {}  # (layer name, call number or "input") -> list of tensors
+        for layer in spec.layers:
+            if layer.class_name == "InputLayer" and not layer.calls:
+                made = self._input(layer)
+                self.built[id(layer)] = made
+                tensors[layer.name, None] = [made.output]
+        by_name = {layer.name: layer for layer in spec.layers}
+
+        def resolve(structure):
+            if isinstance(structure, Ref):
+                layer = by_name[structure.layer]
+                number = structure.node - layer.first_node if layer.calls else None
+                outputs = tensors[structure.layer, number]
+                if not 0 <= structure.tensor < len(outputs):
+                    raise WeightsError(self.path, f"layer {structure.layer!r} has no output {structure.tensor}")
+                return outputs[structure.tensor]
+            if isinstance(structure, list):
+                return [resolve(item) for item in structure]
+            if isinstance(structure, dict):
+                return {key: resolve(item) for key, item in structure.items()}
+            return structure
+
+        for layer, number in architecture.order_calls(spec, self.path):
+            call = layer.calls[number]
+            inputs, kwargs = resolve(call.inputs), resolve(call.kwargs)
+            outputs = self._call(layer, inputs, kwargs)
+            tensors[layer.name, number] = keras.tree.flatten(outputs)
+        return keras.Model(_unwrap(resolve(spec.inputs)), _unwrap(resolve(spec.outputs)), name=name)
+
+    def _call(self, spec, inputs, kwargs):
+        """Makes the layer on its first call, and calls it."""
+        if spec.class_name in _OPERATION_LAYERS and self._replacement(spec) is None:
+            with self._guarded(spec.name):
+                return operations.apply(spec, inputs, kwargs)
+        layer = self.built.get(id(spec))
+        if layer is None:
+            layer = self._layer(spec)
+        if isinstance(inputs, list) and len(inputs) > 1 and spec.class_name in catalogue.RECURRENT:
+            inputs, kwargs = inputs[0], {"initial_state": inputs[1:], **kwargs}
+        with self._guarded(spec.name):
+            outputs = layer(inputs, **self._accepted(layer, spec, kwargs))
+            return _as_stored(spec, outputs, self.path)
+
+    def _accepted(self, layer, spec, kwargs):
+        """The stored call arguments that the layer takes; one that matters and is not taken is an error."""
+        takes = inspect.signature(layer.call).parameters
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        lost = sorted(key for key in given if key not in takes and key not in ("training", "mask", "name"))
+        if lost:
+            raise WeightsError(self.path, f"layer {spec.name!r} is called with {lost}, which is not translated")
+        return {key: value for key, value in given.items() if key in takes}
+
+    # -- layers --------------------------------------------------------------------------------------------------
+
+    def _layer(self, spec):
+        """The Keras layer for any `LayerSpec`."""
+        if spec.model:
+            return self._model(spec)
+        name = self._unique_name(spec.name or spec.class_name.lower())
+        with self._guarded(spec.name):
+            layer = self._make(spec, name)
+        self.built[id(spec)] = layer
+        return layer
+
+    def _make(self, spec, name):
+        replacement = self._replacement(spec)
+        if replacement is not None:
+            return self._from_caller(replacement, spec, name)
+        if spec.class_name == "InputLayer":
+            return self._input(spec)
+        if spec.class_name in _WRAPPERS:
+            return self._wrapper(spec, name)
+        if spec.class_name == "RNN":
+            return self._rnn(spec, name)
+        return catalogue.make(spec, name, self.custom, self.report)
+
+    def _from_caller(self, replacement, spec, name):
+        self.report.note(f"layer {spec.name!r} ({spec.stored_class}) replaced by custom_objects")
+        if isinstance(replacement, keras.layers.Layer):
+            return replacement
+        if inspect.isclass(replacement):
+            config = {k: v for k, v in spec.config.items() if k not in ("batch_input_shape", "ragged", "sparse")}
+            config = {**config, "name": name}
+            config = {k: v for k, v in config.items() if spec.class_name != "Lambda" or k in ("name", "trainable")}
+            return replacement.from_config(config)
+        arguments = spec.config.get("arguments") or {}
+        return keras.layers.Lambda(replacement, name=name, arguments=arguments if isinstance(arguments, dict) else {})
+
+    def _input(self, spec):
+        config = spec.config
+        shape = config.get("batch_input_shape", config.get("batch_shape"))
+        if not isinstance(shape, list) or not all(n is None or (isinstance(n, int) and n > 0) for n in shape):
+            raise WeightsError(self.path, f"input {spec.name!r} has no usable shape. Received: {shape}")
+        if config.get("ragged"):
+            raise WeightsError(self.path, f"input {spec.name!r} takes ragged tensors, which is not translated")
+        return keras.layers.InputLayer(
+            batch_shape=tuple(shape),
+            dtype=objects.dtype(config.get("dtype")) or "float32",
+            sparse=True if config.get("sparse") else None,
+            name=self._unique_name(spec.name),
+        )
+
+    def _wrapper(self, spec, name):
+        inner = {key: self._layer(value) for key, value in spec.wrapped.items()}
+        if "layer" not in inner:
+            raise WeightsError(self.path, f"wrapper {spec.name!r} has no layer inside")
+        settings = {"name": name, "trainable": bool(spec.config.get("trainable", True))}
+        if spec.class_name == "TimeDistributed":
+            return keras.layers.TimeDistributed(inner["layer"], **settings)
+        merge_mode = spec.config.get("merge_mode", "concat")
+        return keras.layers.Bidirectional(
+            inner["layer"], merge_mode=merge_mode, backward_layer=inner.get("backward_layer"), **settings
+        )
+
+    def _rnn(self, spec, name):
+        cells = []
+        for config in _cell_configs(spec):
+            class_name = config["class_name"]
+            cell = architecture.LayerSpec(class_name, config["config"].get("name"), config["config"], class_name)
+            cells.append(catalogue.make(cell, self._unique_name(cell.name or "cell"), self.custom, self.report))
+        keys = ("return_sequences", "return_state", "go_backwards", "stateful")
+        settings = {key: bool(spec.config[key]) for key in keys if key in spec.config}
+        return keras.layers.RNN(cells[0] if len(cells) == 1 else cells, name=name, **settings)
+
+    # -- names, errors, guesses ---------------------------------------------------------------------------------------
+
+    def _unique_name(self, name):
+        """Keras 3 forbids slashes, and two layers of one name in one model."""
+        name = str(name).replace("/", "_")
+        taken = self._names[-1]
+        taken[name] = taken.get(name, 0) + 1
+        return name if taken[name] == 1 else self._unique_name(f"{name}_{taken[name]}")
+
+    def _guarded(self, name):
+        return _Guard(self.path, name, self._budget)
+
+    def _guess_batch_shape(self, layers):
+        first = layers[0] if layers else None
+        guess = _SHAPE_FROM_KERNEL.get(first.class_name) if first else None
+        arrays = self.stored.get(first.name) if first else None
+        if guess is None or not arrays:
+            return None
+        shape = [None if n is None else int(n) for n in guess(max((a.shape for a in arrays), key=math.prod))]
+        self.report.note(f"input shape {shape} inferred from the first kernel; the file does not store it")
+        return shape
+
+
+class _Guard:
+    """Charges the budget, and turns what Keras raises into one line that names the layer."""
+
+    def __init__(self, path, name, budget):
+        self.path, self.name, self.budget = path, name, budget
+
+    def __enter__(self):
+        self._active = self.budget.active()
+        self._active.__enter__()
+
+    def __exit__(self, kind, error, trace):
+        self._active.__exit__(None, None, None)
+        if error is None or not isinstance(error, Exception):
+            return False
+        if self.budget.error is not None:
+            raise self.budget.error from error
+        if isinstance(error, WeightsError):
+            if error.path is None:
+                raise WeightsError(self.path, error.reason, error.remedy) from error
+            return False
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise WeightsError(self.path, f"layer {self.name!r} cannot be rebuilt ({lines[0].rstrip('.')})") from error
+
+
+def _function_name(spec):
+    """The name a Lambda stored for its function; stored code has none that can be trusted."""
+    function = spec.config.get("function", spec.config.get("mode"))
+    if isinstance(function, dict):
+        function = function.get("config") if isinstance(function.get("config"), str) else None
+    return function if isinstance(function, str) and len(function) < 80 else None
+
+
+def _describe_code(spec):
+    name = _function_name(spec)
+    return f"{spec.name!r}" + (f" (function {name!r})" if name else " (stored code)")
+
+
+def _cell_configs(spec):
+    """Configurations of an RNN's cells; several are kept in a StackedRNNCells or a list."""
+    cell = spec.config.get("cell")
+    if isinstance(cell, dict) and cell.get("class_name") == "StackedRNNCells":
+        cell = cell["config"]["cells"]
+    cells = cell if isinstance(cell, list) else [cell]
+    return [c for c in cells if isinstance(c, dict) and isinstance(c.get("config"), dict)]
+
+
+def _cell_classes(spec):
+    return [config["class_name"] for config in _cell_configs(spec)] or ["none"]
+
+
+def _as_stored(spec, outputs, path):
+    """Puts right what Keras 3 does differently with a layer's output, and checks what Keras 1 stored of it."""
+    if spec.stored_class == "Merge" and spec.config.get("normalize"):
+        return keras.ops.expand_dims(outputs, 1)  # Keras 1's cosine had one axis more
+    declared = spec.config.get("output_shape")
+    if spec.stored_class.startswith("Deconv") and isinstance(declared, list):
+        pairs = zip(declared[1:], outputs.shape[1:], strict=False)
+        if any(None not in (a, b) and a != b for a, b in pairs):
+            raise WeightsError(
+                path, f"layer {spec.name!r} was saved with output shape {declared}, which Keras 3 cannot give"
+            )
+    return outputs
+
+
+def _unwrap(structure):
+    """A list of one tensor as the tensor, as Keras 2 models gave their single output."""
+    return structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
