@@ -1,0 +1,1 @@
+"""Floor 2: arrays to `tf.data`: sampling, clip operations, the pipeline, made data."""

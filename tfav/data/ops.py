@@ -1,0 +1,177 @@
+"""Clip operations as TensorFlow graph ops: one random draw per clip, the same for all of its frames.
+
+Each function here takes its settings and returns an operation `clip -> clip` on a `[T, H, W, C]` tensor, so that a chain
+reads `chain(random_crop(112, 112), random_flip(), color_jitter(0.2))`. Operations keep the dtype: uint8 stays 0-255,
+float32 stays in the range it came in.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfav.errors import UsageError
+
+ClipOp = Callable[[tf.Tensor], tf.Tensor]
+
+
+def chain(*operations: ClipOp) -> ClipOp:
+    """One operation that applies the given ones in order."""
+
+    def apply(clip):
+        for operation in operations:
+            clip = operation(clip)
+        return clip
+
+    return apply
+
+
+def resize(height: int, width: int) -> ClipOp:
+    """Stretches every frame to `height` x `width` (bilinear, antialiased), whatever the aspect ratio was."""
+    return lambda clip: _keep_dtype(clip, tf.image.resize(clip, (height, width), antialias=True))
+
+
+def letterbox(height: int, width: int) -> ClipOp:
+    """Fits every frame into `height` x `width` without distortion; the rest is black."""
+    return lambda clip: _keep_dtype(clip, tf.image.resize_with_pad(clip, height, width, antialias=True))
+
+
+def center_crop(height: int, width: int) -> ClipOp:
+    """Cuts `height` x `width` from the middle.
+
+    Raises:
+        tf.errors.InvalidArgumentError: The clip is smaller than the crop.
+    """
+
+    def apply(clip):
+        top, left = _free_space(clip, height, width)
+        return _crop(clip, top // 2, left // 2, height, width)
+
+    return apply
+
+
+def random_crop(height: int, width: int) -> ClipOp:
+    """Cuts `height` x `width` at one random place, the same in all frames."""
+
+    def apply(clip):
+        top, left = _free_space(clip, height, width)
+        return _crop(clip, _draw_int(top + 1), _draw_int(left + 1), height, width)
+
+    return apply
+
+
+def random_shift(pixels: int) -> ClipOp:
+    """Moves the whole picture by up to `pixels` in each direction; what enters at the edge is mirrored."""
+
+    def apply(clip):
+        height, width = clip.shape[1], clip.shape[2]
+        padded = tf.pad(clip, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], "SYMMETRIC")
+        return random_crop(height, width)(padded)
+
+    return apply
+
+
+def random_flip(probability: float = 0.5) -> ClipOp:
+    """Mirrors the whole clip left to right with the given probability."""
+
+    def apply(clip):
+        return tf.cond(tf.random.uniform([]) < probability, lambda: tf.reverse(clip, axis=[2]), lambda: clip)
+
+    return apply
+
+
+def color_jitter(brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.0) -> ClipOp:
+    """Shifts colours by one draw per clip.
+
+    Args:
+        brightness: Largest shift, as a share of the full range.
+        contrast: Contrast is multiplied by a factor from `1 - contrast` to `1 + contrast`.
+        saturation: Likewise for saturation; needs 3 channels.
+        hue: Largest shift of hue, 0-0.5; needs 3 channels.
+    """
+
+    def apply(clip):
+        image = tf.image.convert_image_dtype(clip, tf.float32)
+        if saturation:
+            image = tf.image.adjust_saturation(image, tf.random.uniform([], 1 - saturation, 1 + saturation))
+        if hue:
+            image = tf.image.adjust_hue(image, tf.random.uniform([], -hue, hue))
+        if contrast:
+            image = tf.image.adjust_contrast(image, tf.random.uniform([], 1 - contrast, 1 + contrast))
+        if brightness:
+            image += tf.random.uniform([], -brightness, brightness)
+        return tf.image.convert_image_dtype(tf.clip_by_value(image, 0.0, 1.0), clip.dtype, saturate=True)
+
+    return apply
+
+
+def from_imgaug(augmenter) -> ClipOp:
+    """Applies any imgaug augmenter, with one draw per clip.
+
+    The draw comes from TensorFlow's generator, so a seeded data set repeats itself. imgaug runs in Python: parallel map
+    calls wait for one another here, so prefer the operations above where they do the same.
+
+    Args:
+        augmenter: An `imgaug.augmenters.Augmenter`; it must keep the frame's size.
+
+    Raises:
+        UsageError: The object cannot be made deterministic, so it is no augmenter.
+    """
+    if not hasattr(augmenter, "to_deterministic"):
+        raise UsageError(f"from_imgaug needs an imgaug augmenter. Received: {type(augmenter).__name__}")
+
+    def augment(frames: np.ndarray, seed: int) -> np.ndarray:
+        fixed = augmenter.deepcopy()
+        fixed.seed_(int(seed))
+        fixed = fixed.to_deterministic()
+        return np.stack([fixed.augment_image(frame) for frame in frames])
+
+    def apply(clip):
+        # Through uint8, since that is what imgaug's augmenters are all tested on.
+        pixels = tf.image.convert_image_dtype(clip, tf.uint8, saturate=True)
+        seed = tf.random.uniform([], 0, 2**31 - 1, tf.int32)
+        out = tf.ensure_shape(tf.numpy_function(augment, [pixels, seed], tf.uint8, stateful=True), clip.shape)
+        return tf.image.convert_image_dtype(out, clip.dtype)
+
+    return apply
+
+
+def pad_time(num_frames: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Brings a clip to `num_frames` and says which frames are real.
+
+    Returns:
+        An operation that maps `[T, ...]` to `[num_frames, ...]`, padded with zeros at the end or cut, and a `[num_frames]`
+        bool mask, true for real frames. A mask, and not the search for zeros, since a real frame may well be black.
+    """
+
+    def apply(clip):
+        clip = clip[:num_frames]
+        length = tf.shape(clip)[0]
+        padding = [[0, num_frames - length]] + [[0, 0]] * (clip.shape.rank - 1)
+        padded = tf.ensure_shape(tf.pad(clip, padding), [num_frames, *clip.shape[1:]])
+        return padded, tf.sequence_mask(length, num_frames)
+
+    return apply
+
+
+def _keep_dtype(clip, resized):
+    if clip.dtype.is_integer:
+        resized = tf.saturate_cast(tf.round(resized), clip.dtype)
+    return tf.cast(resized, clip.dtype)
+
+
+def _free_space(clip, height, width):
+    shape = tf.shape(clip)
+    top, left = shape[1] - height, shape[2] - width
+    message = f"crop of {height} x {width} is larger than the clip"
+    with tf.control_dependencies([tf.debugging.assert_non_negative(tf.minimum(top, left), message)]):
+        return tf.identity(top), tf.identity(left)
+
+
+def _crop(clip, top, left, height, width):
+    cropped = clip[:, top : top + height, left : left + width]
+    return tf.ensure_shape(cropped, [clip.shape[0], height, width, clip.shape[3]])
+
+
+def _draw_int(limit):
+    return tf.random.uniform([], 0, limit, tf.int32)

@@ -1,0 +1,134 @@
+"""Made data with known answers: the default of every demo, and the fixtures of the tests.
+
+`moving_shapes` writes real encoded videos of six actions in three pairs. The two actions of a pair consist of the very
+same kind of frames and differ only in the order of time, so a model that ignores time cannot do better than a coin.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from tfav.errors import UsageError
+from tfav.io.video import write_video
+
+MOVING_SHAPES = ("move_left", "move_right", "turn_anticlockwise", "turn_clockwise", "grow", "shrink")
+
+# Outlines in a unit square around (0, 0).
+_OUTLINES = {
+    "arrow": [(-0.9, -0.35), (0.1, -0.35), (0.1, -0.9), (0.95, 0.0), (0.1, 0.9), (0.1, 0.35), (-0.9, 0.35)],
+    "ell": [(-0.7, -0.9), (-0.1, -0.9), (-0.1, 0.3), (0.8, 0.3), (0.8, 0.9), (-0.7, 0.9)],
+    "flag": [(-0.8, -0.9), (0.9, -0.5), (-0.5, 0.0), (-0.5, 0.95), (-0.8, 0.95)],
+    "drop": [(0.95, 0.0), (0.2, 0.55), (-0.35, 0.65), (-0.8, 0.35), (-0.8, -0.35), (-0.35, -0.65), (0.2, -0.55)],
+    "wedge": [(-0.9, -0.8), (0.9, -0.2), (-0.9, 0.4)],
+}
+
+
+class Look(NamedTuple):
+    """What the clips of one group have in common, as one recording session would."""
+
+    outline: str
+    color: np.ndarray  # [3], 0-255
+    background: np.ndarray  # [H, W, 3] float32, 0-255
+    noise: float  # standard deviation of the sensor noise, in grey levels
+
+
+def moving_shapes(
+    out_dir: Path | str,
+    *,
+    num_groups: int = 12,
+    clips_per_group: int = 2,
+    num_frames: int = 20,
+    size: int = 96,
+    fps: float = 20.0,
+    seed: int = 0,
+    progress=None,
+) -> Path:
+    """Writes `CLASS/v_CLASS_gGG_cCC.mp4`: every class in every group, `6 * num_groups * clips_per_group` videos.
+
+    A group shares shape, colour, background and noise; the clips in it differ in place, speed and phase. Names follow
+    UCF101's, so `_g(\\d+)_` finds the group.
+
+    Args:
+        out_dir: Written to; files that are there already are kept.
+        num_groups: Number of looks.
+        clips_per_group: Clips of each class in each group.
+        num_frames: Length of a clip in frames.
+        size: Width and height in pixels, even.
+        fps: Frame rate of the files.
+        seed: Same seed, same videos.
+        progress: Called with an iterable and `total=`, as `tqdm.tqdm` is.
+
+    Returns:
+        `out_dir`.
+
+    Raises:
+        UsageError: A size that cannot be encoded or seen.
+    """
+    if size < 32 or size % 2 or num_frames < 4:
+        raise UsageError(
+            f"moving shapes need an even size of 32 or more and at least 4 frames. "
+            f"Received: size={size}, num_frames={num_frames}"
+        )
+    out_dir = Path(out_dir)
+    jobs = [
+        (group, clip, label) for group in range(num_groups) for clip in range(clips_per_group) for label in MOVING_SHAPES
+    ]
+    for group, clip, label in progress(jobs, total=len(jobs)) if progress else jobs:
+        path = out_dir / label / f"v_{label}_g{group:02d}_c{clip:02d}.mp4"
+        if path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        look = _draw_look(np.random.default_rng([seed, group]), size)
+        rng = np.random.default_rng([seed, group, clip, MOVING_SHAPES.index(label)])
+        write_video(path, np.stack(list(shape_frames(label, look, rng, num_frames))), fps=fps)
+    return out_dir
+
+
+def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: int) -> Iterator[np.ndarray]:
+    """Frames of one clip, `[H, W, 3]` uint8 RGB, for one of `MOVING_SHAPES`."""
+    size = look.background.shape[0]
+    center = size * rng.uniform(0.35, 0.65, 2)
+    radius = size * rng.uniform(0.16, 0.26)
+    angle = rng.uniform(0, 2 * np.pi)
+    # Progress from -1 to 1 over the clip. Running it backwards turns each action into its partner: nothing else differs.
+    steps = np.linspace(-1, 1, num_frames)
+    if label in ("move_left", "turn_anticlockwise", "shrink"):
+        steps = steps[::-1]
+    travel = size * rng.uniform(0.15, 0.3)
+    # Turning is about a pivot beside the shape, as a hand turns about a shoulder, through up to three quarters of a circle.
+    sweep = rng.uniform(1.4, 2.3)  # radians to either side
+    arm = size * rng.uniform(0.16, 0.24)
+    growth = rng.uniform(1.5, 2.0)
+    for step in steps:
+        place, turned, scaled = center, angle, radius
+        if label.startswith("move"):
+            place = center + (travel * step, 0)
+        elif label.startswith("turn"):
+            turned = angle + sweep * step
+            place = center + arm * np.array([np.cos(turned), np.sin(turned)])
+        else:
+            scaled = radius * growth**step
+        yield _draw(look, place, turned, scaled, rng)
+
+
+def _draw_look(rng: np.random.Generator, size: int) -> Look:
+    low = rng.uniform(0, 255, (3, 3, 3)).astype(np.float32)
+    background = 60 + 0.4 * cv2.resize(low, (size, size), interpolation=cv2.INTER_CUBIC)
+    color = rng.uniform(0, 255, 3)
+    # Push the colour away from the background, or some groups would show nothing.
+    while np.abs(color - background.mean(axis=(0, 1))).max() < 90:
+        color = rng.uniform(0, 255, 3)
+    return Look(str(rng.choice(sorted(_OUTLINES))), color, background, rng.uniform(2, 10))
+
+
+def _draw(look: Look, center, angle: float, radius: float, rng: np.random.Generator) -> np.ndarray:
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    corners = np.asarray(_OUTLINES[look.outline]) @ turn.T * radius + center
+    frame = look.background.copy()
+    # 4 fractional bits: without them slow motion would jump from pixel to pixel.
+    cv2.fillPoly(frame, [np.round(corners * 16).astype(np.int32)], look.color.tolist(), cv2.LINE_AA, shift=4)
+    frame += rng.normal(0, look.noise, frame.shape[:2] + (1,))
+    return np.clip(np.round(frame), 0, 255).astype(np.uint8)

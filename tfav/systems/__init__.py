@@ -1,0 +1,24 @@
+"""Floor 4: the five systems. Each hands out a `Config`, plain Keras models and plain `tf.data` data sets.
+
+`SYSTEMS` names those that are here; `load(name)` imports one. Systems never import each other.
+"""
+
+import importlib
+from types import ModuleType
+
+from tfav.errors import UsageError
+
+SYSTEMS = {
+    "cnn_lstm": "video classification: a CNN per frame under an LSTM",
+}
+
+
+def load(name: str) -> ModuleType:
+    """Imports a system by name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in SYSTEMS:
+        raise UsageError(f"unknown system {name!r}. Valid systems: {', '.join(SYSTEMS)}.")
+    return importlib.import_module(f"tfav.systems.{name}")

@@ -1,0 +1,195 @@
+"""The settings of `cnn_lstm`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfav.errors import UsageError
+from tfav.training import settings
+
+SYSTEM = "cnn_lstm"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that decides what is learnt and how.
+
+    Attributes:
+        preset_name: Preset this configuration came from.
+        data_dir: Folder of `CLASS/VIDEO` files, or of `CLASS/VIDEO/` folders of frames.
+        cache_dir: Where extracted frames and features are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
+        num_classes: Number of classes; 0: as many as `data_dir` has folders.
+        num_frames: Frames a clip has in the model, evenly spaced over the whole video.
+        image_size: Height and width of a frame in the model, in pixels.
+        extractor: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
+        extractor_weights: Weights file of the extractor; `imagenet` downloads them; empty: random.
+        extractor_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
+        views: What the extractor sees of a frame; see `views.py`. More than one needs `cache_features`.
+        pooling: `mean` over the extractor's last map.
+        extractor_trainable: Fine-tune the extractor.
+        cache_features: Compute the frozen extractor's features once per frame and keep them on disk.
+        cnn_filters: Channels of each stage of our own CNN.
+        cnn_depths: Convolutions of each stage, beside the stem.
+        subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
+        batch_norm_momentum: Of our own CNN; Keras' 0.99 needs some hundred steps before it can be evaluated.
+        lstm_units: Width of the LSTM.
+        dense_units: Width of the layer between LSTM and classes.
+        dropout: Dropped share of the LSTM's input.
+        recurrent_dropout: Dropped share of the LSTM's state; rules out the fast LSTM kernels.
+        flip: Mirror clips at random in training.
+        shift: Move clips at random by up to this many pixels in training; on pixels only.
+        color_jitter: Strength of random colour changes in training, 0-1; on pixels only.
+        split: `group`, `fraction` or `lists`; `auto`: by group where every name matches `group_pattern`.
+        group_pattern: Regular expression whose bracket is the group in a file name.
+        val_fraction: Share kept for validation.
+        test_fraction: Share kept for the test part.
+        val_groups: Groups to validate on, by name.
+        test_groups: Groups to test on, by name.
+        train_list: Split list of the training part (UCF101's format), for `split=lists`.
+        test_list: Split list of the test part.
+        batch_size: Clips per step.
+        epochs: Passes over the training part.
+        learning_rate: Adam's rate.
+        weight_decay: Decoupled weight decay (AdamW); 0 is Adam.
+        label_smoothing: Share of each target spread over the other classes.
+        schedule: `constant`, or `cosine` from `learning_rate` to 0 over all epochs.
+        patience: Epochs without a better validation accuracy before stopping; 0 never stops.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        seed: Of the split, the initial weights, the order and the augmentation.
+    """
+
+    preset_name: str = "notebook"
+    data_dir: str = ""
+    cache_dir: str = ""
+    num_classes: int = 0
+    num_frames: int = 10
+    image_size: int = 224
+    extractor: str = "cnn"
+    extractor_weights: str = ""
+    extractor_alpha: float = 1.0
+    views: tuple[str, ...] = ("frame",)
+    pooling: str = "mean"
+    extractor_trainable: bool = True
+    cache_features: bool = False
+    cnn_filters: tuple[int, ...] = (32, 32, 64, 128)
+    cnn_depths: tuple[int, ...] = (1, 4, 4, 4)
+    subtract_mean: bool = False
+    batch_norm_momentum: float = 0.99
+    lstm_units: int = 128
+    dense_units: int = 32
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    flip: bool = False
+    shift: int = 0
+    color_jitter: float = 0.0
+    split: str = "auto"
+    group_pattern: str = r"_g(\d+)_"
+    val_fraction: float = 0.2
+    test_fraction: float = 0.0
+    val_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
+    train_list: str = ""
+    test_list: str = ""
+    batch_size: int = 8
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    schedule: str = "constant"
+    patience: int = 0
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuses values that contradict one another.
+
+        Raises:
+            UsageError: Naming the field, what it needs and what it was given.
+        """
+        _check_choice("split", self.split, ("auto", "group", "fraction", "lists"))
+        _check_choice("schedule", self.schedule, ("constant", "cosine"))
+        for field in ("num_frames", "image_size", "lstm_units", "dense_units", "batch_size", "epochs"):
+            if getattr(self, field) < 1:
+                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        if self.num_classes < 0 or self.num_classes == 1:
+            raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
+        if len(self.cnn_filters) != len(self.cnn_depths):
+            raise UsageError(
+                "cnn_filters and cnn_depths need one number per stage each. "
+                f"Received: {self.cnn_filters} and {self.cnn_depths}"
+            )
+        if self.cache_features and (self.extractor_trainable or self.extractor == "cnn"):
+            raise UsageError(
+                "cache_features needs a frozen, pretrained extractor: set extractor_trainable to false and extractor "
+                f"to mobilenet_v2 or a TF-Hub handle. Received: extractor={self.extractor}"
+            )
+        if self.split == "lists" and not (self.train_list and self.test_list):
+            raise UsageError("split=lists needs train_list and test_list.")
+
+    @classmethod
+    def preset(cls, name: str, **overrides) -> "Config":
+        """The configuration of a named preset, with some fields set otherwise.
+
+        Raises:
+            UsageError: An unknown preset or field.
+        """
+        return settings.from_preset(cls, PRESETS, name, overrides)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
+        """Reads what a run folder keeps."""
+        return settings.from_dict(cls, stored, source)
+
+    def class_count(self) -> int:
+        """`num_classes`, counted in `data_dir` where it is 0.
+
+        Raises:
+            UsageError: Neither is given.
+        """
+        if self.num_classes:
+            return self.num_classes
+        if not self.data_dir:
+            raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
+        from tfav.data.folders import scan
+
+        return len(scan(self.data_dir).labels)
+
+    def cache_path(self) -> Path:
+        """Folder for extracted frames and features."""
+        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+
+
+def _check_choice(field: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={value}")
+
+
+# Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
+PRESETS: dict[str, dict] = {
+    # The course notebook's own CNN under an LSTM; 13,612,195 parameters at 3 classes.
+    #   tfav train cnn_lstm --preset notebook --data-dir data/UCF3 --run-dir runs/notebook
+    #   Two cores: not measured.
+    "notebook": {"num_classes": 3},
+    # The notebook's second model. It was meant to use MobileNet and by mistake got the CNN above; 53,193,763 parameters.
+    #   tfav train cnn_lstm --preset notebook_transfer --data-dir data/UCF3 --run-dir runs/notebook_transfer
+    #   Two cores: not measured.
+    "notebook_transfer": {"num_classes": 3, "lstm_units": 512, "dense_units": 128, "recurrent_dropout": 0.5},
+    # Made data, seconds long: a small CNN of our own learns which way shapes move, turn and grow.
+    #   make demo
+    "demo": {
+        "num_frames": 10,
+        "image_size": 48,
+        "cnn_filters": (16, 32, 32),
+        "cnn_depths": (1, 1, 1),
+        "batch_norm_momentum": 0.9,
+        "subtract_mean": True,
+        "lstm_units": 64,
+        "dense_units": 32,
+        "val_fraction": 0.25,
+        "batch_size": 16,
+        "epochs": 12,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+    },
+}

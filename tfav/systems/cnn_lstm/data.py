@@ -1,0 +1,182 @@
+"""What is known of the data: the tree, the split, and how a clip becomes tensors.
+
+    data_dir/CLASS/VIDEO.avi              or, extracted before with tfav prepare,
+    data_dir/CLASS/VIDEO/VIDEO_frame_00.jpg
+
+UCF101 and its three-class subset, UT-Interaction and any data set of one's own come in this form. Labels are the class
+folders in natural order, stored with the model.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfav.data import ops, pipeline, splits
+from tfav.data.folders import Example, Tree, scan
+from tfav.errors import DataError, UsageError
+from tfav.io.folders import list_frames
+from tfav.io.frames import extract_frames
+from tfav.io.sampling import indices_evenly
+from tfav.systems.cnn_lstm import features
+from tfav.systems.cnn_lstm.config import Config
+
+# Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
+_MEMORY_CACHE_BYTES = 2 * 1024**3
+
+
+class Datasets(NamedTuple):
+    """Batches of `({"clip" or "features", "mask"}, one-hot [B, num_classes])`; `None` where a part is empty."""
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+
+
+def build_datasets(config: Config) -> Datasets:
+    """Training, validation and test data of `config.data_dir`.
+
+    Returns:
+        Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` bool and either `clip`
+        `[B, T, S, S, 3]` uint8 or, with `cache_features`, `features` `[B, T, D]` float32; `target` is one-hot
+        `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
+
+    Raises:
+        UsageError: The folder is not there, or has another number of classes than `num_classes`.
+        DataError: The data set cannot be used as it stands.
+    """
+    tree = scan(config.data_dir)
+    split = make_split(tree.examples, config)
+    labels = checked_labels(tree, config)
+    return Datasets(
+        build_dataset(config, split.train, labels, training=True),
+        build_dataset(config, split.val, labels) if split.val else None,
+        build_dataset(config, split.test, labels) if split.test else None,
+    )
+
+
+def build_dataset(
+    config: Config, examples: Sequence[Example], labels: Sequence[str], *, training: bool = False
+) -> tf.data.Dataset:
+    """One data set of the given examples, in the form `build_datasets` describes."""
+    columns = {"label": np.array([labels.index(example.label) for example in examples], np.int32)}
+    if config.cache_features:
+        files = features.compute([example.path for example in examples], config)
+        columns["path"] = np.array([str(path) for path in files])
+        load, clip_bytes = _load_features(config, len(labels)), features.file_bytes(config)
+    else:
+        columns["paths"] = pipeline.frame_column(_frame_files(config, examples), config.num_frames)
+        load, clip_bytes = _load_pixels(config, len(labels)), config.num_frames * config.image_size**2 * 3
+    cache = "memory" if clip_bytes * len(examples) <= _MEMORY_CACHE_BYTES else None
+    if not training:
+        dataset = pipeline.for_evaluation(columns, load, batch_size=config.batch_size, cache=cache)
+        return dataset.map(features.first_orientation) if config.cache_features else dataset
+    augment = features.augment(config) if config.cache_features else _augment_pixels(config)
+    return pipeline.for_training(
+        columns, load, batch_size=config.batch_size, augment=augment, cache=cache, seed=config.seed
+    )
+
+
+def make_split(examples: Sequence[Example], config: Config) -> splits.Split:
+    """Divides the examples as `config.split` says; `auto` goes by group where the names allow it."""
+    shares = {"val": config.val_fraction, "test": config.test_fraction, "seed": config.seed}
+    if config.split == "lists":
+        return splits.by_lists(
+            examples,
+            config.train_list,
+            config.test_list,
+            val=config.val_fraction,
+            group_pattern=config.group_pattern if _has_groups(examples, config) else "",
+            seed=config.seed,
+        )
+    if config.split == "group" or (config.split == "auto" and _has_groups(examples, config)):
+        return splits.by_group(
+            examples,
+            config.group_pattern,
+            val_groups=config.val_groups,
+            test_groups=config.test_groups,
+            **shares,
+        )
+    if config.val_groups or config.test_groups:
+        raise UsageError("val_groups and test_groups need names that match group_pattern, with --split group.")
+    return splits.by_fraction(examples, **shares)
+
+
+def checked_labels(tree: Tree, config: Config) -> list[str]:
+    """The class names of a tree, if they are as many as the model has outputs."""
+    if config.num_classes and config.num_classes != len(tree.labels):
+        raise UsageError(
+            f"{config.data_dir}: holds {len(tree.labels)} classes ({', '.join(tree.labels[:6])}"
+            f"{', ...' if len(tree.labels) > 6 else ''}), the model has {config.num_classes}. "
+            f"Give --num-classes {len(tree.labels)}."
+        )
+    if len(tree.labels) < 2:
+        raise DataError(f"{config.data_dir}: holds one class only; a classifier needs two or more.")
+    return tree.labels
+
+
+def _has_groups(examples: Sequence[Example], config: Config) -> bool:
+    try:
+        return len(set(splits.group_finder(examples, config.group_pattern).values())) > 1
+    except DataError:
+        return False
+
+
+def _frame_files(config: Config, examples: Sequence[Example]) -> list[list[Path]]:
+    """The `num_frames` evenly spaced frame files of each example; those of videos are extracted first."""
+    if examples[0].path.is_file():
+        examples = _extracted(config, examples)
+    chosen = []
+    for example in examples:
+        frames = list_frames(example.path)
+        chosen.append([frames[index] for index in indices_evenly(len(frames), config.num_frames)])
+    return chosen
+
+
+def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
+    data_dir = examples[0].path.parent.parent
+    key = hashlib.sha256(f"{data_dir.resolve()}|{config.num_frames}|{config.image_size}".encode()).hexdigest()[:12]
+    out_dir = config.cache_path() / f"frames-{key}"
+    # At the model's own size: a quarter of the pixels to decode in each of the epochs to come.
+    size = (config.image_size, config.image_size)
+    report = extract_frames(data_dir, out_dir, num_frames=config.num_frames, size=size)
+    if not report.ok:
+        raise DataError(f"{data_dir}: {report.summary()} Mend or remove these files, then run it again.")
+    return [example._replace(path=out_dir / example.label / example.name) for example in examples]
+
+
+def _load_pixels(config: Config, num_classes: int):
+    decode = pipeline.decode_frames(config.image_size, config.image_size)
+
+    def load(example):
+        clip, mask = decode(example["paths"])
+        return {"clip": clip, "mask": mask}, tf.one_hot(example["label"], num_classes)
+
+    return load
+
+
+def _augment_pixels(config: Config):
+    operations = []
+    if config.flip:
+        operations.append(ops.random_flip())
+    if config.shift:
+        operations.append(ops.random_shift(config.shift))
+    if config.color_jitter:
+        strength = config.color_jitter
+        operations.append(ops.color_jitter(strength, strength, strength))
+    if not operations:
+        return None
+    apply = ops.chain(*operations)
+    return lambda inputs, target: ({**inputs, "clip": apply(inputs["clip"])}, target)
+
+
+def _load_features(config: Config, num_classes: int):
+    read = features.reader(config)
+
+    def load(example):
+        return read(example["path"]), tf.one_hot(example["label"], num_classes)
+
+    return load

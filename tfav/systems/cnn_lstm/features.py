@@ -1,0 +1,124 @@
+"""Features of a frozen extractor, computed once per frame and kept on disk.
+
+A file holds `[2, T, D]` float16: both orientations (as filmed, mirrored) of the `T` frames of one video. Its folder is
+named by a hash of all that decides the numbers (extractor, weights, preprocessing), its name by the video, so nothing is
+ever taken for what it is not, and another run with the same extractor finds it done.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfav.errors import DataError, TfavError
+from tfav.io.partial import partial_file, remove_partials
+from tfav.systems.cnn_lstm import clips, model as models
+from tfav.systems.cnn_lstm.config import Config
+
+_SECONDS_BEFORE_BAR = 2.0
+
+
+def compute(paths: Sequence[Path], config: Config) -> list[Path]:
+    """Makes sure that the features of all videos are on disk.
+
+    Args:
+        paths: Video files or frame folders.
+        config: Names extractor, weights and preprocessing.
+
+    Returns:
+        The feature file of each path.
+
+    Raises:
+        DataError: Videos that cannot be read, counted, the first with its reason. What could be computed is kept.
+    """
+    extractor = models.cached_extractor(config)
+    folder = config.cache_path() / f"features-{_key(config, extractor)}"
+    files = [folder / f"{_video_key(path)}.f16" for path in paths]
+    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not file.exists()]
+    if not missing:
+        return files
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
+    failed: list[TfavError] = []
+    read = clips.read_clips([path for path, _ in missing], config)
+    bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR)
+    for (_, file), clip in zip(missing, bar, strict=True):
+        if isinstance(clip, TfavError):
+            failed.append(clip)
+            continue
+        with partial_file(file) as partial:
+            extract(clip, extractor).astype(np.float16).tofile(partial)
+    if failed:
+        raise DataError(f"{len(failed)} of {len(paths)} videos cannot be used; first: {failed[0]}")
+    return files
+
+
+def extract(clip: clips.Clip, extractor: keras.Model) -> np.ndarray:
+    """Features of a clip, `[2, T_real, D]` float32: as filmed and mirrored; views side by side in `D`."""
+    pixels = clip.pixels[:, clip.mask]
+    both = np.stack([pixels, pixels[:, :, :, ::-1]])
+    flat = both.reshape(-1, *both.shape[3:])
+    out = _run(extractor)(tf.constant(flat)).numpy()
+    orientations, num_views, time = both.shape[:3]
+    out = out.reshape(orientations, num_views, time, -1)
+    return out.transpose(0, 2, 1, 3).reshape(orientations, time, -1)
+
+
+def reader(config: Config) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function, in graph ops, from a feature file to `features` `[2, T, D]` float16 and `mask` `[T]`."""
+    time, size = config.num_frames, models.feature_size(config)
+
+    def read(path):
+        values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
+        values = tf.reshape(values, [2, -1, size])
+        length = tf.shape(values)[1]
+        padded = tf.pad(values, [[0, 0], [0, time - length], [0, 0]])
+        return {"features": tf.ensure_shape(padded, [2, time, size]), "mask": tf.sequence_mask(length, time)}
+
+    return read
+
+
+def augment(config: Config) -> Callable:
+    """Picks one orientation per clip: at random with `flip`, else as filmed."""
+
+    def pick(inputs, target):
+        which = tf.random.uniform([], 0, 2 if config.flip else 1, tf.int32)
+        return {**inputs, "features": tf.cast(inputs["features"][which], tf.float32)}, target
+
+    return pick
+
+
+def first_orientation(inputs, target):
+    """The batch as filmed: `features` `[B, 2, T, D]` to `[B, T, D]` float32."""
+    return {**inputs, "features": tf.cast(inputs["features"][:, 0], tf.float32)}, target
+
+
+def file_bytes(config: Config) -> int:
+    """Size of one video's features."""
+    return 2 * config.num_frames * models.feature_size(config) * 2
+
+
+@functools.lru_cache(maxsize=4)
+def _run(extractor: keras.Model):
+    return tf.function(lambda frames: extractor(tf.cast(frames, tf.float32), training=False), reduce_retracing=True)
+
+
+def _key(config: Config, extractor: keras.Model) -> str:
+    digest = hashlib.sha256()
+    settings = (config.extractor, config.extractor_alpha, config.image_size, config.num_frames, config.views)
+    digest.update(repr(settings).encode())
+    for weight in extractor.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _video_key(path: Path) -> str:
+    # The end of a folder's work is its own time stamp; frames are renamed in whole, so it changes whenever they do.
+    stat = path.stat()
+    identity = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    return f"{path.stem[:60]}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

@@ -1,0 +1,230 @@
+"""Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from tfav import training
+from tfav.data.folders import Example, scan
+from tfav.data.splits import Split
+from tfav.errors import DataError, TfavError
+from tfav.metrics import classification
+from tfav.systems.cnn_lstm import clips, data, features
+from tfav.systems.cnn_lstm import model as models
+from tfav.systems.cnn_lstm.config import SYSTEM, Config
+from tfav.training import callbacks as training_callbacks
+from tfav.training import run as runs
+from tfav.training import settings
+
+_NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
+
+
+class Prediction(NamedTuple):
+    """What the model says of one file; `probabilities` is `None` where `error` says why there are none."""
+
+    path: Path
+    probabilities: np.ndarray | None  # [num_classes] float32
+    error: str = ""
+
+
+def compile_args(config: Config) -> dict:
+    """Arguments for `model.compile`: AdamW or Adam, cross-entropy, accuracy."""
+    if config.weight_decay:
+        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    else:
+        optimizer = keras.optimizers.Adam(config.learning_rate)
+    return {
+        "optimizer": optimizer,
+        "loss": keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        "metrics": ["accuracy"],
+    }
+
+
+def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run: schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
+
+    The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
+    """
+    has_val = config.val_fraction > 0 or bool(config.val_groups)
+    schedule = None
+    if config.schedule == "cosine":
+        schedule = keras.callbacks.LearningRateScheduler(
+            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
+        )
+    return training_callbacks.standard(
+        run_dir,
+        monitor="val_accuracy" if has_val else None,
+        patience=config.patience,
+        schedule=schedule,
+        extra=extra,
+    )
+
+
+def train(config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto") -> list[dict]:
+    """Trains into a run folder, or goes on with the run that is there.
+
+    Args:
+        config: What to train on and how.
+        run_dir: The run folder.
+        devices: As in `tfav.strategy`.
+        verbose: As in `model.fit`.
+
+    Returns:
+        One row per epoch: losses, accuracies, seconds.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+        DataError: The data set cannot be used as it stands.
+    """
+    tree = scan(config.data_dir)
+    labels = data.checked_labels(tree, config)
+    split = data.make_split(tree.examples, config)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    keras.utils.set_random_seed(config.seed)
+    train_set, val_set, _ = data.build_datasets(config)
+    with training.strategy(devices):
+        model = models.build_model(config)
+        model.compile(**compile_args(config))
+    models.save_extractor(config, Path(run_dir) / "extractor.keras")
+    history = training.fit(
+        model,
+        train_set,
+        val_set,
+        epochs=config.epochs,
+        callbacks=callbacks(config, run_dir, [_example_predictions(config, split, labels, run_dir)]),
+        run_dir=run_dir,
+        verbose=verbose,
+    )
+    return history
+
+
+def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames: bool = False) -> Iterator[Prediction]:
+    """Scores video files, or folders of frames, one after the other.
+
+    Args:
+        run_dir: A trained run.
+        files: What to score; a file that cannot be read gives a `Prediction` with its error and stops no other.
+        shuffle_frames: Put the frames in random order first, to see what the order is worth to the model.
+    """
+    run, config = open_run(run_dir)
+    score = _load_scorer(run.dir, config)
+    rng = np.random.default_rng(config.seed)
+    for path, clip in zip(files, clips.read_clips(files, config), strict=True):
+        if isinstance(clip, TfavError):
+            yield Prediction(Path(path), None, str(clip))
+            continue
+        if shuffle_frames:
+            clip = clip.shuffled(rng)
+        yield Prediction(Path(path), score(clip))
+
+
+def evaluate(
+    run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool = False, progress: bool = True
+) -> dict:
+    """Scores every example of a class tree, per video.
+
+    Args:
+        run_dir: A trained run.
+        data_dir: Folder of `CLASS/VIDEO`; class names must be ones the model knows.
+        shuffle_frames: As in `predict`.
+        progress: Show a bar.
+
+    Returns:
+        `top1`, `top5`, their 95 % intervals, `per_class`, `confusion`, `labels`, `videos` (each with its ranked classes)
+        and `failed` (files that could not be read, with the reason). JSON-ready.
+
+    Raises:
+        DataError: A class the model does not know, or not one readable video.
+    """
+    started = time.monotonic()
+    run, _ = open_run(run_dir)
+    labels = run.facts["labels"]
+    tree = scan(data_dir)
+    unknown = [label for label in tree.labels if label not in labels]
+    if unknown:
+        raise DataError(
+            f"{data_dir}: the model does not know class {', '.join(unknown)}. It knows: {', '.join(labels)}. "
+            "Rename the folder, or train on these classes."
+        )
+    predictions = predict(run_dir, [example.path for example in tree.examples], shuffle_frames=shuffle_frames)
+    bar = tqdm(predictions, total=len(tree.examples), desc="evaluate", unit="video", disable=not progress)
+    scored, failed = [], []
+    for example, prediction in zip(tree.examples, bar, strict=True):
+        if prediction.probabilities is None:
+            failed.append({"path": str(example.path), "reason": prediction.error})
+        else:
+            scored.append((example, prediction.probabilities))
+    if not scored:
+        raise DataError(f"{data_dir}: none of {len(failed)} videos could be read; first: {failed[0]['reason']}")
+    truth = np.array([labels.index(example.label) for example, _ in scored])
+    result = classification.evaluate(truth, np.stack([p for _, p in scored]), labels)
+    result["videos"] = [
+        {"path": str(example.path), "label": example.label, "ranking": ranking(probabilities, labels)}
+        for example, probabilities in scored
+    ]
+    result |= {"failed": failed, "shuffled_frames": shuffle_frames, "seconds": round(time.monotonic() - started, 2)}
+    return result
+
+
+def ranking(probabilities: np.ndarray, labels: Sequence[str], top: int = 5) -> list[dict]:
+    """The most likely classes, best first, as `{"label", "probability"}`."""
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    return [{"label": labels[index], "probability": round(float(probabilities[index]), 6)} for index in order]
+
+
+def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
+    """Reads a run folder of this system."""
+    run = runs.load(run_dir, SYSTEM)
+    return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+
+
+def _load_scorer(run_dir: Path, config: Config):
+    """A function from a clip to class probabilities `[num_classes]`, the mean over both orientations where cheap."""
+    model = _load_model(run_dir / "best.keras")
+    if not config.cache_features:
+
+        def score_pixels(clip: clips.Clip) -> np.ndarray:
+            inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None]}
+            return model.predict_on_batch(inputs)[0]
+
+        return score_pixels
+    stored = run_dir / "extractor.keras"
+    extractor = _load_model(stored) if stored.exists() else models.cached_extractor(config)
+
+    def score_features(clip: clips.Clip) -> np.ndarray:
+        both = features.extract(clip, extractor)
+        both = np.pad(both, [(0, 0), (0, config.num_frames - both.shape[1]), (0, 0)])
+        mask = np.stack([clip.mask, clip.mask])
+        return model.predict_on_batch({"features": both, "mask": mask}).mean(0)
+
+    return score_features
+
+
+def _load_model(path: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+
+
+def _example_predictions(config: Config, split: Split, labels: Sequence[str], run_dir: Path | str):
+    source = split.val or split.test or split.train
+    # One of each of the first classes rather than four of the first.
+    by_label = {example.label: example for example in reversed(source)}
+    chosen: list[Example] = [by_label[label] for label in labels if label in by_label][:_NUM_EXAMPLES]
+    batch = next(iter(data.build_dataset(config, chosen, labels).unbatch().batch(len(chosen))))[0]
+
+    def describe(model: keras.Model) -> list[dict]:
+        rows = []
+        for example, probabilities in zip(chosen, model.predict_on_batch(batch), strict=True):
+            best = ranking(probabilities, labels, top=1)[0]
+            text = f"{example.label}: {best['label']} {best['probability']:.0%}"
+            rows.append({"path": str(example.path), "label": example.label, **best, "text": text})
+        return rows
+
+    return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)

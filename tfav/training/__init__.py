@@ -1,0 +1,9 @@
+"""Floor 3: devices, callbacks, the run folder, and a thin `fit` that Keras' own can replace."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["callbacks", "loop", "run", "settings"],
+    submod_attrs={"strategy": ["mixed_precision", "strategy"], "loop": ["fit"]},
+)

@@ -1,0 +1,200 @@
+"""Keras callbacks that survive a killed process: each writes whole files only, and can be told where it stood."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from tfav.errors import TfavError
+from tfav.io.partial import partial_file, partial_folder
+
+# What Keras' own callbacks remember from epoch to epoch and forget when the process dies.
+_REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Keeps one JSON line per epoch in a file: number, seconds, and all that Keras logs.
+
+    The file is rewritten whole, so no line is ever half there. An epoch that is trained again after a killed run takes the
+    place of its first line.
+
+    Args:
+        path: The `.jsonl` file.
+    """
+
+    def __init__(self, path: Path | str):
+        super().__init__()
+        self.path = Path(path)
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the epoch's line."""
+        row = {"epoch": epoch + 1, "seconds": round(time.monotonic() - self._started, 3)}
+        row |= {name: float(value) for name, value in (logs or {}).items()}
+        if "learning_rate" not in row:
+            row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        rows = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [row]
+        with partial_file(self.path) as partial:
+            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+class BestCheckpoint(keras.callbacks.Callback):
+    """Saves the model whenever a metric reaches a new best; without such a metric, after every epoch.
+
+    Args:
+        path: The `.keras` file.
+        monitor: Metric to watch, such as `"val_accuracy"`; `None` keeps the last state.
+        mode: `"max"` or `"min"`.
+    """
+
+    def __init__(self, path: Path | str, monitor: str | None, mode: str = "max"):
+        super().__init__()
+        self.path = Path(path)
+        self.monitor = monitor
+        self.mode = mode
+        self.best = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compares and saves."""
+        if self.monitor is not None:
+            value = (logs or {})[self.monitor]
+            if self.best is not None and (value <= self.best if self.mode == "max" else value >= self.best):
+                return
+            self.best = float(value)
+        with partial_file(self.path) as partial:
+            self.model.save(partial)
+
+
+class BackupAndRestore(keras.callbacks.BackupAndRestore):
+    """Keras' callback of this name, made safe against a kill in the middle of saving.
+
+    Keras writes weights and epoch number one after the other into the same two files, and forgets what the other callbacks
+    knew. Here each state is a folder of its own, renamed in when it is whole; the one before is kept and used, with a
+    warning, if the newest cannot be read. Must stand last in the list: it restores what the callbacks before it reset.
+
+    Args:
+        backup_dir: Folder for the states.
+        callbacks: Those whose memory (best value, patience) is kept along.
+    """
+
+    def __init__(self, backup_dir: Path | str, callbacks=()):
+        super().__init__(str(backup_dir), delete_checkpoint=False)
+        self._kept = list(callbacks)
+
+    def on_train_begin(self, logs=None):
+        """Puts model, optimizer, epoch and the other callbacks back to where they stood."""
+        for folder in reversed(self._states()):
+            try:
+                self._restore(folder)
+                return
+            except Exception as error:  # a state that cannot be read is reported below, whatever is wrong with it
+                print(f"warning: {folder} cannot be read ({_one_line(error)}); trying the one before it.")
+        if self._states():
+            raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
+
+    def _restore(self, folder: Path) -> None:
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.model.load_weights(folder / "state.weights.h5")
+        self.model._initial_epoch = state["epoch"]  # where Keras' own callback leaves it for `fit`
+        for callback in self._kept:
+            for name, value in state["callbacks"].get(type(callback).__name__, {}).items():
+                setattr(callback, name, value)
+
+    def _save_model(self):
+        folder = Path(self.backup_dir) / f"epoch-{self._current_epoch:06d}"
+        state = {"epoch": self._current_epoch, "callbacks": {}}
+        for callback in self._kept:
+            memory = {name: _plain(getattr(callback, name)) for name in _REMEMBERED if hasattr(callback, name)}
+            state["callbacks"][type(callback).__name__] = memory
+        with partial_folder(folder) as partial:
+            self.model.save_weights(partial / "state.weights.h5")
+            (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        for outdated in self._states()[:-2]:
+            shutil.rmtree(outdated, ignore_errors=True)
+
+    def _states(self) -> list[Path]:
+        folder = Path(self.backup_dir)
+        return sorted(p for p in folder.glob("epoch-*") if re.fullmatch(r"epoch-\d+", p.name))
+
+
+class ExamplePredictions(keras.callbacks.Callback):
+    """Writes what the model says of a few fixed examples after each epoch, and prints one line of it.
+
+    Args:
+        path: The `.jsonl` file; one line per epoch.
+        describe: Maps the model to a list of JSON-ready rows, each with a `"text"` fit to be printed.
+    """
+
+    def __init__(self, path: Path | str, describe: Callable[[keras.Model], list[dict]]):
+        super().__init__()
+        self.path = Path(path)
+        self.describe = describe
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Describes, prints and writes."""
+        rows = self.describe(self.model)
+        print("  examples: " + "; ".join(row["text"] for row in rows))
+        lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [{"epoch": epoch + 1, "examples": rows}]
+        with partial_file(self.path) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def standard(
+    run_dir: Path | str,
+    *,
+    monitor: str | None,
+    mode: str = "max",
+    patience: int = 0,
+    schedule: keras.callbacks.Callback | None = None,
+    extra=(),
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a training run, in the order they depend on one another.
+
+    Args:
+        run_dir: The run folder.
+        monitor: Metric that decides what is best; `None` keeps the last state and never stops early.
+        mode: `"max"` or `"min"`.
+        patience: Epochs without a new best before training stops; 0 never stops.
+        schedule: A learning-rate callback such as `keras.callbacks.ReduceLROnPlateau`.
+        extra: More callbacks, run before the state is saved.
+    """
+    run_dir = Path(run_dir)
+    kept = [BestCheckpoint(run_dir / "best.keras", monitor, mode)]
+    if monitor and patience:
+        kept.append(keras.callbacks.EarlyStopping(monitor, mode=mode, patience=patience, verbose=1))
+    if schedule is not None:
+        kept.append(schedule)
+    return [
+        *kept,
+        keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+        *extra,
+        # Last but one and last: a kill between the two leaves a line that the repeated epoch replaces, never a gap.
+        MetricsLog(run_dir / "metrics.jsonl"),
+        BackupAndRestore(run_dir / "backup", kept),
+    ]
+
+
+def read_jsonl(path: Path | str) -> list[dict]:
+    """All rows of a JSON-lines file; none where it does not exist."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,179 @@
+"""The run folder: all that a run was, so that it can go on, be repeated and be told from others.
+
+    config.json      system, configuration, labels, command, versions, git state
+    metrics.jsonl    one line per epoch
+    best.keras       the model
+    backup/          the state to go on from
+    tensorboard/     logs for TensorBoard
+    report.html      what tfav report wrote
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tfav._version import __version__
+from tfav.errors import TfavError, UsageError
+from tfav.io.partial import write_json
+
+# Fields that may change when a run goes on: how long and where, not what is learnt.
+MAY_CHANGE = frozenset({"epochs", "data_dir", "cache_dir", "devices"})
+_PACKAGES = ("tensorflow", "keras", "numpy", "opencv-contrib-python", "av", "tensorflow-hub")
+
+
+class Run(NamedTuple):
+    """A run folder that was read."""
+
+    dir: Path
+    system: str
+    config: dict
+    facts: dict  # what the system stored beside the configuration, labels among it
+    environment: dict
+    command: str
+
+
+def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
+    """Makes a run folder, or opens the one that is there to go on with it.
+
+    Args:
+        run_dir: The folder.
+        system: Name of the system.
+        config: JSON-ready configuration.
+        facts: JSON-ready knowledge the model depends on, such as `labels`.
+
+    Raises:
+        UsageError: The folder holds a run of another system, other settings or other labels.
+    """
+    run_dir = Path(run_dir)
+    if (run_dir / "config.json").exists():
+        return _check_same(load(run_dir, system), config, facts)
+    if run_dir.exists() and any(p for p in run_dir.iterdir() if not p.name.startswith(".")):
+        raise UsageError(f"{run_dir}: not empty and no run folder. Give --run-dir a new folder.")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    stored = {
+        "tfav": __version__,
+        "system": system,
+        "config": config,
+        "facts": facts,
+        "environment": environment(),
+        "command": _command(),
+    }
+    write_json(run_dir / "config.json", stored)
+    return load(run_dir, system)
+
+
+def load(run_dir: Path | str, system: str | None = None) -> Run:
+    """Reads a run folder.
+
+    Raises:
+        UsageError: It is none, or one of another system.
+        TfavError: Its `config.json` is damaged.
+    """
+    run_dir = Path(run_dir)
+    path = run_dir / "config.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        run = Run(
+            run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
+        )
+    except FileNotFoundError as error:
+        raise UsageError(f"{run_dir}: not a run folder (no config.json). Train one first with tfav train.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TfavError(f"{path}: cannot be read as a run's configuration. Train again into a new folder.") from error
+    if system is not None and run.system != system:
+        raise UsageError(f"{run_dir}: a run of {run.system}, not of {system}. Use tfav ... {run.system}.")
+    return run
+
+
+def is_finished(run_dir: Path | str, epochs: int) -> bool:
+    """Whether training came to its end, be it the last epoch or an early stop."""
+    path = Path(run_dir) / "finished.json"
+    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["epochs"] >= epochs
+
+
+def mark_finished(run_dir: Path | str, epochs: int) -> None:
+    """Notes that training up to `epochs` has ended."""
+    write_json(Path(run_dir) / "finished.json", {"epochs": epochs})
+
+
+@contextlib.contextmanager
+def lock(run_dir: Path | str) -> Iterator[None]:
+    """Keeps a second process out of the run folder as long as this one trains.
+
+    Raises:
+        TfavError: Another process holds it.
+    """
+    Path(run_dir).mkdir(parents=True, exist_ok=True)
+    with (Path(run_dir) / ".lock").open("w") as handle:
+        try:
+            # The system drops this lock when the process dies, however it dies: no stale lock is ever left behind.
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass  # no such lock on Windows; two trainings in one folder are then the user's to avoid
+        except OSError as error:
+            raise TfavError(f"{run_dir}: another process is training in it. Wait, or use another --run-dir.") from error
+        yield
+
+
+def environment() -> dict:
+    """Versions, machine and git state."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "tfav": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "packages": versions,
+        "git": _git_state(),
+    }
+
+
+def _check_same(run: Run, config: dict, facts: dict) -> Run:
+    for key, value in facts.items():
+        if run.facts.get(key) != value:
+            raise UsageError(
+                f"{run.dir}: was started with other {key} ({_short(run.facts.get(key))}; now {_short(value)}). "
+                "Give --run-dir a new folder."
+            )
+    changed = [key for key in config if key not in MAY_CHANGE and run.config.get(key) != config[key]]
+    if changed:
+        key = changed[0]
+        raise UsageError(
+            f"{run.dir}: was started with other settings: {', '.join(changed)} "
+            f"({key} was {_short(run.config.get(key))}, now {_short(config[key])}). "
+            "Give --run-dir a new folder, or the same settings to go on."
+        )
+    return run
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _command() -> str:
+    return " ".join(["tfav" if Path(sys.argv[0]).name == "tfav" else sys.argv[0], *sys.argv[1:]])
+
+
+def _git_state() -> dict | None:
+    def git(*arguments):
+        return subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *arguments], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed from a package, or no git here

@@ -1,0 +1,70 @@
+"""What every system's frozen `Config` dataclass shares: presets by name, and a round trip through JSON."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+
+from tfav.errors import UsageError
+
+ConfigT = typing.TypeVar("ConfigT")
+
+
+def from_preset(cls: type[ConfigT], presets: Mapping[str, dict], name: str, overrides: Mapping) -> ConfigT:
+    """Builds the configuration of a preset.
+
+    Args:
+        cls: A frozen dataclass; its defaults are the base of every preset.
+        presets: Preset name -> the fields in which it differs from the defaults.
+        name: Which one.
+        overrides: Fields the caller sets on top.
+
+    Raises:
+        UsageError: An unknown preset or field; the message lists the valid ones.
+    """
+    if name not in presets:
+        raise UsageError(f"unknown preset {name!r}.{_hint(name, presets)} Valid presets: {', '.join(presets)}.")
+    check_fields(cls, overrides)
+    return cls(**{**presets[name], "preset_name": name, **overrides})
+
+
+def check_fields(cls: type, names) -> None:
+    """Refuses names that are no field of the dataclass, and lists the fields there are."""
+    fields = [field.name for field in dataclasses.fields(cls)]
+    for name in names:
+        if name not in fields:
+            raise UsageError(f"unknown field {name!r}.{_hint(name, fields)} Valid fields: {', '.join(fields)}.")
+
+
+def to_dict(config) -> dict:
+    """The configuration as what JSON can hold."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+    }
+
+
+def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored configuration") -> ConfigT:
+    """Reads back what `to_dict` wrote; lists become tuples again where the field is one.
+
+    Raises:
+        UsageError: `stored` has fields this version does not know.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = [key for key in stored if key not in hints]
+    if unknown:
+        raise UsageError(
+            f"{source}: fields {', '.join(unknown)} are not known to this version. Use the version that wrote it."
+        )
+    return cls(**{key: _as_type(hints[key], value) for key, value in stored.items()})
+
+
+def _as_type(hint, value):
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    is_tuple = any(typing.get_origin(option) is tuple for option in options)
+    return tuple(value) if is_tuple and isinstance(value, list) else value
+
+
+def _hint(name: str, valid) -> str:
+    close = difflib.get_close_matches(name, list(valid), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
