@@ -1,4 +1,4 @@
-"""The executor: parallel equals serial; nothing is lost when a unit fails or dies, the disk is full, the run is killed."""
+"""The executor: parallel equals serial; nothing is lost when units fail or die, disks fill up, the run is killed."""
 
 import json
 import os
@@ -129,7 +129,7 @@ def test_full_disk_stops_the_run_and_leaves_nothing_half_written(small_disk, wor
 
 def test_full_disk_while_extracting_frames(small_disk, tmp_path):
     (tmp_path / "v" / "hop").mkdir(parents=True)
-    write_clip(tmp_path / "v" / "hop" / "a.avi", 100, size=(480, 640))
+    write_clip(tmp_path / "v" / "hop" / "a.avi", 300, size=(480, 640))
     write_clip(tmp_path / "v" / "hop" / "b.avi", 5, size=(240, 320))
     with pytest.raises(DiskFullError, match="no space left"):
         extract_frames(tmp_path / "v", small_disk, quality=100, workers=1, quiet=True)

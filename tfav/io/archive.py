@@ -60,7 +60,11 @@ def unpack(archive, folder, *, kind: str, max_bytes: int = MAX_BYTES) -> Path:
             # Broken gzip data is an OSError without a number; one with a number is about the disk, not the archive.
             if isinstance(error, TfavError) or getattr(error, "errno", None) is not None:
                 raise
-            reason = f"a broken {kind} archive ({error})"
+            reason = (
+                f"a broken {kind} archive ({str(error).splitlines()[0].rstrip(':')})"
+                if str(error)
+                else f"a broken {kind} archive"
+            )
             raise ArchiveError(f"{archive}: {reason}. Remove it and fetch it again.") from error
     return folder
 

@@ -15,7 +15,7 @@ CONNECT_TIMEOUT_SEC = 10
 READ_TIMEOUT_SEC = 30
 MAX_ATTEMPTS = 3
 MAX_REDIRECTS = 10
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16  # what a break may cost: a chunk that has not arrived whole is lost
 # Hosts that may be asked over plain http. Only the tests put their own server on 127.0.0.1 in here.
 PLAIN_HTTP_HOSTS: set[str] = set()
 
