@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfav.errors import UsageError
+from tfav.errors import DataError, UsageError
 from tfav.io.sampling import indices_evenly, indices_every_sec
 
 
@@ -77,3 +77,8 @@ def test_a_wrong_step_is_a_usage_error(every_sec):
 def test_wrong_counts_are_usage_errors(call):
     with pytest.raises(UsageError):
         call()
+
+
+def test_timestamps_that_cannot_be_are_refused_before_they_fill_the_memory():
+    with pytest.raises(DataError, match="timestamps look broken"):
+        indices_every_sec([0, 0.04, 4e9], 1)

@@ -261,6 +261,33 @@ def test_wrong_calls(tmp_path):
         read_video(path, num_frames=0)
 
 
+def test_random_damage_gives_frames_or_the_documented_error(tmp_path):
+    import random
+
+    randomness = random.Random(8)
+    sources = []
+    for name, options in CONTAINERS:
+        write_clip(tmp_path / name, 30, **options)
+        sources.append((tmp_path / name).read_bytes())
+    outcomes = {"read": 0, "refused": 0}
+    for number in range(150):
+        data = bytearray(sources[number % len(sources)])
+        for _ in range(randomness.choice([1, 5, 30])):
+            place = randomness.randrange(len(data))
+            data[place : place + randomness.choice([0, 1, 4])] = randomness.randbytes(randomness.choice([1, 4, 20]))
+        path = tmp_path / "damaged.avi"
+        path.write_bytes(data)
+        try:
+            clip = read_video(path, every_sec=0.5, strict=False)
+            outcomes["read"] += 1
+        except MediaError:
+            outcomes["refused"] += 1
+        else:
+            assert clip.frames.dtype == np.uint8 and clip.frames.shape[-1] == 3
+            assert np.all(np.diff(clip.times_sec) >= 0)
+    assert min(outcomes.values()) > 10, outcomes
+
+
 # Writing ------------------------------------------------------------------------------------------------------------
 
 

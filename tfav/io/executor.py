@@ -144,8 +144,9 @@ def run_units(
     report = PrepareReport(failed=dict(failures or {}), warnings=list(warnings), settings=dict(settings or {}))
     with locked_folder(out_dir, _LOCK_NAME):
         remove_partials(out_dir)
-        todo = collections.deque()
+        todo, order = collections.deque(), {}
         for unit in units:
+            order[unit.name] = len(order)
             if is_done is not None and is_done(*unit.args):
                 report.skipped.append(unit.name)
             else:
@@ -160,13 +161,17 @@ def run_units(
                 raise DiskFullError(getattr(error, "path", out_dir)) from error
             report.warnings.append(f"stopped early ({type(error).__name__}); run the same again to go on")
             with contextlib.suppress(OSError, TfavError):
-                _finish(report, started, out_dir)
+                _finish(report, order, started, out_dir)
             raise
-        _finish(report, started, out_dir)
+        _finish(report, order, started, out_dir)
     return report
 
 
-def _finish(report: PrepareReport, started: float, out_dir: Path) -> None:
+def _finish(report: PrepareReport, order: dict[str, int], started: float, out_dir: Path) -> None:
+    # Units end in any order; two runs over the same input should read the same.
+    report.done.sort(key=order.get)
+    report.failed = dict(sorted(report.failed.items(), key=lambda item: order.get(item[0], -1)))
+    report.warnings.sort(key=lambda line: order.get(line.split(": ", 1)[0], -1))
     report.seconds = time.monotonic() - started
     write_json(out_dir / REPORT_NAME, report.as_dict())
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from tfav.errors import UsageError
+from tfav.errors import DataError, UsageError
 
 MIN_EVERY_SEC = 0.001  # finer than any camera; a typo such as 1e-9 would otherwise ask for a billion frames
+_MAX_REPEATS = 100  # moments for each frame, on average; beyond 10,000 moments more can only be broken timestamps
 _TICK_SEC = 1e-6  # timestamps are equal below this: containers round to 1 ms at best, floats to far less
 
 
@@ -54,6 +55,7 @@ def indices_every_sec(times_sec, every_sec: float) -> np.ndarray:
 
     Raises:
         UsageError: A step too small or not a number, or no frames.
+        DataError: Timestamps so far apart that hardly any of the moments has a frame of its own.
     """
     if not every_sec >= MIN_EVERY_SEC or not np.isfinite(every_sec):
         raise UsageError(f"every_sec must be at least {MIN_EVERY_SEC} seconds. Received: every_sec={every_sec}")
@@ -70,6 +72,11 @@ def indices_every_sec(times_sec, every_sec: float) -> np.ndarray:
         interval_sec = median_interval_sec(times_sec)
     duration_sec = times_sec[-1] + interval_sec
     num_steps = max(1, int(np.ceil((duration_sec - _TICK_SEC) / every_sec)))
+    if num_steps > max(10_000, _MAX_REPEATS * len(times_sec)):
+        raise DataError(
+            f"{len(times_sec)} frames over {duration_sec:.0f} seconds would give {num_steps}: "
+            "the timestamps look broken. Choose frames by num_frames."
+        )
     moments_sec = np.arange(num_steps) * every_sec
     chosen = np.searchsorted(times_sec, moments_sec + interval_sec / 2 + _TICK_SEC, side="right") - 1
     return np.clip(chosen, 0, len(times_sec) - 1).astype(np.int64)

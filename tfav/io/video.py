@@ -6,17 +6,17 @@ timestamps. Frames are counted by decoding, since what containers state is often
 """
 
 import collections
+import contextlib
 import dataclasses
-import heapq
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from tfav.errors import MediaError, UsageError
-from tfav.io.container import PacketScan, describe_error, nominal_rate, open_video, scan_packets
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
+from tfav.io.decoding import FrameDecoder, RgbConverter, count_quarter_turns
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
 
@@ -34,7 +34,6 @@ __all__ = [
     "write_video",
 ]
 
-_REORDER = 3  # frames held back to put timestamps in order; AVI files with B-frames carry them swapped
 _UNEVEN = 0.05  # share of the duration, above the rounding of timestamps to milliseconds at 30 fps (2 %)
 _REPLACE = "Replace it with a fresh copy or remove it."
 
@@ -109,7 +108,7 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
     """
     scan = scan_packets(path)
     with open_video(path) as (container, stream):
-        decoder = _Decoder(path, container, stream)
+        decoder = FrameDecoder(container, stream)
         times_sec, first = [], None
         for time_sec, frame in decoder:
             first = frame if first is None else first
@@ -126,7 +125,7 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
         stated_fps = nominal_rate(stream)
         if unevenness < _UNEVEN and abs(interval_sec * stated_fps - 1) < _UNEVEN:
             fps = stated_fps  # the exact fraction, free of rounded timestamps and of a frame missing at either end
-        quarter_turns = _quarter_turns(first)
+        quarter_turns = count_quarter_turns(first)
         height, width = (first.height, first.width) if quarter_turns % 2 == 0 else (first.width, first.height)
         start_ticks = decoder.first_ticks or 0
         return VideoInfo(
@@ -163,10 +162,10 @@ def iter_frames(path, *, strict: bool = True) -> Iterator[tuple[int, float, np.n
     """
     scan = scan_packets(path)
     with open_video(path) as (container, stream):
-        decoder = _Decoder(path, container, stream)
-        to_rgb = _RgbConverter()
-        index = -1
+        decoder = FrameDecoder(container, stream)
+        index, to_rgb = -1, None
         for index, (time_sec, frame) in enumerate(decoder):
+            to_rgb = to_rgb or RgbConverter(path, frame)
             yield index, time_sec, to_rgb(frame)
         if index < 0:
             raise _no_frames(path, decoder)
@@ -279,15 +278,18 @@ def select_frames(
         UsageError: A chosen frame number is beyond the end.
     """
     scan = scan_packets(path)
-    wanted = set(choose(scan.times_sec).tolist()) if len(scan.times_sec) else set()
+    wanted = set()
+    if len(scan.times_sec):
+        with contextlib.suppress(DataError):  # a prediction only
+            wanted = set(choose(scan.times_sec).tolist())
     handed_over = set()
     while True:
         times_sec = []
         with open_video(path, threads) as (container, stream):
-            decoder = _Decoder(path, container, stream)
-            to_rgb = _RgbConverter()
+            decoder, to_rgb = FrameDecoder(container, stream), None
             for index, (time_sec, frame) in enumerate(decoder):
                 times_sec.append(time_sec)
+                to_rgb = to_rgb or RgbConverter(path, frame)
                 if index in wanted and index not in handed_over:
                     keep(index, to_rgb(frame))
                     handed_over.add(index)
@@ -298,7 +300,10 @@ def select_frames(
         damage = _damage(scan, decoder)
         _raise_if_damaged(path, damage, len(times_sec), strict)
         times_sec = np.array(times_sec)
-        indices = choose(times_sec)
+        try:
+            indices = choose(times_sec)
+        except DataError as error:
+            raise MediaError(path, str(error).rstrip(".")) from error
         if indices.max() >= len(times_sec):
             valid = f"{len(times_sec)} frames, 0 to {len(times_sec) - 1}"
             raise UsageError(f"{path}: it has {valid}. Received: index {indices.max()}")
@@ -307,81 +312,7 @@ def select_frames(
             return Selection(indices, times_sec[indices], damage)
 
 
-class _Decoder:
-    """Iterates over `(time_sec, av frame)` in order of display, counting packets that do not decode."""
-
-    def __init__(self, path, container, stream):
-        self.path, self.container, self.stream = path, container, stream
-        self.num_broken = 0
-        self.first_ticks = None
-        self.error = ""
-
-    def __iter__(self):
-        tick_sec = float(self.stream.time_base)  # once: arithmetic on fractions costs as much as decoding a frame
-        nominal_ticks = max(1, round(1 / (nominal_rate(self.stream) * tick_sec)))
-        frames, ticks = collections.deque(), []
-        previous = None
-
-        def pop():
-            nonlocal previous
-            now = heapq.heappop(ticks) if ticks else None
-            if now is None or (previous is not None and now <= previous):
-                now = 0 if previous is None else previous + nominal_ticks
-            previous = now
-            if self.first_ticks is None:
-                self.first_ticks = now
-            return (now - self.first_ticks) * tick_sec, frames.popleft()
-
-        for frame in self._decode():
-            frames.append(frame)
-            if frame.pts is not None:
-                heapq.heappush(ticks, frame.pts)
-            if len(frames) > _REORDER:
-                yield pop()
-        while frames:
-            yield pop()
-
-    def _decode(self):
-        packets = self.container.demux(self.stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError as error:
-                self.error = describe_error(error)
-                return
-            try:
-                decoded = packet.decode()
-            except av.error.FFmpegError as error:
-                self.num_broken += 1
-                self.error = describe_error(error)
-                continue
-            yield from decoded
-
-
-class _RgbConverter:
-    """Turns decoded frames into upright RGB arrays, all of the first one's size."""
-
-    def __init__(self):
-        self._reformatter = VideoReformatter()  # kept: setting one up costs more than converting a frame
-        self._size = None
-
-    def __call__(self, frame) -> np.ndarray:
-        self._size = self._size or (frame.width, frame.height)  # a stream may change its size midway
-        width, height = self._size
-        rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation="BICUBIC", threads=1, dst_color_range="JPEG"
-        ).to_ndarray()
-        quarter_turns = _quarter_turns(frame)
-        return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
-
-
-def _quarter_turns(frame) -> int:
-    return round((frame.rotation or 0) / 90) % 4  # anticlockwise, as np.rot90 counts
-
-
-def _damage(scan: PacketScan, decoder: _Decoder) -> str:
+def _damage(scan: PacketScan, decoder: FrameDecoder) -> str:
     broken = f"{decoder.num_broken} parts do not decode" if decoder.num_broken else ""
     return "; ".join(part for part in (scan.truncation, broken) if part)
 
@@ -391,6 +322,6 @@ def _raise_if_damaged(path, damage: str, num_frames: int, strict: bool) -> None:
         raise MediaError(path, f"truncated or corrupt: {damage}, {num_frames} frames can be read", _REPLACE)
 
 
-def _no_frames(path, decoder: _Decoder) -> MediaError:
+def _no_frames(path, decoder: FrameDecoder) -> MediaError:
     detail = f" ({decoder.error})" if decoder.error else ""
     return MediaError(path, f"no frames after its header{detail}", _REPLACE)
