@@ -357,9 +357,7 @@ def _number_calls(spec):
         used.setdefault(ref.layer, set()).add(ref.node)
     for layer in spec.layers:
         nodes = used.get(layer.name, set())
-        if nodes and max(nodes) >= len(layer.calls) > 0:
-            layer.first_node = 1
-        elif layer.model and 0 not in nodes:
+        if (nodes and max(nodes) >= len(layer.calls) > 0) or (layer.model and 0 not in nodes):
             layer.first_node = 1
 
 

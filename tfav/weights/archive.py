@@ -123,14 +123,17 @@ class Archive:
     @property
     def has_optimizer(self):
         """Whether the file also holds an optimizer's state."""
-        return self._file.id.links.exists(b"optimizer_weights")
+        with reading(self.path):
+            return self._file.id.links.exists(b"optimizer_weights")
 
     def layer_names(self):
         """Names of the stored layers, in the order they were saved."""
         with reading(self.path):
             names = _long_attribute(self._weights, "layer_names")
         if names is None:
-            raise WeightsError(self.path, *self._explain_no_layers())
+            with reading(self.path):
+                explanation = self._explain_no_layers()
+            raise WeightsError(self.path, *explanation)
         if len(names) > MAX_LAYERS:
             raise WeightsError(self.path, f"it lists {len(names)} layers; more than {MAX_LAYERS} is not a model")
         return names

@@ -15,19 +15,96 @@ from tfav.weights.normalization import LegacyBatchNormalization
 
 # Same name, same meaning.
 _SAME = frozenset(
-    """
-    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
-    AveragePooling2D AveragePooling3D BatchNormalization CategoryEncoding CenterCrop Concatenate Conv1D Conv1DTranspose
-    Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D
-    Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU EinsumDense Embedding Flatten GRU
-    GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization Identity LSTM LayerNormalization
-    LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention Multiply Normalization
-    PReLU Permute RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom
-    ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN Softmax SpatialDropout1D
-    SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D
-    ZeroPadding2D ZeroPadding3D
-    """.split()
+    [
+        "Activation",
+        "ActivityRegularization",
+        "Add",
+        "AdditiveAttention",
+        "AlphaDropout",
+        "Attention",
+        "Average",
+        "AveragePooling1D",
+        "AveragePooling2D",
+        "AveragePooling3D",
+        "BatchNormalization",
+        "CategoryEncoding",
+        "CenterCrop",
+        "Concatenate",
+        "Conv1D",
+        "Conv1DTranspose",
+        "Conv2D",
+        "Conv2DTranspose",
+        "Conv3D",
+        "Conv3DTranspose",
+        "ConvLSTM1D",
+        "ConvLSTM2D",
+        "ConvLSTM3D",
+        "Cropping1D",
+        "Cropping2D",
+        "Cropping3D",
+        "Dense",
+        "DepthwiseConv1D",
+        "DepthwiseConv2D",
+        "Discretization",
+        "Dot",
+        "Dropout",
+        "ELU",
+        "EinsumDense",
+        "Embedding",
+        "Flatten",
+        "GRU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D",
+        "GlobalAveragePooling3D",
+        "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D",
+        "GlobalMaxPooling3D",
+        "GroupNormalization",
+        "Identity",
+        "LSTM",
+        "LayerNormalization",
+        "LeakyReLU",
+        "Masking",
+        "MaxPooling1D",
+        "MaxPooling2D",
+        "MaxPooling3D",
+        "Maximum",
+        "Minimum",
+        "MultiHeadAttention",
+        "Multiply",
+        "Normalization",
+        "PReLU",
+        "Permute",
+        "RandomBrightness",
+        "RandomContrast",
+        "RandomCrop",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomTranslation",
+        "RandomZoom",
+        "ReLU",
+        "RepeatVector",
+        "Rescaling",
+        "Reshape",
+        "Resizing",
+        "SeparableConv1D",
+        "SeparableConv2D",
+        "SimpleRNN",
+        "Softmax",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+        "Subtract",
+        "UnitNormalization",
+        "UpSampling1D",
+        "UpSampling2D",
+        "UpSampling3D",
+        "ZeroPadding1D",
+        "ZeroPadding2D",
+        "ZeroPadding3D",
+    ]
 )
 
 # Another name for the same thing.
@@ -91,14 +168,52 @@ _REFUSED = {
 
 # Gone without a trace in the outputs.
 _HARMLESS = frozenset(
-    """
-    batch_input_shape batch_shape batch_size input_shape input_dim input_length input_dtype
-    implementation consume_less fused virtual_batch_size adjustment groups kernel_initializer
-    kernel_regularizer kernel_constraint depthwise_dropout dropout sparse ragged optional output_shape mode time_major
-    reset_after recurrent_activation unit_forget_bias forget_bias_init forget_bias_initializer autocast seed
-    renorm_clipping renorm_momentum renorm U_constraint data_format dilation_rate activity_regularizer
-    output_mode stateful max_tokens rng_type force_generator zero_output_for_mask
-    """.split()
+    [
+        "batch_input_shape",
+        "batch_shape",
+        "batch_size",
+        "input_shape",
+        "input_dim",
+        "input_length",
+        "input_dtype",
+        "implementation",
+        "consume_less",
+        "fused",
+        "virtual_batch_size",
+        "adjustment",
+        "groups",
+        "kernel_initializer",
+        "kernel_regularizer",
+        "kernel_constraint",
+        "depthwise_dropout",
+        "dropout",
+        "sparse",
+        "ragged",
+        "optional",
+        "output_shape",
+        "mode",
+        "time_major",
+        "reset_after",
+        "recurrent_activation",
+        "unit_forget_bias",
+        "forget_bias_init",
+        "forget_bias_initializer",
+        "autocast",
+        "seed",
+        "renorm_clipping",
+        "renorm_momentum",
+        "renorm",
+        "U_constraint",
+        "data_format",
+        "dilation_rate",
+        "activity_regularizer",
+        "output_mode",
+        "stateful",
+        "max_tokens",
+        "rng_type",
+        "force_generator",
+        "zero_output_for_mask",
+    ]
 )
 
 _SET_ELSEWHERE = ("self", "args", "kwargs", "name", "dtype", "trainable", "unroll")

@@ -7,10 +7,30 @@ from tfav.weights import architecture
 from tfav.weights.archive import Archive
 from tfav.weights.errors import WeightsError
 
-_TOLD_SETTINGS = (
-    "units filters kernel_size strides padding dilation_rate pool_size size rate axis activation recurrent_activation "
-    "return_sequences merge_mode target_shape dims n input_dim output_dim batch_input_shape data_format function"
-).split()
+_TOLD_SETTINGS = [
+    "units",
+    "filters",
+    "kernel_size",
+    "strides",
+    "padding",
+    "dilation_rate",
+    "pool_size",
+    "size",
+    "rate",
+    "axis",
+    "activation",
+    "recurrent_activation",
+    "return_sequences",
+    "merge_mode",
+    "target_shape",
+    "dims",
+    "n",
+    "input_dim",
+    "output_dim",
+    "batch_input_shape",
+    "data_format",
+    "function",
+]
 _UNREMARKABLE = (None, "linear", "valid", 1, [1], [1, 1], [1, 1, 1], "channels_last", False)
 
 

@@ -130,7 +130,7 @@ def translate(class_name, config):
             translated[renames.get(key, key)] = value
     if translated.get("data_format") in _DATA_FORMATS:
         translated["data_format"] = _DATA_FORMATS[translated["data_format"]]
-    if isinstance(translated.get("padding"), dict):
+    if "padding" in translated:
         translated["padding"] = _padding_sides(translated["padding"])
     if class_name in ("LSTM", "GRU", "SimpleRNN", "ConvLSTM2D"):
         translated.setdefault("recurrent_activation", "hard_sigmoid")
@@ -138,12 +138,13 @@ def translate(class_name, config):
     return target, translated
 
 
-def _padding_sides(sides):
-    """`{"top_pad": 1, ...}` -> `[[top, bottom], [left, right]]`."""
-    return [
-        [sides.get("top_pad", 0), sides.get("bottom_pad", 0)],
-        [sides.get("left_pad", 0), sides.get("right_pad", 0)],
-    ]
+def _padding_sides(padding):
+    """Keras 1's four paddings, as a dict or a flat list, as `[[top, bottom], [left, right]]`; others as they are."""
+    if isinstance(padding, dict):
+        padding = [padding.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
+    if isinstance(padding, list) and len(padding) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
 
 
 def was_theano(classes_and_configs):

@@ -205,7 +205,7 @@ def _note_legacy_meanings(model, report):
         for key in ("activation", "recurrent_activation"):
             if getattr(layer, key, None) is legacy_hard_sigmoid:
                 report.note(
-                    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.activations before you load a saved copy"
+                    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.activations before loading a saved copy"
                 )
 
 

@@ -43,8 +43,24 @@ _ACTIVATIONS = {
     "swish": "silu",
 }
 _KNOWN_ACTIVATIONS = frozenset(
-    "elu exponential gelu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu softmax softplus softsign "
-    "tanh".split()
+    [
+        "elu",
+        "exponential",
+        "gelu",
+        "leaky_relu",
+        "linear",
+        "log_softmax",
+        "mish",
+        "relu",
+        "relu6",
+        "selu",
+        "sigmoid",
+        "silu",
+        "softmax",
+        "softplus",
+        "softsign",
+        "tanh",
+    ]
 )
 
 

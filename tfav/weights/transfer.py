@@ -173,8 +173,8 @@ class Transfer:
             return f"{leaf.layer.name} cannot take shapes {[array.shape for array in arrays]} ({error})"
         for slot, shape, array in zip(slots, shapes, arrays, strict=False):
             if tuple(shape) != tuple(slot.variable.shape):
-                wanted = list(slot.variable.shape)
-                return f"{leaf.layer.name}: {slot.role} is stored as {list(array.shape)} ({array.name}), the model has {wanted}"
+                stored, wanted = list(array.shape), list(slot.variable.shape)
+                return f"{leaf.layer.name}: {slot.role} is stored as {stored} ({array.name}), the model has {wanted}"
         return None
 
 
