@@ -94,6 +94,7 @@ class RgbConverter:
         self._reformatter = VideoReformatter()  # kept: setting one up costs more than converting a frame
 
     def __call__(self, frame) -> np.ndarray:
+        """Return a decoded frame as `[H, W, 3]` uint8 RGB."""
         try:
             rgb = self._reformatter.reformat(
                 frame, *self._size, "rgb24", interpolation="BICUBIC", threads=1, dst_color_range="JPEG"
