@@ -63,7 +63,7 @@ def _operations(k):
 
     inputs = k.Input(IMAGE)
     x = k.layers.Conv2D(4, 3)(inputs / 127.5 - 1.0)
-    x = tf.nn.relu6(2.0 - x) * x
+    x = k.layers.Multiply(name="multiply")([tf.nn.relu6(2.0 - x) * x, x])  # a layer by the name of an operation
     x = tf.concat([x, tf.square(x)], axis=-1)[:, 1:, ::2]
     x = tf.reduce_mean(x, axis=[1, 2], keepdims=True)
     return k.Model(inputs, tf.math.l2_normalize(tf.squeeze(x, [1, 2]), axis=-1))

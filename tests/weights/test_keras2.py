@@ -1,14 +1,12 @@
 """Turns of phrase of Keras 2 files that tf_keras no longer writes, made by hand; and files of weights only."""
 
-import json
-
 import h5py
 import keras
 import numpy as np
 import pytest
 
 from tests.weights.test_families import outputs_of
-from tests.weights.test_keras1 import _run_gru, _run_lstm, correlate, hard_sigmoid, layer, rand, write_keras1
+from tests.weights.test_keras1 import correlate, hard_sigmoid, layer, rand, write_keras1
 from tfav.weights import WeightsError
 from tfav.weights.legacy import convert, load_legacy_model, load_legacy_weights
 
@@ -61,30 +59,24 @@ def test_names_and_values_of_older_tf_keras(tmp_path):
     np.testing.assert_allclose(load_legacy_model(path)(x), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("class_name", "gates", "run"), [("CuDNNLSTM", "ifco", _run_lstm), ("CuDNNGRU", "zrh", None)])
-def test_cudnn_layers(tmp_path, class_name, gates, run):
-    units, inputs, n = 4, 3, len(gates)
-    kernels = [rand(inputs, units) for _ in gates]
-    recurrent = [rand(units, units) for _ in gates]
-    biases = rand(2, n * units)
-    # CuDNN keeps each gate's matrix column by column
+@pytest.mark.parametrize(("class_name", "num_gates"), [("CuDNNLSTM", 4), ("CuDNNGRU", 3)])
+def test_cudnn_layers(tmp_path, class_name, num_gates):
+    units, inputs = 4, 3
+    kernels = [rand(inputs, units) for _ in range(num_gates)]
+    recurrent = [rand(units, units) for _ in range(num_gates)]
+    biases = rand(2, num_gates * units)
     stored = [
-        ("k", np.hstack([k.T.reshape(k.shape) for k in map(np.ascontiguousarray, kernels)])),
-        ("r", np.hstack([k.T for k in recurrent])),
-        ("b", biases.reshape(-1)),
+        ("r/kernel:0", np.hstack([_as_cudnn(k) for k in kernels])),
+        ("r/recurrent_kernel:0", np.hstack([k.T for k in recurrent])),
+        ("r/bias:0", biases.reshape(-1)),
     ]
-    stored[0] = (
-        "k",
-        np.hstack([np.reshape(k, k.shape[::-1], order="F").T.reshape(-1).reshape(k.shape) for k in kernels]),
-    )
-    stored[0] = ("k", np.hstack([_as_cudnn(k) for k in kernels]))
     config = [layer(class_name, "r", units=units, batch_input_shape=[None, 5, inputs], return_sequences=False)]
-    path = write_keras2(tmp_path / "r.h5", "Sequential", config, {"r": [(f"r/{a}:0", b) for a, b in stored]})
+    path = write_keras2(tmp_path / "r.h5", "Sequential", config, {"r": stored})
     model = load_legacy_model(path)
     cell = model.get_layer("r").cell
     np.testing.assert_array_equal(cell.kernel, np.hstack(kernels))
     np.testing.assert_array_equal(cell.recurrent_kernel, np.hstack(recurrent))
-    np.testing.assert_array_equal(cell.bias, biases.sum(0) if n == 4 else biases)
+    np.testing.assert_array_equal(cell.bias, biases.sum(0) if num_gates == 4 else biases)
     assert model(rand(2, 5, inputs)).shape == (2, units)
 
 
@@ -143,7 +135,7 @@ def test_graph_nodes_of_early_tf2(tmp_path):
     np.testing.assert_allclose(load_legacy_model(path)(np.ones((1, 3))), np.full((1, 3), 3.5))
     node["op"] = "EagerPyFunc"
     path = write_keras2(tmp_path / "p.h5", "Model", config, {"in": [], "op": []})
-    with pytest.raises(WeightsError, match="'op' .TensorFlow's EagerPyFunc"):
+    with pytest.raises(WeightsError, match=r"'op' .TensorFlow's EagerPyFunc"):
         load_legacy_model(path)
 
 
@@ -164,8 +156,8 @@ def test_custom_objects_by_class_and_by_function_name(tf_keras, tmp_path, write_
         ]
     )
     path = write_h5(reference)
-    with pytest.raises(WeightsError, match="'lambda"):
-        load_legacy_model(path, custom_objects={"Scale": keras.layers.Rescaling(2.0), "shift": None} and {})
+    with pytest.raises(WeightsError, match=r"'lambda"):
+        load_legacy_model(path)
 
     @keras.saving.register_keras_serializable(package="tests")
     class Scale3(keras.layers.Layer):
@@ -207,9 +199,9 @@ def test_legacy_weights_fill_a_model_built_in_code(tf_keras, write_h5):
     assert any("by order" in note for note in report.notes)
     np.testing.assert_allclose(outputs_of(other_names, x), outputs_of(reference, x), atol=1e-5)
 
-    with pytest.raises(WeightsError, match="no weights are stored for"):
+    with pytest.raises(WeightsError, match=r"no weights are stored for"):
         load_legacy_weights(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="else")]), path)
-    with pytest.raises(WeightsError, match="not built"):
+    with pytest.raises(WeightsError, match=r"not built"):
         load_legacy_weights(keras.Sequential([keras.layers.Dense(2)]), path)
 
 
@@ -218,7 +210,7 @@ def test_a_failed_conversion_leaves_the_old_copy(tmp_path, tf_keras, write_h5, m
     out = tmp_path / "out.keras"
     out.write_bytes(b"old")
     monkeypatch.setattr("tfav.weights.legacy._compare", lambda *_: 1.0)
-    with pytest.raises(WeightsError, match="differs"):
+    with pytest.raises(WeightsError, match=r"differs"):
         convert(path, out)
     assert out.read_bytes() == b"old" and sorted(p.name for p in tmp_path.iterdir()) == ["model.h5", "out.keras"]
     for wrong in (tmp_path / "out.h5", tmp_path / "no" / "out.keras"):
@@ -238,5 +230,5 @@ def test_the_configuration_json_is_left_as_python_reads_it(tmp_path):
         {"a": []},
     )
     with h5py.File(path) as file:
-        assert "NaN" in file.attrs["model_config"].decode() and json.loads(file.attrs["model_config"])
+        assert "NaN" in str(file.attrs["model_config"])
     assert load_legacy_model(path).output_shape == (None, 2)

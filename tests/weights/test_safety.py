@@ -56,10 +56,10 @@ def test_a_file_of_another_kind_is_named(tmp_path, kind):
 
 
 def test_missing_files_and_folders_are_told(tmp_path):
-    with pytest.raises(WeightsError, match="no such file"):
+    with pytest.raises(WeightsError, match=r"no such file"):
         load_legacy_model(tmp_path / "nowhere.h5")
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(WeightsError, match="SavedModel"):
+    with pytest.raises(WeightsError, match=r"SavedModel"):
         load_legacy_model(tmp_path)
 
 
@@ -84,7 +84,7 @@ def _rewrite_config(path, change):
 def test_truncated_files_are_told(small, kept):
     content = small.read_bytes()
     small.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(WeightsError, match="truncated|damaged"):
+    with pytest.raises(WeightsError, match=r"truncated|damaged"):
         load_legacy_model(small)
 
 
@@ -107,7 +107,7 @@ def test_an_absurd_layer_is_refused_before_it_is_allocated(small):
         config["config"][0]["config"]["output_dim"] = 10**12
 
     _rewrite_config(small, widen)
-    with pytest.raises(WeightsError, match="asks for a weight of shape .3, 1000000000000."):
+    with pytest.raises(WeightsError, match=r"asks for a weight of shape .3, 1000000000000."):
         load_legacy_model(small)
 
 
@@ -118,7 +118,7 @@ def test_an_absurd_recurrent_and_embedding_layer(tmp_path):
         layer("Embedding", "r", input_dim=units, output_dim=units, init="uniform", batch_input_shape=[None, 4]),
     ):
         path = write_keras1(tmp_path / "r.h5", "Sequential", [config], {"r": [("r_W", rand(2, 2))]})
-        with pytest.raises(WeightsError, match="'r' asks for a weight"):
+        with pytest.raises(WeightsError, match=r"'r' asks for a weight"):
             load_legacy_model(path)
 
 
@@ -128,7 +128,7 @@ def test_declared_data_that_is_not_there_is_refused(small):
         del group["dense_1_W"]
         group.create_dataset("dense_1_W", shape=(10**6, 10**6), dtype="float32", chunks=(1000, 1000))
     tracemalloc.start()
-    with pytest.raises(WeightsError, match="declares shape .*holds 0 of"):
+    with pytest.raises(WeightsError, match=r"declares shape .*holds 0 of"):
         load_legacy_model(small)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
@@ -140,7 +140,7 @@ def test_a_compression_bomb_is_refused(small):
         del group["dense_1_W"]
         zeros = np.zeros((4000, 10_000), "float32")
         group.create_dataset("dense_1_W", data=zeros, chunks=(1000, 10_000), compression="gzip")
-    with pytest.raises(WeightsError, match="times more data"):
+    with pytest.raises(WeightsError, match=r"times more data"):
         load_legacy_model(small)
 
 
@@ -167,7 +167,7 @@ def test_nothing_outside_the_file_is_read(small, tmp_path, kind):
             group.create_virtual_dataset("dense_1_W", layout)
         elif kind == "raw external":
             group.create_dataset("dense_1_W", (3, 4), "float32", external=[(str(tmp_path / "raw.bin"), 0, 48)])
-    with pytest.raises(WeightsError, match="not followed"):
+    with pytest.raises(WeightsError, match=r"not followed"):
         load_legacy_model(small)
 
 
@@ -192,7 +192,7 @@ def test_cyclic_graphs_and_dangling_references_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"circle through layers \['a', 'b', 'c'\]"):
         load_legacy_model(_write_graph(tmp_path / "c.h5", cyclic, "abc"))
     for dangling in (_graph(("a", ["nobody"])), _graph(("a", []))):
-        with pytest.raises(WeightsError, match="does not exist|not there"):
+        with pytest.raises(WeightsError, match=r"does not exist|not there"):
             load_legacy_model(_write_graph(tmp_path / "d.h5", dangling, "a"))
 
 
@@ -211,14 +211,14 @@ def test_models_in_models_that_double_at_every_level_are_refused(tmp_path):
         source = _graph(("a", ["in"]))["layers"][0]
         ends = [[f"n{level}", 2, 0]]
         config = {"name": f"m{level}", "layers": [source, inner], "input_layers": [["in", 0, 0]], "output_layers": ends}
-    with pytest.raises(WeightsError, match="layer calls"):
+    with pytest.raises(WeightsError, match=r"layer calls"):
         load_legacy_model(_write_graph(tmp_path / "d.h5", config, "a"))
 
 
 def test_deep_nesting_is_refused(small):
     with h5py.File(small, "r+") as file:
         file.attrs["model_config"] = '{"a":' * 15_000
-    with pytest.raises(WeightsError, match="nested too deeply|not valid JSON"):
+    with pytest.raises(WeightsError, match=r"nested too deeply|not valid JSON"):
         load_legacy_model(small)
 
     config = dense("dense_1", 4, batch_input_shape=[None, 3])
@@ -226,7 +226,7 @@ def test_deep_nesting_is_refused(small):
         config = {"class_name": "Sequential", "config": [config]}
     with h5py.File(small, "r+") as file:
         file.attrs["model_config"] = json.dumps(config)
-    with pytest.raises(WeightsError, match="deep"):
+    with pytest.raises(WeightsError, match=r"deep"):
         load_legacy_model(small)
 
 
@@ -261,18 +261,18 @@ def test_wrong_shapes_and_missing_arrays_are_told(small, tmp_path):
         load_legacy_model(small)
     with h5py.File(small, "r+") as file:
         file["model_weights/dense_1"].attrs["weight_names"] = [b"dense_1_b"]
-    with pytest.raises(WeightsError, match="takes 2 arrays, the file stores 1"):
+    with pytest.raises(WeightsError, match=r"takes 2 arrays, the file stores 1"):
         load_legacy_model(small)
     with h5py.File(small, "r+") as file:
         file["model_weights/dense_1"].attrs["weight_names"] = [b"dense_1_W", b"gone"]
-    with pytest.raises(WeightsError, match="'gone' of layer 'dense_1' is listed but not stored"):
+    with pytest.raises(WeightsError, match=r"'gone' of layer 'dense_1' is listed but not stored"):
         load_legacy_model(small)
 
 
 def test_hdf5_that_is_not_keras_is_told(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["data"] = rand(3)
-    with pytest.raises(WeightsError, match="not a Keras file"):
+    with pytest.raises(WeightsError, match=r"not a Keras file"):
         load_legacy_model(tmp_path / "x.h5")
     with h5py.File(tmp_path / "y.h5", "w") as file:
         file.create_group("_layer_checkpoint_dependencies")
@@ -285,7 +285,7 @@ def test_objects_and_text_in_place_of_numbers_are_refused(small):
         group = file["model_weights/dense_1"]
         del group["dense_1_b"]
         group["dense_1_b"] = np.array(["a", "b"], dtype=h5py.string_dtype())
-    with pytest.raises(WeightsError, match="not numbers"):
+    with pytest.raises(WeightsError, match=r"not numbers"):
         load_legacy_model(small)
 
 

@@ -4,7 +4,7 @@ Every dialect ends in the same few shapes: a `ModelSpec` of `LayerSpec`s, each w
 arguments are `Ref`s to outputs of other layers. Nothing here imports Keras.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from tfav.weights import keras1
 from tfav.weights.archive import MAX_LAYERS
 from tfav.weights.errors import WeightsError
+from tfav.weights.graph import Call, Ref, flat_refs, number_calls, order_calls, parse_call, parse_refs
 
 MAX_DEPTH = 40
 MAX_CALLS = 100_000  # a model called twice in a model called twice ... doubles with every level
@@ -19,23 +20,6 @@ MAX_CALLS = 100_000  # a model called twice in a model called twice ... doubles 
 _SEQUENTIAL = ("Sequential",)
 _FUNCTIONAL = ("Model", "Functional", "Container", "Network")
 _WRAPPED_KEYS = ("layer", "backward_layer")
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Output number `tensor` of call number `node` of a layer."""
-
-    layer: str
-    node: int
-    tensor: int
-
-
-@dataclass
-class Call:
-    """One call of a layer: structures (lists, dicts) of `Ref`s and constants."""
-
-    inputs: Any
-    kwargs: dict
 
 
 @dataclass
@@ -191,16 +175,16 @@ class _Parser:
             layers.append(layer)
         names = {layer.name for layer in layers}
         for layer, item in zip(layers, config["layers"], strict=True):
-            layer.calls = [_parse_call(node, names) for node in item.get("inbound_nodes", [])]
+            layer.calls = [parse_call(node, names) for node in item.get("inbound_nodes", [])]
         spec = ModelSpec(
             config.get("name") or name,
             False,
             layers,
-            _parse_refs(config["input_layers"], names),
-            _parse_refs(config["output_layers"], names),
+            parse_refs(config["input_layers"], names),
+            parse_refs(config["output_layers"], names),
             trainable=config.get("trainable", True),
         )
-        _number_calls(spec)
+        number_calls(spec)
         self._check_graph(spec)
         return spec
 
@@ -216,7 +200,7 @@ class _Parser:
         for item in stored[1:]:
             end = _append(spec, self.layer(item, depth + 1), end)
         spec.outputs = end
-        _number_calls(spec)
+        number_calls(spec)
         return spec
 
     def _append_branch(self, spec, branch):
@@ -240,8 +224,8 @@ class _Parser:
         if taken & {layer.name for layer in model.layers}:
             raise WeightsError(self.path, "two branches of its Merge share layers, which is not translated")
         spec.layers += model.layers
-        spec.inputs += _flat_refs(model.inputs)
-        return _flat_refs(model.outputs)[0]
+        spec.inputs += flat_refs(model.inputs)
+        return flat_refs(model.outputs)[0]
 
     def _check_graph(self, spec):
         """Refuses names used twice, references to nothing, and cycles."""
@@ -263,7 +247,7 @@ def first_batch_shape(layers):
     if first.model:
         if first.model.is_sequential:
             return first.model.batch_shape
-        inputs = {ref.layer for ref in _flat_refs(first.model.inputs)}
+        inputs = {ref.layer for ref in flat_refs(first.model.inputs)}
         sources = [layer for layer in first.model.layers if layer.name in inputs]
         return first_batch_shape(sources) if len(sources) == 1 else None
     return None
@@ -298,129 +282,6 @@ def _append(spec, layer, inputs):
     if known.model:
         known.first_node = 1
     return Ref(known.name, known.first_node + max(len(known.calls) - 1, 0), 0)
-
-
-def order_calls(spec, path):
-    """Orders the calls of a graph so that each comes after those it needs.
-
-    Returns:
-        A list of `(layer, call number)`; input layers have no call and are left out.
-
-    Raises:
-        WeightsError: A call needs something that does not exist, or needs its own result.
-    """
-    by_name = {layer.name: layer for layer in spec.layers}
-    waiting, needed_by, ready = {}, {}, deque()
-    for layer in spec.layers:
-        for number, call in enumerate(layer.calls):
-            needs = {_call_key(by_name, ref, path) for ref in _flat_refs([call.inputs, call.kwargs])}
-            needs.discard(None)
-            waiting[layer.name, number] = len(needs)
-            for need in needs:
-                needed_by.setdefault(need, []).append((layer.name, number))
-            if not needs:
-                ready.append((layer.name, number))
-    for ref in _flat_refs([spec.inputs, spec.outputs]):
-        _call_key(by_name, ref, path)
-    order = []
-    while ready:
-        key = ready.popleft()
-        order.append((by_name[key[0]], key[1]))
-        for dependent in needed_by.get(key, ()):
-            waiting[dependent] -= 1
-            if not waiting[dependent]:
-                ready.append(dependent)
-    if len(order) < len(waiting):
-        stuck = sorted({name for (name, number), left in waiting.items() if left})
-        raise WeightsError(path, f"its graph runs in a circle through layers {stuck[:4]}")
-    return order
-
-
-def _call_key(by_name, ref, path):
-    """`(layer name, call number)` behind a reference; None for an input layer."""
-    layer = by_name.get(ref.layer)
-    if layer is not None and layer.class_name == "InputLayer" and not layer.calls:
-        return None
-    number = ref.node - (layer.first_node if layer else 0)
-    if layer is None or not 0 <= number < len(layer.calls):
-        raise WeightsError(path, f"its graph refers to call {ref.node} of layer {ref.layer!r}, which does not exist")
-    return ref.layer, number
-
-
-def _number_calls(spec):
-    """Finds from which number the calls of each layer are counted.
-
-    A model built on its own input was already called once, outside the stored graph, so its calls count from 1.
-    """
-    used = {}
-    for ref in _flat_refs([spec.outputs, *([call.inputs, call.kwargs] for la in spec.layers for call in la.calls)]):
-        used.setdefault(ref.layer, set()).add(ref.node)
-    for layer in spec.layers:
-        nodes = used.get(layer.name, set())
-        if (nodes and max(nodes) >= len(layer.calls) > 0) or (layer.model and 0 not in nodes):
-            layer.first_node = 1
-
-
-def _is_ref(value, names):
-    return (
-        isinstance(value, list)
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and value[0] in names
-        and isinstance(value[1], int)
-        and isinstance(value[2], int)
-    )
-
-
-def _parse_refs(value, names):
-    """A stored structure with `[layer, node, tensor]` in it, as the same structure with `Ref`s."""
-    if _is_ref(value, names):
-        return Ref(*value[:3])
-    if isinstance(value, list) and value[:1] == ["_CONSTANT_VALUE"]:
-        return value[2]
-    if isinstance(value, list):
-        items = [_parse_refs(item, names) for item in value]
-        return items
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            return Ref(*value["config"]["keras_history"])
-        return {key: _parse_refs(item, names) for key, item in value.items()}
-    return value
-
-
-def _parse_call(node, names):
-    if isinstance(node, dict) and "args" in node:
-        args = _parse_refs(node["args"], names)
-        return Call(args[0] if len(args) == 1 else args, _parse_refs(node.get("kwargs", {}), names))
-    if isinstance(node, list) and node and not isinstance(node[0], str):
-        inputs = [_parse_refs(item, names) for item in node]
-        unknown = [
-            item[0] for item, ref in zip(node, inputs, strict=True) if isinstance(ref, list) and _looks_like_ref(item)
-        ]
-        if unknown:
-            raise KeyError(f"layer {unknown[0]!r} that is not there")
-        kwargs = node[0][3] if isinstance(node[0], list) and len(node[0]) > 3 else {}
-        return Call(inputs[0] if len(inputs) == 1 else inputs, _parse_refs(kwargs or {}, names))
-    if isinstance(node, list) and _looks_like_ref(node):
-        if node[0] not in names and node[0] != "_CONSTANT_VALUE":
-            raise KeyError(f"layer {node[0]!r} that is not there")
-        return Call(_parse_refs(node, names), _parse_refs(node[3] if len(node) > 3 else {}, names))
-    return Call(_parse_refs(node, names), {})
-
-
-def _looks_like_ref(value):
-    return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
-
-
-def _flat_refs(structure):
-    """Every `Ref` in a structure, in order."""
-    if isinstance(structure, Ref):
-        return [structure]
-    if isinstance(structure, dict):
-        structure = list(structure.values())
-    if isinstance(structure, list):
-        return [ref for item in structure for ref in _flat_refs(item)]
-    return []
 
 
 def _check_call_count(path, root):

@@ -7,6 +7,7 @@ dropped; settings that changed the outputs and are gone are refused.
 import inspect
 
 import keras
+from keras.src.applications import convnext, inception_resnet_v2
 
 from tfav.weights import objects
 from tfav.weights.allocation import Reserved
@@ -121,6 +122,7 @@ _RENAMED = {
     "UnifiedLSTM": "LSTM",
     "UnifiedGRU": "GRU",
     "ThresholdedReLU": "ReLU",
+    "FixedDropout": "Dropout",  # of a much used EfficientNet package; nothing but Dropout in inference
     "Convolution1D": "Conv1D",
     "Convolution2D": "Conv2D",
     "Convolution3D": "Conv3D",
@@ -132,6 +134,13 @@ _RENAMED = {
     "AvgPool2D": "AveragePooling2D",
     "GlobalAvgPool2D": "GlobalAveragePooling2D",
     "GlobalMaxPool2D": "GlobalMaxPooling2D",
+}
+
+# Layers that keras.applications keeps to itself.
+_OF_APPLICATIONS = {
+    "CustomScaleLayer": inception_resnet_v2.CustomScaleLayer,
+    "LayerScale": convnext.LayerScale,
+    "StochasticDepth": convnext.StochasticDepth,
 }
 
 _SETTINGS_RENAMED = {
@@ -228,6 +237,9 @@ _DECISIVE = (
 
 def find_class(class_name):
     """The Keras 3 class for an old class name, or None for one that is not translated."""
+    class_name = class_name.split(">")[-1]  # registered classes carry their package
+    if class_name in _OF_APPLICATIONS:
+        return _OF_APPLICATIONS[class_name]
     name = _RENAMED.get(class_name, class_name)
     if name in _SAME or name in CELLS:
         return getattr(keras.layers, name, None)

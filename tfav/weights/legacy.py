@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfav.weights import architecture
+from tfav.weights.activations import legacy_hard_sigmoid
 from tfav.weights.archive import Archive
 from tfav.weights.errors import WeightsError
 from tfav.weights.rebuild import Rebuilder
@@ -20,6 +21,9 @@ from tfav.weights.transfer import Transfer
 
 BACKENDS = ("tensorflow", "theano", "cntk")
 MAX_DIFFERENCE = 1e-5
+_HARD_SIGMOID_NOTE = (
+    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.activations before loading a saved copy"
+)
 _TEST_SIZES = (16, 32, 64, 128, 224)
 
 
@@ -199,14 +203,10 @@ def _is_channels_first(model):
 
 
 def _note_legacy_meanings(model, report):
-    from tfav.weights.activations import legacy_hard_sigmoid
-
     for layer in model._flatten_layers():
         for key in ("activation", "recurrent_activation"):
             if getattr(layer, key, None) is legacy_hard_sigmoid:
-                report.note(
-                    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.activations before loading a saved copy"
-                )
+                report.note(_HARD_SIGMOID_NOTE)
 
 
 def _compare(model, again):

@@ -7,8 +7,8 @@ import keras
 
 from tfav.weights import architecture, catalogue, objects, operations
 from tfav.weights.allocation import Budget, restore
-from tfav.weights.architecture import Ref
 from tfav.weights.errors import WeightsError
+from tfav.weights.graph import Ref, order_calls
 
 _OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 _WRAPPERS = ("TimeDistributed", "Bidirectional")
@@ -154,7 +154,7 @@ class Rebuilder:
                 return {key: resolve(item) for key, item in structure.items()}
             return structure
 
-        for layer, number in architecture.order_calls(spec, self.path):
+        for layer, number in order_calls(spec, self.path):
             call = layer.calls[number]
             inputs, kwargs = resolve(call.inputs), resolve(call.kwargs)
             outputs = self._call(layer, inputs, kwargs)
@@ -165,7 +165,9 @@ class Rebuilder:
         """Makes the layer on its first call, and calls it."""
         if spec.class_name in _OPERATION_LAYERS and self._replacement(spec) is None:
             with self._guarded(spec.name):
-                return operations.apply(spec, inputs, kwargs)
+                outputs = operations.apply(spec, inputs, kwargs)
+                self._name_operations(spec, outputs, [inputs, kwargs])
+                return outputs
         layer = self.built.get(id(spec))
         if layer is None:
             layer = self._layer(spec)
@@ -264,6 +266,20 @@ class Rebuilder:
         taken = self._names[-1]
         taken[name] = taken.get(name, 0) + 1
         return name if taken[name] == 1 else self._unique_name(f"{name}_{taken[name]}")
+
+    def _name_operations(self, spec, outputs, inputs):
+        """Names the operations made for a layer after it; Keras' own names for them may be taken by layers."""
+        done = {id(tensor) for tensor in keras.tree.flatten(inputs)}
+        waiting = list(keras.tree.flatten(outputs))
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) in done or not keras.utils.is_keras_tensor(tensor):
+                continue
+            operation = tensor._keras_history.operation
+            operation.name = self._unique_name(spec.name)
+            siblings = operation._inbound_nodes[-1]
+            done |= {id(sibling) for sibling in siblings.output_tensors}
+            waiting += siblings.input_tensors
 
     def _guarded(self, name):
         return _Guard(self.path, name, self._budget)

@@ -131,7 +131,7 @@ def _from_cudnn(kind, arrays):
     gates = 4 if kind == "LSTM" else 3
     if recurrent.ndim != 2 or bias.shape != (2 * gates * recurrent.shape[0],):
         return arrays, None
-    kernel = np.hstack([k.T.reshape(k.shape) for k in np.split(kernel, gates, axis=1)])
+    kernel = np.hstack([k.T.reshape(k.shape, order="F") for k in np.split(kernel, gates, axis=1)])
     recurrent = np.hstack([k.T for k in np.split(recurrent, gates, axis=1)])
     bias = bias.reshape(2, -1)
     return [kernel, recurrent, bias.sum(0) if kind == "LSTM" else bias], "converted from CuDNN"
