@@ -10,6 +10,9 @@ from tfav._version import __version__
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["data", "io", "layers", "report", "systems", "training", "weights"],
-    submod_attrs={"training": ["fit", "mixed_precision", "strategy"], "errors": ["DataError", "MediaError", "TfavError"]},
+    submod_attrs={
+        "training": ["fit", "mixed_precision", "strategy"],
+        "errors": ["DataError", "MediaError", "TfavError"],
+    },
 )
 __all__ = [*__all__, "__version__"]

@@ -47,7 +47,9 @@ def scan(data_dir: Path | str) -> Tree:
     for label in labels:
         kind, found = _class_examples(data_dir / label)
         if not found:
-            raise DataError(f"{data_dir / label}: holds no videos and no frame folders. Add some, or remove the folder.")
+            raise DataError(
+                f"{data_dir / label}: holds no videos and no frame folders. Add some, or remove the folder."
+            )
         kinds[kind] = label
         examples.extend(found)
     if len(kinds) == 2:

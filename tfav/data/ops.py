@@ -1,8 +1,8 @@
 """Clip operations as TensorFlow graph ops: one random draw per clip, the same for all of its frames.
 
-Each function here takes its settings and returns an operation `clip -> clip` on a `[T, H, W, C]` tensor, so that a chain
-reads `chain(random_crop(112, 112), random_flip(), color_jitter(0.2))`. Operations keep the dtype: uint8 stays 0-255,
-float32 stays in the range it came in.
+Each function here takes its settings and returns an operation `clip -> clip` on a `[T, H, W, C]` tensor, so that a
+chain reads `chain(random_crop(112, 112), random_flip(), color_jitter(0.2))`. Operations keep the dtype: uint8 stays
+0-255, float32 stays in the range it came in.
 """
 
 from collections.abc import Callable
@@ -140,8 +140,9 @@ def pad_time(num_frames: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tenso
     """Brings a clip to `num_frames` and says which frames are real.
 
     Returns:
-        An operation that maps `[T, ...]` to `[num_frames, ...]`, padded with zeros at the end or cut, and a `[num_frames]`
-        bool mask, true for real frames. A mask, and not the search for zeros, since a real frame may well be black.
+        An operation that maps `[T, ...]` to `[num_frames, ...]`, padded with zeros at the end or cut, and a
+        `[num_frames]` bool mask, true for real frames. A mask, and not the search for zeros, since a real frame may
+        well be black.
     """
 
     def apply(clip):

@@ -162,7 +162,9 @@ def read_list(path: Path | str) -> list[tuple[str, str]]:
             continue
         match = re.fullmatch(r"\s*([^/\\]+)[/\\](.+?)(?:\s+\d+)?\s*", line)
         if match is None:
-            raise DataError(f"{path}, line {number}: expected `Class/name.avi` or `Class/name.avi 1`. Received: {line!r}")
+            raise DataError(
+                f"{path}, line {number}: expected `Class/name.avi` or `Class/name.avi 1`. Received: {line!r}"
+            )
         rows.append((match[1], Path(match[2]).stem))
     if not rows:
         raise DataError(f"{path}: the split list is empty.")

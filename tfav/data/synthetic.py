@@ -74,7 +74,10 @@ def moving_shapes(
         )
     out_dir = Path(out_dir)
     jobs = [
-        (group, clip, label) for group in range(num_groups) for clip in range(clips_per_group) for label in MOVING_SHAPES
+        (group, clip, label)
+        for group in range(num_groups)
+        for clip in range(clips_per_group)
+        for label in MOVING_SHAPES
     ]
     for group, clip, label in progress(jobs, total=len(jobs)) if progress else jobs:
         path = out_dir / label / f"v_{label}_g{group:02d}_c{clip:02d}.mp4"
@@ -93,12 +96,14 @@ def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: i
     center = size * rng.uniform(0.35, 0.65, 2)
     radius = size * rng.uniform(0.16, 0.26)
     angle = rng.uniform(0, 2 * np.pi)
-    # Progress from -1 to 1 over the clip. Running it backwards turns each action into its partner: nothing else differs.
+    # Progress from -1 to 1 over the clip. Running it backwards turns each action into its partner: nothing else
+    # differs.
     steps = np.linspace(-1, 1, num_frames)
     if label in ("move_left", "turn_anticlockwise", "shrink"):
         steps = steps[::-1]
     travel = size * rng.uniform(0.15, 0.3)
-    # Turning is about a pivot beside the shape, as a hand turns about a shoulder, through up to three quarters of a circle.
+    # Turning is about a pivot beside the shape, as a hand turns about a shoulder, through up to three quarters of a
+    # circle.
     sweep = rng.uniform(1.4, 2.3)  # radians to either side
     arm = size * rng.uniform(0.16, 0.24)
     growth = rng.uniform(1.5, 2.0)

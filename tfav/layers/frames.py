@@ -8,9 +8,9 @@ from keras import ops
 class PerFrame(keras.layers.Layer):
     """Applies one model to every frame of a clip, all frames in one batch.
 
-    Does what `keras.layers.TimeDistributed` does. That maps the frames one after the other through a loop, which a CPU pays
-    for with most of its threads idle; here `[B, T, ...]` is folded into `[B * T, ...]`, so that the model sees one large
-    batch. Batch normalisation in training sees the statistics of all frames together.
+    Does what `keras.layers.TimeDistributed` does. That maps the frames one after the other through a loop, which a CPU
+    pays for with most of its threads idle; here `[B, T, ...]` is folded into `[B * T, ...]`, so that the model sees one
+    large batch. Batch normalisation in training sees the statistics of all frames together.
 
     Args:
         model: A `keras.Model` or layer for one frame, `[N, H, W, C] -> [N, ...]`.
@@ -56,7 +56,7 @@ class SubtractClipMean(keras.layers.Layer):
     """
 
     def call(self, clip, mask):
-        """`clip` `[B, T, H, W, C]` of any dtype, `mask` `[B, T]` bool -> `[B, T, H, W, C]` float."""
+        """`clip` `[B, T, H, W, C]` of any dtype, `mask` `[B, T]`, 1 or true where a frame is real -> `[B, T, H, W, C]` float."""
         real = ops.cast(mask, self.compute_dtype)[:, :, None, None, None]
         clip = ops.cast(clip, self.compute_dtype)
         count = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1.0)

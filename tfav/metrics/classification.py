@@ -18,8 +18,7 @@ def validate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) ->
     """
     if truth.ndim != 1 or probabilities.shape != (len(truth), len(labels)):
         raise UsageError(
-            f"truth must be [N] and probabilities [N, {len(labels)}]. "
-            f"Received: {truth.shape} and {probabilities.shape}"
+            f"truth must be [N] and probabilities [N, {len(labels)}]. Received: {truth.shape} and {probabilities.shape}"
         )
     if len(truth) == 0:
         raise UsageError("there is nothing to score.")

@@ -19,8 +19,8 @@ _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter"
 class MetricsLog(keras.callbacks.Callback):
     """Keeps one JSON line per epoch in a file: number, seconds, and all that Keras logs.
 
-    The file is rewritten whole, so no line is ever half there. An epoch that is trained again after a killed run takes the
-    place of its first line.
+    The file is rewritten whole, so no line is ever half there. An epoch that is trained again after a killed run takes
+    the place of its first line.
 
     Args:
         path: The `.jsonl` file.
@@ -76,9 +76,10 @@ class BestCheckpoint(keras.callbacks.Callback):
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
     """Keras' callback of this name, made safe against a kill in the middle of saving.
 
-    Keras writes weights and epoch number one after the other into the same two files, and forgets what the other callbacks
-    knew. Here each state is a folder of its own, renamed in when it is whole; the one before is kept and used, with a
-    warning, if the newest cannot be read. Must stand last in the list: it restores what the callbacks before it reset.
+    Keras writes weights and epoch number one after the other into the same two files, and forgets what the other
+    callbacks knew. Here each state is a folder of its own, renamed in when it is whole; the one before is kept and
+    used, with a warning, if the newest cannot be read. Must stand last in the list: it restores what the callbacks
+    before it reset.
 
     Args:
         backup_dir: Folder for the states.
@@ -144,7 +145,9 @@ class ExamplePredictions(keras.callbacks.Callback):
         """Describes, prints and writes."""
         rows = self.describe(self.model)
         print("  examples: " + "; ".join(row["text"] for row in rows))
-        lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [{"epoch": epoch + 1, "examples": rows}]
+        lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [
+            {"epoch": epoch + 1, "examples": rows}
+        ]
         with partial_file(self.path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfav.io.lock import locked_folder
 from tfav.training import run
 from tfav.training.callbacks import read_jsonl
 
@@ -21,8 +22,8 @@ def fit(
 ) -> list[dict]:
     """Trains a compiled model into a run folder, from where it stands; the same call goes on after a kill.
 
-    It is `model.fit(train, validation_data=val, epochs=epochs, callbacks=callbacks)` and three things around it: a lock on
-    the folder, a mark when training has ended, and the history of all sessions.
+    It is `model.fit(train, validation_data=val, epochs=epochs, callbacks=callbacks)` and three things around it: a lock
+    on the folder, a mark when training has ended, and the history of all sessions.
 
     Args:
         model: Built and compiled.
@@ -36,7 +37,7 @@ def fit(
     Returns:
         One row per epoch, as in `metrics.jsonl`.
     """
-    with run.lock(run_dir):
+    with locked_folder(run_dir):
         if not run.is_finished(run_dir, epochs):
             # The data set shuffles itself.
             model.fit(train, validation_data=val, epochs=epochs, callbacks=callbacks, verbose=verbose, shuffle=False)

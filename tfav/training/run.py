@@ -1,11 +1,11 @@
 """The run folder: all that a run was, so that it can go on, be repeated and be told from others.
 
-    config.json      system, configuration, labels, command, versions, git state
-    metrics.jsonl    one line per epoch
-    best.keras       the model
-    backup/          the state to go on from
-    tensorboard/     logs for TensorBoard
-    report.html      what tfav report wrote
+config.json      system, configuration, labels, command, versions, git state
+metrics.jsonl    one line per epoch
+best.keras       the model
+backup/          the state to go on from
+tensorboard/     logs for TensorBoard
+report.html      what tfav report wrote
 """
 
 import contextlib
@@ -15,7 +15,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,27 +102,6 @@ def mark_finished(run_dir: Path | str, epochs: int) -> None:
     write_json(Path(run_dir) / "finished.json", {"epochs": epochs})
 
 
-@contextlib.contextmanager
-def lock(run_dir: Path | str) -> Iterator[None]:
-    """Keeps a second process out of the run folder as long as this one trains.
-
-    Raises:
-        TfavError: Another process holds it.
-    """
-    Path(run_dir).mkdir(parents=True, exist_ok=True)
-    with (Path(run_dir) / ".lock").open("w") as handle:
-        try:
-            # The system drops this lock when the process dies, however it dies: no stale lock is ever left behind.
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass  # no such lock on Windows; two trainings in one folder are then the user's to avoid
-        except OSError as error:
-            raise TfavError(f"{run_dir}: another process is training in it. Wait, or use another --run-dir.") from error
-        yield
-
-
 def environment() -> dict:
     """Versions, machine and git state."""
     versions = {}
@@ -170,7 +148,11 @@ def _command() -> str:
 def _git_state() -> dict | None:
     def git(*arguments):
         return subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         ).stdout.strip()
 
     try:

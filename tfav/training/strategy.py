@@ -44,8 +44,8 @@ def mixed_precision(precision: str) -> Iterator[None]:
     """Builds the layers made inside with a dtype policy, and puts the former one back.
 
     Args:
-        precision: One of `PRECISIONS`. Variables stay float32 in all of them. bfloat16 needs no loss scaling and is what
-            recent CPUs and GPUs are fast at; with float16 Keras scales the loss itself.
+        precision: One of `PRECISIONS`. Variables stay float32 in all of them. bfloat16 needs no loss scaling and is
+            what recent CPUs and GPUs are fast at; with float16 Keras scales the loss itself.
 
     Raises:
         UsageError: An unknown name.
@@ -58,6 +58,15 @@ def mixed_precision(precision: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def prepare_devices(devices: str | None) -> None:
+    """Sets TensorFlow's devices up without entering a scope; to be called before anything else uses TensorFlow.
+
+    Raises:
+        UsageError: The devices do not exist.
+    """
+    _devices(devices)
 
 
 def _devices(devices: str | None) -> list[str]:

@@ -1,21 +1,31 @@
 """Video classification: a CNN per frame under an LSTM.
 
-    config = Config.preset("transfer", data_dir="videos")
-    train, val, test = build_datasets(config)
-    model = build_model(config)
-    model.compile(**compile_args(config))
-    model.fit(train, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
+config = Config.preset("transfer", data_dir="videos")
+train, val, test = build_datasets(config)
+model = build_model(config)
+model.compile(**compile_args(config))
+model.fit(train, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["config", "data", "features", "model", "task", "views"],
+    submodules=["clips", "config", "data", "features", "model", "task", "views"],
     submod_attrs={
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
         "model": ["build_extractor", "build_head", "build_model"],
-        "task": ["callbacks", "compile_args", "demo", "evaluate", "predict", "train"],
+        "demo": ["demo"],
+        "task": [
+            "callbacks",
+            "compile_args",
+            "describe_evaluation",
+            "evaluate",
+            "predict",
+            "predict_files",
+            "prepare",
+            "train",
+        ],
     },
 )

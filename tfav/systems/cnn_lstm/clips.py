@@ -51,7 +51,8 @@ def read_clip(path: Path | str, config: Config) -> Clip:
 
 def read_clips(paths: Sequence[Path | str], config: Config) -> Iterator[Clip | TfavError]:
     """Reads many clips ahead in threads; in order. A file that cannot be read gives its error instead."""
-    # Decoding and OpenCV release the interpreter, so threads do, and what they made need not be copied between processes.
+    # Decoding and OpenCV release the interpreter, so threads do, and what they made need not be copied between
+    # processes.
     parallel = joblib.Parallel(n_jobs=2, backend="threading", return_as="generator", pre_dispatch=4)
     return parallel(joblib.delayed(_read_or_error)(path, config) for path in paths)
 

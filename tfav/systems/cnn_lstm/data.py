@@ -40,9 +40,9 @@ def build_datasets(config: Config) -> Datasets:
     """Training, validation and test data of `config.data_dir`.
 
     Returns:
-        Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` bool and either `clip`
-        `[B, T, S, S, 3]` uint8 or, with `cache_features`, `features` `[B, T, D]` float32; `target` is one-hot
-        `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
+        Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` float32, 1 where a frame is real,
+        and either `clip` `[B, T, S, S, 3]` uint8 or, with `cache_features`, `features` `[B, T, D]` float32; `target` is
+        one-hot `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
 
     Raises:
         UsageError: The folder is not there, or has another number of classes than `num_classes`.
@@ -153,7 +153,7 @@ def _load_pixels(config: Config, num_classes: int):
 
     def load(example):
         clip, mask = decode(example["paths"])
-        return {"clip": clip, "mask": mask}, tf.one_hot(example["label"], num_classes)
+        return {"clip": clip, "mask": tf.cast(mask, tf.float32)}, tf.one_hot(example["label"], num_classes)
 
     return load
 

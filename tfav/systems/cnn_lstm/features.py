@@ -1,8 +1,8 @@
 """Features of a frozen extractor, computed once per frame and kept on disk.
 
 A file holds `[2, T, D]` float16: both orientations (as filmed, mirrored) of the `T` frames of one video. Its folder is
-named by a hash of all that decides the numbers (extractor, weights, preprocessing), its name by the video, so nothing is
-ever taken for what it is not, and another run with the same extractor finds it done.
+named by a hash of all that decides the numbers (extractor, weights, preprocessing), its name by the video, so nothing
+is ever taken for what it is not, and another run with the same extractor finds it done.
 """
 
 import functools
@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from tfav.errors import DataError, TfavError
 from tfav.io.partial import partial_file, remove_partials
-from tfav.systems.cnn_lstm import clips, model as models
+from tfav.systems.cnn_lstm import clips
+from tfav.systems.cnn_lstm import model as models
 from tfav.systems.cnn_lstm.config import Config
 
 _SECONDS_BEFORE_BAR = 2.0
@@ -78,7 +79,10 @@ def reader(config: Config) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         values = tf.reshape(values, [2, -1, size])
         length = tf.shape(values)[1]
         padded = tf.pad(values, [[0, 0], [0, time - length], [0, 0]])
-        return {"features": tf.ensure_shape(padded, [2, time, size]), "mask": tf.sequence_mask(length, time)}
+        return {
+            "features": tf.ensure_shape(padded, [2, time, size]),
+            "mask": tf.sequence_mask(length, time, tf.float32),
+        }
 
     return read
 

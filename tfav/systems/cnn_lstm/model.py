@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from tfav.errors import TfavError, UsageError
 from tfav.io.partial import partial_file
@@ -17,12 +17,12 @@ def build_model(config: Config) -> keras.Model:
     """The model that `build_datasets(config)` feeds.
 
     Args:
-        config: With `cache_features` the model starts at the features, since the extractor's work is done once and kept on
-            disk; otherwise at the pixels.
+        config: With `cache_features` the model starts at the features, since the extractor's work is done once and kept
+            on disk; otherwise at the pixels.
 
     Returns:
         A model with inputs `clip` `[B, T, S, S, 3]` uint8 (RGB, 0-255) or `features` `[B, T, D]` float32, and `mask`
-        `[B, T]` bool, true where a frame is real; output `class` `[B, num_classes]` float32 probabilities.
+        `[B, T]` float32, 1 where a frame is real; output `class` `[B, num_classes]` float32 probabilities.
 
     Raises:
         UsageError: `num_classes` is not set and cannot be counted in `data_dir`.
@@ -33,7 +33,7 @@ def build_model(config: Config) -> keras.Model:
         extractor = build_extractor(config)
         extractor.trainable = config.extractor_trainable
         clip = layers.Input((config.num_frames, config.image_size, config.image_size, 3), dtype="uint8", name="clip")
-        mask = layers.Input((config.num_frames,), dtype="bool", name="mask")
+        mask = layers.Input((config.num_frames,), name="mask")  # float32: MirroredStrategy cannot take bool inputs
         x = SubtractClipMean(name="moving")(clip, mask) if config.subtract_mean else clip
         features = PerFrame(extractor, name="frames")(x)
         probabilities = build_head(config, features.shape[-1])({"features": features, "mask": mask})
@@ -64,10 +64,10 @@ def build_extractor(config: Config) -> keras.Model:
 def build_head(config: Config, size: int) -> keras.Model:
     """The LSTM and the classifier: `features` `[B, T, size]` and `mask` `[B, T]` to class probabilities."""
     features = layers.Input((config.num_frames, size), name="features")
-    mask = layers.Input((config.num_frames,), dtype="bool", name="mask")
-    x = layers.LSTM(
-        config.lstm_units, dropout=config.dropout, recurrent_dropout=config.recurrent_dropout, name="lstm"
-    )(features, mask=mask)
+    mask = layers.Input((config.num_frames,), name="mask")
+    x = layers.LSTM(config.lstm_units, dropout=config.dropout, recurrent_dropout=config.recurrent_dropout, name="lstm")(
+        features, mask=ops.cast(mask, "bool")
+    )
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
     x = layers.Dense(config.class_count(), name="logits")(x)
     # float32 whatever the policy: probabilities in bfloat16 have two digits.
@@ -137,7 +137,9 @@ def _mobilenet_v2(config: Config) -> keras.Model:
     weights = config.extractor_weights
     is_file = weights not in ("", "imagenet")
     if is_file and not Path(weights).is_file():
-        raise UsageError(f"{weights}: no such weights file. Give --extractor-weights a file, or imagenet to download them.")
+        raise UsageError(
+            f"{weights}: no such weights file. Give --extractor-weights a file, or imagenet to download them."
+        )
     try:
         backbone = keras.applications.MobileNetV2(
             input_shape=shape,

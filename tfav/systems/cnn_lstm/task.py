@@ -13,6 +13,8 @@ from tfav import training
 from tfav.data.folders import Example, scan
 from tfav.data.splits import Split
 from tfav.errors import DataError, TfavError
+from tfav.io.executor import PrepareReport
+from tfav.io.frames import extract_frames
 from tfav.metrics import classification
 from tfav.systems.cnn_lstm import clips, data, features
 from tfav.systems.cnn_lstm import model as models
@@ -65,7 +67,9 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     )
 
 
-def train(config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto") -> list[dict]:
+def train(
+    config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto"
+) -> list[dict]:
     """Trains into a run folder, or goes on with the run that is there.
 
     Args:
@@ -81,6 +85,7 @@ def train(config: Config, run_dir: Path | str, *, devices: str | None = None, ve
         UsageError: The folder belongs to another run.
         DataError: The data set cannot be used as it stands.
     """
+    training.prepare_devices(devices)  # before the data sets start TensorFlow
     tree = scan(config.data_dir)
     labels = data.checked_labels(tree, config)
     split = data.make_split(tree.examples, config)
@@ -123,9 +128,7 @@ def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames:
         yield Prediction(Path(path), score(clip))
 
 
-def evaluate(
-    run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool = False, progress: bool = True
-) -> dict:
+def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool = False, progress: bool = True) -> dict:
     """Scores every example of a class tree, per video.
 
     Args:
@@ -135,8 +138,8 @@ def evaluate(
         progress: Show a bar.
 
     Returns:
-        `top1`, `top5`, their 95 % intervals, `per_class`, `confusion`, `labels`, `videos` (each with its ranked classes)
-        and `failed` (files that could not be read, with the reason). JSON-ready.
+        `top1`, `top5`, their 95 % intervals, `per_class`, `confusion`, `labels`, `videos` (each with its ranked
+        classes) and `failed` (files that could not be read, with the reason). JSON-ready.
 
     Raises:
         DataError: A class the model does not know, or not one readable video.
@@ -171,6 +174,40 @@ def evaluate(
     return result
 
 
+def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5) -> dict:
+    """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`."""
+    labels = open_run(run_dir)[0].facts["labels"]
+    rows = []
+    for prediction in predict(run_dir, files):
+        row = {"path": str(prediction.path)}
+        if prediction.probabilities is None:
+            row["error"] = prediction.error
+        else:
+            row["ranking"] = ranking(prediction.probabilities, labels, top)
+        rows.append(row)
+    return {"files": rows, "labels": labels}
+
+
+def prepare(source: Path | str, out: Path | str, **options) -> PrepareReport:
+    """Turns videos into folders of frames; options as in `tfav.io.frames.extract_frames`."""
+    return extract_frames(source, out, **options)
+
+
+def describe_evaluation(result: dict) -> str:
+    """The scores as text: totals, a row per class, files that could not be read."""
+    low, high = result["top1_interval"]
+    width = max(len(row["label"]) for row in result["per_class"])
+    lines = [f"{'class':<{width}}  precision  recall  videos"]
+    for row in result["per_class"]:
+        lines.append(f"{row['label']:<{width}}  {row['precision']:9.2f}  {row['recall']:6.2f}  {row['count']:6d}")
+    lines.append(
+        f"top-1 {result['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), top-5 {result['top5']:.1%}, "
+        f"{result['count']} videos, {len(result['failed'])} failed, {result['seconds']:.1f} s"
+    )
+    lines += [f"failed: {row['reason']}" for row in result["failed"]]
+    return "\n".join(lines)
+
+
 def ranking(probabilities: np.ndarray, labels: Sequence[str], top: int = 5) -> list[dict]:
     """The most likely classes, best first, as `{"label", "probability"}`."""
     order = np.argsort(-probabilities, kind="stable")[:top]
@@ -189,7 +226,7 @@ def _load_scorer(run_dir: Path, config: Config):
     if not config.cache_features:
 
         def score_pixels(clip: clips.Clip) -> np.ndarray:
-            inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None]}
+            inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None].astype(np.float32)}
             return model.predict_on_batch(inputs)[0]
 
         return score_pixels
@@ -199,7 +236,7 @@ def _load_scorer(run_dir: Path, config: Config):
     def score_features(clip: clips.Clip) -> np.ndarray:
         both = features.extract(clip, extractor)
         both = np.pad(both, [(0, 0), (0, config.num_frames - both.shape[1]), (0, 0)])
-        mask = np.stack([clip.mask, clip.mask])
+        mask = np.stack([clip.mask, clip.mask]).astype(np.float32)
         return model.predict_on_batch({"features": both, "mask": mask}).mean(0)
 
     return score_features

@@ -1,0 +1,51 @@
+# Everything a person does with tfav, one word each. `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+SYSTEM ?= cnn_lstm
+PRESET ?= demo
+DATA ?= runs/demo/$(SYSTEM)/videos
+RUN ?= runs/$(SYSTEM)-$(PRESET)
+BENCH ?= all
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench train clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup: $(READY) ## Make .venv and install everything into it.
+
+# The last line lays the right OpenCV down and looks at the rest: imgaug brings in a wheel that hides cv2.optflow.
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/tfav doctor --mend
+	@touch $@
+
+demo: setup ## Make data, train, evaluate, predict and report every system, small.
+	$(BIN)/tfav demo --run-dir runs/demo
+
+test: setup ## Run the tests (TESTS=... for some of them, TESTS=--runslow for all).
+	$(BIN)/python -m pytest -q $(TESTS)
+
+lint: setup ## Check style and format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Mend style and format.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Run a benchmark: BENCH=frames, pipeline, transfer, or all of them.
+	$(BIN)/python -m tests.bench $(BENCH)
+
+train: setup ## Train: SYSTEM=cnn_lstm PRESET=transfer DATA=videos RUN=runs/mine.
+	$(BIN)/tfav train $(SYSTEM) --preset $(PRESET) --data-dir $(DATA) --run-dir $(RUN)
+
+clean: ## Remove the environment, runs and caches; data/ stays.
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,105 @@
+"""Clip ops: one draw per clip, dtypes and ranges kept, the imgaug bridge."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfav.data import ops
+from tfav.errors import UsageError
+from tfav.old_numpy import import_imgaug
+
+
+@pytest.fixture
+def clip():
+    """A clip `[5, 16, 20, 3]` whose frames are all the same picture."""
+    picture = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
+    return tf.constant(np.repeat(picture[None], 5, 0))
+
+
+def in_graph(operation, clip):
+    """Runs an operation as a data set would."""
+    return next(iter(tf.data.Dataset.from_tensors(clip).map(operation)))
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        ops.random_crop(8, 8),
+        ops.random_flip(),
+        ops.random_shift(3),
+        ops.color_jitter(0.4, 0.4, 0.4, 0.2),
+        ops.chain(ops.random_crop(12, 12), ops.random_flip(), ops.color_jitter()),
+    ],
+    ids=["crop", "flip", "shift", "color", "chain"],
+)
+def test_all_frames_get_the_same_draw_and_clips_differ(operation, clip):
+    results = [in_graph(operation, clip).numpy() for _ in range(8)]
+    for result in results:
+        assert result.dtype == np.uint8
+        assert (result == result[:1]).all()
+    assert any((a != results[0]).any() for a in results[1:])
+
+
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
+def test_resize_and_letterbox_keep_dtype_and_range(clip, dtype):
+    clip = tf.cast(clip, dtype)
+    stretched = in_graph(ops.resize(8, 8), clip)
+    boxed = in_graph(ops.letterbox(10, 10), clip)
+    assert stretched.shape == (5, 8, 8, 3)
+    assert stretched.dtype == boxed.dtype == dtype
+    assert np.min(stretched) >= 0 and np.max(stretched) <= 255
+    assert not boxed[:, 0].numpy().any()  # 16 x 20 into 10 x 10 leaves a black bar above
+    assert boxed[:, 5].numpy().any()
+
+
+def test_center_crop_is_the_middle(clip):
+    assert np.array_equal(in_graph(ops.center_crop(8, 10), clip), clip[:, 4:12, 5:15])
+
+
+def test_crop_larger_than_the_clip_is_an_error(clip):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="larger than the clip"):
+        in_graph(ops.random_crop(17, 8), clip)
+
+
+def test_flip_mirrors_left_and_right(clip):
+    assert np.array_equal(in_graph(ops.random_flip(1.0), clip), clip[:, :, ::-1])
+    assert np.array_equal(in_graph(ops.random_flip(0.0), clip), clip)
+
+
+def test_pad_time_marks_what_is_real():
+    black = tf.zeros([2, 4, 4, 3], tf.uint8)  # real frames may be black
+    padded, mask = ops.pad_time(4)(black)
+    assert padded.shape == (4, 4, 4, 3)
+    assert mask.numpy().tolist() == [True, True, False, False]
+    cut, mask = ops.pad_time(1)(black)
+    assert cut.shape[0] == 1 and mask.numpy().all()
+
+
+def test_imgaug_bridge_draws_once_per_clip(clip):
+    import_imgaug()
+    import imgaug.augmenters as iaa
+
+    augmenter = iaa.Sequential([iaa.Fliplr(0.5), iaa.Multiply((0.5, 1.5)), iaa.AdditiveGaussianNoise(scale=(5, 20))])
+    results = [in_graph(ops.from_imgaug(augmenter), clip).numpy() for _ in range(6)]
+    for result in results:
+        assert result.shape == clip.shape
+        assert (result == result[:1]).all()
+    assert any((a != results[0]).any() for a in results[1:])
+
+
+def test_imgaug_bridge_repeats_for_a_seed_and_keeps_float(clip):
+    import_imgaug()
+    import imgaug.augmenters as iaa
+
+    operation = ops.from_imgaug(iaa.Affine(rotate=(-30, 30)))
+    draws = []
+    for _ in range(2):
+        tf.random.set_seed(7)
+        draws.append(in_graph(operation, tf.cast(clip, tf.float32) / 255).numpy())
+    assert np.array_equal(*draws)
+    assert draws[0].dtype == np.float32 and draws[0].max() <= 1
+
+
+def test_imgaug_bridge_refuses_other_things():
+    with pytest.raises(UsageError, match="imgaug augmenter"):
+        ops.from_imgaug(lambda image: image)

@@ -1,0 +1,70 @@
+"""The run folder: who may go on in it, who may not, and what they are told."""
+
+import multiprocessing
+
+import pytest
+
+from tfav.errors import TfavError, UsageError
+from tfav.io.lock import locked_folder
+from tfav.training import run
+
+CONFIG = {"epochs": 3, "seed": 0, "data_dir": "a"}
+FACTS = {"labels": ["x", "y"]}
+
+
+def test_start_load_and_go_on(tmp_path):
+    started = run.start(tmp_path / "r", "cnn_lstm", CONFIG, FACTS)
+    assert started.facts == FACTS
+    again = run.start(tmp_path / "r", "cnn_lstm", {**CONFIG, "epochs": 9, "data_dir": "moved"}, FACTS)
+    assert again.config == CONFIG
+    assert run.load(tmp_path / "r").environment["packages"]["keras"].startswith("3.")
+
+
+@pytest.mark.parametrize(
+    ("system", "config", "facts", "message"),
+    [
+        ("lipnet", CONFIG, FACTS, "a run of cnn_lstm, not of lipnet"),
+        ("cnn_lstm", {**CONFIG, "seed": 1}, FACTS, "other settings: seed .*was 0, now 1"),
+        ("cnn_lstm", CONFIG, {"labels": ["x", "z"]}, "other labels"),
+    ],
+)
+def test_another_run_is_refused(tmp_path, system, config, facts, message):
+    run.start(tmp_path, "cnn_lstm", CONFIG, FACTS)
+    with pytest.raises(UsageError, match=message) as raised:
+        run.start(tmp_path, system, config, facts)
+    assert str(tmp_path) in str(raised.value)
+
+
+def test_other_folders_are_no_runs(tmp_path):
+    with pytest.raises(UsageError, match="not a run folder"):
+        run.load(tmp_path / "gone")
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        run.start(tmp_path, "cnn_lstm", CONFIG, FACTS)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(TfavError, match=r"config\.json"):
+        run.load(tmp_path)
+
+
+def _try_lock(folder, queue):
+    try:
+        with locked_folder(folder):
+            queue.put("entered")
+    except UsageError as error:
+        queue.put(str(error))
+
+
+def test_a_second_process_is_kept_out_and_let_in_afterwards(tmp_path):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with locked_folder(tmp_path):
+        context.Process(target=_try_lock, args=(tmp_path, queue)).start()
+        assert "another run" in queue.get(timeout=30)
+    context.Process(target=_try_lock, args=(tmp_path, queue)).start()
+    assert queue.get(timeout=30) == "entered"
+
+
+def test_finished_counts_epochs(tmp_path):
+    assert not run.is_finished(tmp_path, 3)
+    run.mark_finished(tmp_path, 3)
+    assert run.is_finished(tmp_path, 3) and not run.is_finished(tmp_path, 4)

@@ -1,0 +1,7 @@
+"""`python -m tfav` is the `tfav` command."""
+
+import sys
+
+from tfav.cli import main
+
+sys.exit(main())

@@ -1,0 +1,330 @@
+"""The command line: flags from the dataclasses below and each system's `Config`, and calls into the floors under it.
+
+Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tfav import command_line
+from tfav._version import __version__
+from tfav.errors import UsageError
+from tfav.io.partial import write_json
+from tfav.systems import SYSTEMS, load
+
+Positional = tyro.conf.Positional
+SystemName = Annotated[Positional[str], tyro.conf.arg(metavar="SYSTEM")]
+FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepare:
+    """Make a data set ready for training, once: for cnn_lstm, videos become folders of frames.
+
+    Parallel, and resumable: what is done is skipped, what a killed run left half-done is done again.
+
+    Example:
+        tfav prepare cnn_lstm --source data/UCF101 --out data/UCF101_frames --every-sec 1
+    """
+
+    system: SystemName
+    """One of the systems listed by tfav --help."""
+    source: Path
+    """Folder of CLASS/VIDEO files."""
+    out: Path
+    """Where the result goes."""
+    every_sec: float | None = None
+    """Keep one frame each so many seconds; or"""
+    num_frames: int | None = None
+    """keep so many frames, evenly spaced over the whole length; or neither: all frames."""
+    size: int | None = None
+    """Length of a frame's shorter side in pixels; as filmed where not given."""
+    quality: int = 95
+    """Of the JPEG files, 1-100."""
+    workers: int | None = None
+    """Processes; one per core where not given."""
+    json: bool = False
+    """Print the report as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a system into a run folder; the same command goes on with a run that was killed.
+
+    Every field of the configuration is a flag, set on top of the preset.
+
+    Example:
+        tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/mine
+    """
+
+    run_dir: Path
+    """Run folder to make, or to go on with."""
+    preset: str
+    """Named settings to start from."""
+    devices: str | None = None
+    """gpu, gpu:2, cpu, or cpu:2 (two logical CPUs); all GPUs where not given, one CPU where there are none."""
+    json: bool = False
+    """Print the last epoch's figures as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Score every example under a folder.
+
+    Example:
+        tfav evaluate cnn_lstm --run-dir runs/mine --data-dir unseen_videos
+    """
+
+    system: SystemName
+    """One of the systems listed by tfav --help."""
+    run_dir: Path
+    """A trained run."""
+    data_dir: Path
+    """Folder of CLASS/VIDEO."""
+    shuffle_frames: bool = False
+    """Put each clip's frames in random order first, to see what their order is worth."""
+    json: bool = False
+    """Print the whole result as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Predict:
+    """Say what a trained model sees in any video file.
+
+    Example:
+        tfav predict cnn_lstm --run-dir runs/mine holiday.mp4
+    """
+
+    system: SystemName
+    """One of the systems listed by tfav --help."""
+    files: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE...")]
+    """Video files."""
+    run_dir: Path
+    """A trained run."""
+    top: int = 5
+    """Classes to print."""
+    json: bool = False
+    """Print one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write a run's page, report.html: curves, confusion, example clips, settings, versions.
+
+    Example:
+        tfav report --run-dir runs/mine
+    """
+
+    run_dir: Path
+    """A trained run; evaluate it first to have its scores on the page."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """Make data, train, evaluate and report each system, small.
+
+    Example:
+        tfav demo --run-dir runs/demo
+    """
+
+    run_dir: Path = Path("runs/demo")
+    """Where data and runs go."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetch:
+    """Download a registered data set, verify and unpack it; goes on where it broke off.
+
+    Example:
+        tfav fetch ucf3
+    """
+
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]
+    """Name of the data set; an unknown one lists them all."""
+    data_dir: Path = Path("data")
+    """Where it goes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Doctor:
+    """Show what this machine has, what is missing, and the command that mends it.
+
+    Example:
+        tfav doctor --mend
+    """
+
+    mend: bool = False
+    """Run the commands."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsInspect:
+    """Print Keras version, layers and sizes of an old .h5 file, without running anything in it.
+
+    Example:
+        tfav weights inspect old_model.h5
+    """
+
+    file: FileName
+    """An HDF5 file, a TensorFlow checkpoint or a TF-Hub folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsConvert:
+    """Write an old .h5 model as a Keras 3 file, and check that both give the same outputs.
+
+    Example:
+        tfav weights convert old_model.h5 new_model.keras
+    """
+
+    file: FileName
+    """The old HDF5 model."""
+    out: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """The .keras file to write."""
+
+
+def _prepare(args: Prepare) -> int:
+    report = load(args.system).prepare(
+        args.source,
+        args.out,
+        every_sec=args.every_sec,
+        num_frames=args.num_frames,
+        size=args.size,
+        quality=args.quality,
+        workers=args.workers,
+    )
+    print(report.summary())
+    _print_json(args, report.as_dict())
+    return 0 if report.ok else 1
+
+
+def _evaluate(args: Evaluate) -> int:
+    system = load(args.system)
+    result = system.evaluate(args.run_dir, args.data_dir, shuffle_frames=args.shuffle_frames, progress=True)
+    if not args.shuffle_frames:  # shuffled scores are an experiment, not the run's result
+        write_json(args.run_dir / "evaluation.json", result)
+    print(system.describe_evaluation(result))
+    print(f"Next: tfav report --run-dir {args.run_dir}")
+    _print_json(args, result)
+    return 1 if result["failed"] else 0
+
+
+def _predict(args: Predict) -> int:
+    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top)
+    for row in result["files"]:
+        if "error" in row:
+            print(f"error: {row['error']}", file=sys.stderr)
+            continue
+        print(row["path"])
+        for rank in row["ranking"]:
+            print(f"  {rank['probability']:6.1%}  {rank['label']}")
+    _print_json(args, result)
+    return 1 if any("error" in row for row in result["files"]) else 0
+
+
+def _report(args: Report) -> int:
+    from tfav.report import write_report
+
+    print(f"wrote {write_report(args.run_dir)}")
+    return 0
+
+
+def _demo(args: Demo) -> int:
+    for name in SYSTEMS:
+        print(f"== {name}: {SYSTEMS[name]}")
+        load(name).demo(args.run_dir / name)
+        _report(Report(args.run_dir / name / "run"))
+    return 0
+
+
+def _fetch(args: Fetch) -> int:
+    from tfav.io.fetch import fetch
+
+    print(f"ready: {fetch(args.name, args.data_dir)}")
+    return 0
+
+
+def _doctor(args: Doctor) -> int:
+    from tfav import doctor
+
+    return doctor.main(mend=args.mend)
+
+
+def _inspect(args: WeightsInspect) -> int:
+    from tfav import weights
+
+    print(weights.inspect(args.file))
+    return 0
+
+
+def _convert(args: WeightsConvert) -> int:
+    from tfav import weights
+
+    print(weights.convert(args.file, args.out))
+    return 0
+
+
+def _train(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError(f"tfav train needs a system first. Valid systems: {', '.join(SYSTEMS)}.")
+    name, *rest = arguments
+    load(name)  # an unknown name ends here
+    options, config = command_line.parse_train(Train, name, rest)
+    history = load(name).train(config, options.run_dir, devices=options.devices)
+    last = history[-1] if history else {}
+    print(
+        f"{options.run_dir}: {len(history)} epochs. Next: tfav evaluate {name} --run-dir {options.run_dir} --data-dir
+        ..."
+    )
+    _print_json(options, last)
+    return 0
+
+
+def _print_json(args, result: dict) -> None:
+    if args.json:
+        print(json.dumps(result, ensure_ascii=False))
+
+
+COMMANDS: dict[str, tuple[type, Callable]] = {
+    "fetch": (Fetch, _fetch),
+    "prepare": (Prepare, _prepare),
+    "train": (Train, _train),
+    "evaluate": (Evaluate, _evaluate),
+    "predict": (Predict, _predict),
+    "report": (Report, _report),
+    "demo": (Demo, _demo),
+    "doctor": (Doctor, _doctor),
+    "weights inspect": (WeightsInspect, _inspect),
+    "weights convert": (WeightsConvert, _convert),
+}
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(command_line.overview(COMMANDS, SYSTEMS))
+        return 0
+    if arguments[0] in ("--version", "version"):
+        print(__version__)
+        return 0
+    for words in (2, 1):
+        name = " ".join(arguments[:words])
+        if name in COMMANDS:
+            cls, work = COMMANDS[name]
+            rest = arguments[words:]
+            return work(rest if cls is Train else command_line.parse(cls, f"tfav {name}", rest))
+    raise command_line.unknown_command(arguments, COMMANDS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the `tfav` command; returns its exit code."""
+    return command_line.run(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

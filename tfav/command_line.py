@@ -1,0 +1,179 @@
+"""What lies between the shell and `cli.py`: parsing with one-line errors, the overview, exit codes."""
+
+import contextlib
+import dataclasses
+import difflib
+import importlib
+import inspect
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tyro
+
+from tfav.errors import TfavError, UsageError
+from tfav.io.partial import DiskFullError, is_disk_full
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+def run(work: Callable[[], int]) -> int:
+    """Runs a command; errors a person can act on become one line and an exit code."""
+    # TensorFlow's start-up notes would bury what the command says.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return work()
+    except TfavError as error:
+        return _fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, say) has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if is_disk_full(error):
+            return _fail(DiskFullError(error.filename or "the output"), 1)
+        if error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}. Check the path and its permissions.", 1)
+
+
+def parse(cls: type, prog: str, arguments: Sequence[str], **settings) -> Any:
+    """Parses flags into a dataclass with tyro; a mistake becomes one line.
+
+    Raises:
+        UsageError: The arguments do not fit.
+    """
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(_help_text(cls, prog, settings))
+        raise SystemExit(0)
+    _check_flags(cls, prog, arguments)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            return tyro.cli(cls, prog=prog, args=list(arguments), **settings)
+    except SystemExit as leaving:
+        raise UsageError(f"{_first_message(said.getvalue())} See {prog} --help.") from leaving
+
+
+def parse_train(options_cls: type, system: str, arguments: Sequence[str]) -> tuple[Any, Any]:
+    """Parses `tfav train SYSTEM`: the options, and every field of the system's `Config` on top of a preset.
+
+    Returns:
+        The options and the configuration.
+    """
+    config_cls = importlib.import_module(f"tfav.systems.{system}.config").Config
+    presets = importlib.import_module(f"tfav.systems.{system}.config").PRESETS
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    name = _value_of("--preset", arguments) or (next(iter(presets)) if wants_help else None)
+    if name is None:
+        raise UsageError(f"tfav train {system} needs --preset. Valid presets: {', '.join(presets)}.")
+    both = dataclasses.make_dataclass(
+        "both",
+        [("options", tyro.conf.OmitArgPrefixes[options_cls]), ("config", tyro.conf.OmitArgPrefixes[config_cls])],
+        frozen=True,
+    )
+    both.__doc__ = f"{inspect.getdoc(options_cls)}\n\nPresets of {system}: {', '.join(presets)}."
+    default = config_cls.preset(name)
+    arguments = _spelt_out_switches(config_cls, arguments)
+    prog = f"tfav train {system}"
+    parsed = parse(both, prog, arguments, default=both(options_cls(run_dir=tyro.MISSING, preset=name), default))
+    return parsed.options, parsed.config
+
+
+def overview(commands: Mapping[str, tuple[type, Callable]], systems: Mapping[str, str]) -> str:
+    """The text of `tfav --help`."""
+    width = max(map(len, [*commands, *systems])) + 2
+    lines = ["tfav: audio-visual video models in Keras 3 on TensorFlow", "", "Commands (tfav COMMAND --help for each):"]
+    lines += [f"  {name:<{width}}{inspect.getdoc(cls).splitlines()[0]}" for name, (cls, _) in commands.items()]
+    lines += ["", "Systems:"]
+    lines += [f"  {name:<{width}}{what}" for name, what in systems.items()]
+    lines += ["", "Example:", "  tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/mine"]
+    return "\n".join(lines)
+
+
+def unknown_command(words: Sequence[str], commands: Mapping) -> UsageError:
+    """The error for a command that is none, with the nearest one that is."""
+    close = difflib.get_close_matches(" ".join(words[:2]), list(commands), 1) or difflib.get_close_matches(
+        words[0], list(commands), 1
+    )
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"unknown command {words[0]!r}.{hint} Valid commands: {', '.join(commands)}.")
+
+
+def _fail(error: object, exit_code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return exit_code
+
+
+def _help_text(cls: type, prog: str, settings: dict) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        tyro.cli(cls, prog=prog, args=["--help"], description=inspect.getdoc(cls), **settings)
+    return said.getvalue().rstrip()
+
+
+def _flags(cls: type) -> list[str]:
+    """Long flags of a dataclass, those of its nested dataclasses included."""
+    names = []
+    for field in dataclasses.fields(cls):
+        inner = getattr(field.type, "__origin__", field.type)
+        inner = getattr(inner, "__args__", (inner,))[0] if not dataclasses.is_dataclass(inner) else inner
+        names += _flags(inner) if dataclasses.is_dataclass(inner) else [field.name.replace("_", "-")]
+    return names
+
+
+def _check_flags(cls: type, prog: str, arguments: Sequence[str]) -> None:
+    valid = _flags(cls)
+    for argument in arguments:
+        if argument == "--":
+            return
+        match = re.match(r"--([A-Za-z][\w-]*)", argument)
+        if not match:
+            continue
+        name = match[1].replace("_", "-")
+        if name not in valid and name.removeprefix("no-") not in valid:
+            close = difflib.get_close_matches(name, valid, 1)
+            hint = f" Did you mean --{close[0]}?" if close else ""
+            raise UsageError(f"unknown field --{name}.{hint} Valid: {', '.join(valid)}. See {prog} --help.")
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for index, argument in enumerate(arguments):
+        if argument == flag and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{flag}="):
+            return argument.split("=", 1)[1]
+    return None
+
+
+def _spelt_out_switches(cls: type, arguments: Sequence[str]) -> list[str]:
+    """Accepts `--flip true` and `--flip false` beside `--flip` and `--no-flip`."""
+    switches = {field.name.replace("_", "-") for field in dataclasses.fields(cls) if field.type in (bool, "bool")}
+    result = []
+    for argument in arguments:
+        before = result[-1].removeprefix("--").replace("_", "-") if result else ""
+        if argument.lower() in ("true", "false") and before in switches:
+            if argument.lower() == "false":
+                result[-1] = f"--no-{before}"
+            continue
+        result.append(argument)
+    return result
+
+
+def _first_message(text: str) -> str:
+    """The message of tyro's box, as one line."""
+    message = []
+    for line in text.splitlines()[1:]:  # the first one is the box's title
+        line = line.strip("│| ")
+        if not set(line) - set("─-"):  # a rule within the box, or a blank line
+            if message:
+                break
+            continue
+        message.append(line)
+    return " ".join(" ".join(message).split()).rstrip(".:") + "."

@@ -1,0 +1,38 @@
+"""Sample clips as GIFs inside the page."""
+
+import base64
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfav.io.encoding import write_gif
+from tfav.io.folders import list_frames
+from tfav.io.sampling import indices_evenly
+from tfav.io.video import read_video
+
+_MAX_FRAMES = 16
+_WIDTH = 160
+_SECONDS = 2.0
+
+
+def gif_data_url(path: Path | str) -> str:
+    """A small looping GIF of a video file or a frame folder, as a `data:` address.
+
+    Raises:
+        TfavError: The file cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = list_frames(path, check=False)
+        images = [cv2.imread(str(files[i])) for i in indices_evenly(len(files), _MAX_FRAMES)]
+        frames = np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images])
+    else:
+        frames = read_video(path, num_frames=_MAX_FRAMES).frames
+    height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
+    small = [cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_gif(Path(folder) / "clip.gif", small, fps=max(1.0, len(small) / _SECONDS))
+        encoded = base64.b64encode(file.read_bytes()).decode()
+    return f"data:image/gif;base64,{encoded}"
