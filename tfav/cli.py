@@ -278,10 +278,8 @@ def _train(arguments: Sequence[str]) -> int:
     options, config = command_line.parse_train(Train, name, rest)
     history = load(name).train(config, options.run_dir, devices=options.devices)
     last = history[-1] if history else {}
-    print(
-        f"{options.run_dir}: {len(history)} epochs. Next: tfav evaluate {name} --run-dir {options.run_dir} --data-dir
-        ..."
-    )
+    print(f"{options.run_dir}: {len(history)} epochs trained.")
+    print(f"Next: tfav evaluate {name} --run-dir {options.run_dir} --data-dir FOLDER")
     _print_json(options, last)
     return 0
 

@@ -164,7 +164,7 @@ _IMPORTS = ("tensorflow", "keras", "tensorflow-hub", "numpy", "gdown", "scikit-l
 _CHECKS: list[tuple[str, str, Callable[[], str]]] = [
     (
         "imgaug",
-        "from tfav.old_numpy import import_imgaug as i; import importlib.metadata as m; i(); print(m.version('imgaug'))",
+        "from tfav.old_numpy import import_imgaug as i; print(i().__version__)",
         lambda: f"{_pip()} install {shlex.quote(_requirement('imgaug'))} && {opencv_remedy()}",
     ),
     (

@@ -110,7 +110,7 @@ def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: i
     for step in steps:
         place, turned, scaled = center, angle, radius
         if label.startswith("move"):
-            place = center + (travel * step, 0)
+            place = center + np.array([travel * step, 0.0])
         elif label.startswith("turn"):
             turned = angle + sweep * step
             place = center + arm * np.array([np.cos(turned), np.sin(turned)])
@@ -135,5 +135,5 @@ def _draw(look: Look, center, angle: float, radius: float, rng: np.random.Genera
     frame = look.background.copy()
     # 4 fractional bits: without them slow motion would jump from pixel to pixel.
     cv2.fillPoly(frame, [np.round(corners * 16).astype(np.int32)], look.color.tolist(), cv2.LINE_AA, shift=4)
-    frame += rng.normal(0, look.noise, frame.shape[:2] + (1,))
+    frame += rng.normal(0, look.noise, (*frame.shape[:2], 1))
     return np.clip(np.round(frame), 0, 255).astype(np.uint8)

@@ -56,7 +56,7 @@ class SubtractClipMean(keras.layers.Layer):
     """
 
     def call(self, clip, mask):
-        """`clip` `[B, T, H, W, C]` of any dtype, `mask` `[B, T]`, 1 or true where a frame is real -> `[B, T, H, W, C]` float."""
+        """`clip` `[B, T, H, W, C]` of any dtype and `mask` `[B, T]`, 1 where a frame is real, to a float clip."""
         real = ops.cast(mask, self.compute_dtype)[:, :, None, None, None]
         clip = ops.cast(clip, self.compute_dtype)
         count = ops.maximum(ops.sum(real, axis=1, keepdims=True), 1.0)

@@ -1,6 +1,5 @@
 """The report: everything about a run in one HTML file that needs no network."""
 
-import html
 import json
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def _card(video: dict) -> dict:
     try:
         picture = clips.gif_data_url(video["path"])
     except TfavError as error:  # moved or deleted since it was scored: the page is still worth writing
-        picture, video = "", {**video, "note": html.escape(str(error))}
+        picture, video = "", {**video, "note": str(error)}
     return {**video, "picture": picture, "right": video["ranking"][0]["label"] == video["label"]}
 
 
@@ -114,7 +113,8 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 <h2>Scores</h2>
 {% if main %}
 <p><span class="big">{{ "%.1f" | format(100 * main.top1) }} %</span> top-1
-(95 % interval {{ "%.1f" | format(100 * main.top1_interval[0]) }} to {{ "%.1f" | format(100 * main.top1_interval[1]) }} %),
+(95 % interval {{ "%.1f" | format(100 * main.top1_interval[0]) }} to
+{{ "%.1f" | format(100 * main.top1_interval[1]) }} %),
 top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos.</p>
 {% if evaluations | length > 1 %}
 <table><tr><th>frames</th><th>top-1</th><th>videos</th></tr>
@@ -156,7 +156,8 @@ top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos.</p>
 <div class="cards">
 {% for card in cards %}
 <div class="card {{ 'right' if card.right else 'wrong' }}">
-{% if card.picture %}<img src="{{ card.picture }}" alt="clip of {{ card.label }}">{% else %}<p>{{ card.note }}</p>{% endif %}
+{% if card.picture %}<img src="{{ card.picture }}" alt="clip of {{ card.label }}">
+{% else %}<p>{{ card.note }}</p>{% endif %}
 <b>{{ card.label }}</b><br>
 {% for rank in card.ranking[:3] %}{{ rank.label }} {{ "%.0f" | format(100 * rank.probability) }} %<br>{% endfor %}
 </div>
