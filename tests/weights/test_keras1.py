@@ -360,6 +360,19 @@ def test_other_layers_of_keras1(tmp_path):
     assert model.get_layer("leaky").negative_slope == pytest.approx(0.3)
 
 
+def test_embedding_keeps_float_weights_though_its_input_is_whole(tmp_path):
+    table, (stored, weights) = rand(7, 3), _gates("r", "zrh", 3, 2)
+    embedding = layer("Embedding", "e", input_dim=7, output_dim=3, init="uniform", input_length=4, mask_zero=False)
+    embedding["config"] |= {"batch_input_shape": [None, 4], "input_dtype": "int32", "dropout": 0.0}
+    path = write_keras1(
+        tmp_path / "e.h5", "Sequential", [embedding, _recurrent("GRU", "r", 2)], {"e": named("e", W=table), "r": stored}
+    )
+    model = load_legacy_model(path)
+    x = RANDOM.integers(0, 7, (2, 4)).astype("int32")
+    assert model.inputs[0].dtype == "int32"
+    np.testing.assert_allclose(model(x), [_run_gru(table[row], weights) for row in x], atol=1e-5)
+
+
 LAMBDA = layer(
     "Lambda",
     "lambda_1",
@@ -380,7 +393,9 @@ def test_lambda_with_stored_code_is_refused_until_replaced(tmp_path):
         [start, dense("dense_1", 2, bias=False)],
         {"lambda_1": [], "dense_1": named("dense_1", W=kernel)},
     )
-    with pytest.raises(WeightsError, match=r"l\.h5: it carries Python code in layers 'lambda_1'.*custom_objects"):
+    with pytest.raises(
+        WeightsError, match=r"l\.h5: it carries Python code in layers 'lambda_1' \(stored code\).*custom_objects"
+    ):
         load_legacy_model(path)
     x = rand(2, 4)
     model = load_legacy_model(path, custom_objects={"lambda_1": lambda t: t / 2.0})

@@ -296,3 +296,31 @@ def test_settings_of_the_wrong_kind_name_the_layer(small):
     _rewrite_config(small, spoil)
     with pytest.raises(WeightsError, match=r"activation 'evil_function'.*custom_objects"):
         load_legacy_model(small)
+
+
+def _places(value, place=()):
+    yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _places(item, (*place, key))
+
+
+def test_no_spoilt_configuration_escapes_as_another_error(tmp_path):
+    """Every value of a configuration replaced in turn by something absurd: a model or a `WeightsError`."""
+    config = _graph(("a", ["in"]), ("b", ["a"]))
+    path = _write_graph(tmp_path / "f.h5", config, "ab")
+    absurd = [None, -1, 10**15, "x", [], {}, float("nan"), {"class_name": "Lambda", "config": {}}]
+    random = np.random.default_rng(0)
+    for place in list(_places(config))[1:]:
+        spoilt = json.loads(json.dumps(config))
+        holder = spoilt
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = absurd[random.integers(len(absurd))]
+        with h5py.File(path, "r+") as file:
+            file.attrs["model_config"] = json.dumps({"class_name": "Model", "config": spoilt})
+        for opened in (inspect, load_legacy_model):
+            try:
+                opened(path)
+            except WeightsError as error:
+                assert "\n" not in str(error)

@@ -12,7 +12,7 @@ from typing import Any
 from tfav.weights import keras1
 from tfav.weights.archive import MAX_LAYERS
 from tfav.weights.errors import WeightsError
-from tfav.weights.graph import Call, Ref, flat_refs, number_calls, order_calls, parse_call, parse_refs
+from tfav.weights.graph import Call, Ref, flat_refs, number_calls, only_refs, order_calls, parse_call, parse_refs
 
 MAX_DEPTH = 40
 MAX_CALLS = 100_000  # a model called twice in a model called twice ... doubles with every level
@@ -128,6 +128,8 @@ class _Parser:
             raise WeightsError(self.path, f"its architecture has more than {MAX_LAYERS} layers")
         class_name, config = stored["class_name"], stored["config"]
         name = stored.get("name") or (config.get("name") if isinstance(config, dict) else None)
+        if not isinstance(class_name, str) or not isinstance(name, str | None) or not isinstance(config, dict | list):
+            raise TypeError(f"layer {str(name)[:40]} of class {str(class_name)[:40]}")
         if isinstance(config, list) or class_name in _SEQUENTIAL:
             model = self._sequential(config, name, depth)
         elif class_name in _FUNCTIONAL or {"layers", "input_layers", "output_layers"} <= set(config):
@@ -184,6 +186,8 @@ class _Parser:
             parse_refs(config["output_layers"], names),
             trainable=config.get("trainable", True),
         )
+        if not (only_refs(spec.inputs) and only_refs(spec.outputs)):
+            raise WeightsError(self.path, f"model {spec.name!r} does not say which layers are its inputs and outputs")
         number_calls(spec)
         self._check_graph(spec)
         return spec
@@ -263,8 +267,8 @@ def input_layer(batch_shape, first, path):
         )
     name = f"{first.name or 'model'}_input"
     config = {"batch_input_shape": batch_shape, "name": name}
-    dtype = first.config.get("dtype")
-    if isinstance(dtype, str) and first.class_name in ("Embedding", "InputLayer"):
+    dtype = first.config.get("input_dtype") or (first.config.get("dtype") if first.class_name == "Embedding" else None)
+    if isinstance(dtype, str):
         config["dtype"] = dtype
     return LayerSpec("InputLayer", name, config, "InputLayer")
 

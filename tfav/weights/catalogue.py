@@ -314,7 +314,7 @@ def _translate(cls, config, spec, custom_objects, report):
             settings[key] = _reserve(key, config.get(key), parameter.default, spec, custom_objects, report)
     if "data_format" in parameters and settings.get("data_format") is None:
         settings["data_format"] = "channels_last"  # the old default, whatever this machine's may be
-    dtype = objects.dtype(config.get("dtype"))
+    dtype = objects.layer_dtype(config.get("dtype"))
     return {**settings, "dtype": dtype} if dtype else settings
 
 

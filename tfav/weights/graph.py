@@ -136,6 +136,15 @@ def _looks_like_ref(value):
     return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
 
 
+def only_refs(structure):
+    """Whether a structure holds references, one at least, and nothing else."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, list):
+        return bool(structure) and all(only_refs(item) for item in structure)
+    return isinstance(structure, Ref)
+
+
 def flat_refs(structure):
     """Every `Ref` in a structure, in order."""
     if isinstance(structure, Ref):

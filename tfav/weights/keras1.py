@@ -34,7 +34,6 @@ _COMMON = {
     "b_constraint": "bias_constraint",
     "dim_ordering": "data_format",
     "subsample": "strides",
-    "input_dtype": "dtype",
     "atrous_rate": "dilation_rate",
 }
 
@@ -43,6 +42,7 @@ _POOLING_1D = {"pool_length": "pool_size", "stride": "strides"}
 
 # Settings that mean something only in one class (named as Keras 2 names it).
 _BY_CLASS = {
+    "InputLayer": {"input_dtype": "dtype"},
     "Dense": {"output_dim": "units"},
     "Embedding": {
         "init": "embeddings_initializer",

@@ -67,7 +67,7 @@ def load_legacy_model(path, *, custom_objects=None, with_report=False, backend=N
             if id(spec) in rebuilder.built
         ]
         Transfer(path, context, report).fill(_flatten_unstored(children, stored), stored)
-        _note_legacy_meanings(model, report)
+        _note_legacy_meanings(model, archive.keras_version or "", report)
     return (model, report) if with_report else model
 
 
@@ -202,8 +202,14 @@ def _is_channels_first(model):
     return any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers())
 
 
-def _note_legacy_meanings(model, report):
+def _note_legacy_meanings(model, version, report):
+    """Notes the settings whose meaning changed: kept where it could be, told where it could not."""
+    had_old_bilinear = version.startswith("2.2.") and not version.endswith("-tf")
     for layer in model._flatten_layers():
+        if had_old_bilinear and getattr(layer, "interpolation", None) == "bilinear":
+            report.note(
+                f"{layer.name}: Keras {version} placed bilinear samples half a pixel aside; outputs differ a little"
+            )
         for key in ("activation", "recurrent_activation"):
             if getattr(layer, key, None) is legacy_hard_sigmoid:
                 report.note(_HARD_SIGMOID_NOTE)

@@ -166,3 +166,9 @@ def dtype(value):
     if isinstance(value, dict):
         value = (value.get("config") or {}).get("name")
     return None if value in (None, "_infer", "infer") else str(value)
+
+
+def layer_dtype(value):
+    """As `dtype`, but None for whole numbers too: old layers named their input's dtype there, not their weights'."""
+    name = dtype(value)
+    return None if name is None or name.startswith(("int", "uint", "bool", "string")) else name

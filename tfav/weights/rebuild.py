@@ -54,11 +54,11 @@ class Rebuilder:
         Raises:
             WeightsError: A layer cannot be translated, is code, or does not fit what is stored.
         """
-        self._refuse_what_cannot_be_built(root)
-        if root.model.is_sequential and root.model.batch_shape is None:
-            root.model.batch_shape = self._guess_batch_shape(root.model.layers)
         custom = {k: v for k, v in self.custom.items() if inspect.isclass(v) or inspect.isfunction(v)}
-        with keras.saving.custom_object_scope(custom):
+        with self._guarded(root.name), keras.saving.custom_object_scope(custom):
+            self._refuse_what_cannot_be_built(root)
+            if root.model.is_sequential and root.model.batch_shape is None:
+                root.model.batch_shape = self._guess_batch_shape(root.model.layers)
             model = self._model(root)
         for layer in self.built.values():
             if isinstance(layer, keras.layers.Layer):
@@ -316,11 +316,13 @@ class _Guard:
                 raise WeightsError(self.path, error.reason, error.remedy) from error
             return False
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise WeightsError(self.path, f"layer {self.name!r} cannot be rebuilt ({lines[0].rstrip('.')})") from error
+        raise WeightsError(self.path, f"{self.name!r} cannot be rebuilt ({lines[0].rstrip('.')})") from error
 
 
 def _function_name(spec):
     """The name a Lambda stored for its function; stored code has none that can be trusted."""
+    if "lambda" in (spec.config.get("function_type"), spec.config.get("mode_type")):
+        return None
     function = spec.config.get("function", spec.config.get("mode"))
     if isinstance(function, dict):
         function = function.get("config") if isinstance(function.get("config"), str) else None
