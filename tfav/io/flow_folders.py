@@ -1,0 +1,244 @@
+"""Frames and flow of many videos as folders of JPEGs, in the layout that UCF101's published ones have.
+
+    OUT/jpegs_256/VIDEO/frame000001.jpg         RGB, every frame
+    OUT/tvl1_flow/u/VIDEO/frame000001.jpg       motion to the right from frame 1 to frame 2, grey
+    OUT/tvl1_flow/v/VIDEO/frame000001.jpg       motion down
+    OUT/manifests/VIDEO.json                    ours: source and settings, written last
+
+Numbers start at 1; there is one flow picture fewer than frames. The names of the folders stay the same whatever size
+and method were asked for; the manifest tells. Trees that were downloaded work without manifests.
+"""
+
+import collections
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.executor import PrepareReport, Unit, run_units
+from tfav.io.flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
+from tfav.io.folders import VIDEO_SUFFIXES, list_frames, walk_files
+from tfav.io.partial import partial_folder, write_json
+from tfav.io.video import iter_frames
+
+FRAMES_DIR = "jpegs_256"
+FLOW_DIR = "tvl1_flow"
+MANIFESTS_DIR = "manifests"
+_FORMAT = 1  # of the manifest and of how pictures are made; those of another one are made anew
+
+
+class FlowFolders(NamedTuple):
+    """Where one video's pictures lie: three folders; the path of picture `i`, from 1, is `picture_path(folder, i)`."""
+
+    frames: Path
+    u: Path
+    v: Path
+
+
+def folders_of(out_dir, name: str) -> FlowFolders:
+    """The three folders of the video `name` (its file name without the extension); they need not exist."""
+    out_dir = Path(out_dir)
+    return FlowFolders(out_dir / FRAMES_DIR / name, out_dir / FLOW_DIR / "u" / name, out_dir / FLOW_DIR / "v" / name)
+
+
+def picture_path(folder: Path, number: int) -> Path:
+    """The file of frame or flow picture `number`, counted from 1."""
+    return folder / f"frame{number:06d}.jpg"
+
+
+def count_pictures(out_dir, name: str, *, check: bool = True) -> tuple[int, int]:
+    """How many frames and how many flow pictures a video has.
+
+    Args:
+        out_dir: The tree.
+        name: The video.
+        check: Make sure that no number is missing and that u and v go together.
+
+    Returns:
+        `(num_frames, num_flows)`.
+
+    Raises:
+        UsageError: A folder is not there.
+        DataError: A folder has a gap, or u and v are not equally many.
+        MediaError: A picture cannot be read.
+    """
+    counts = [len(list_frames(folder, check=check)) for folder in folders_of(out_dir, name)]
+    if counts[1] != counts[2]:
+        folder = folders_of(out_dir, name).u
+        raise DataError(f"{folder}: {counts[1]} pictures of u and {counts[2]} of v. Extract the flow again.")
+    return counts[0], counts[1]
+
+
+def read_stack(out_dir, name: str, start: int, length: int) -> np.ndarray:
+    """Read a stack of flow pictures.
+
+    Args:
+        out_dir: The tree.
+        name: The video.
+        start: Number of the first picture, from 1.
+        length: Pictures of each direction, L.
+
+    Returns:
+        `[H, W, 2 L]` uint8: L of u, then L of v.
+
+    Raises:
+        MediaError: A picture is missing or cannot be read.
+    """
+    _, u, v = folders_of(out_dir, name)
+    return np.stack([_read_gray(picture_path(d, start + i)) for d in (u, v) for i in range(length)], axis=-1)
+
+
+def extract_flow(
+    videos_dir,
+    out_dir,
+    *,
+    method: str = "tvl1",
+    size: int | None = None,
+    bound: float = FLOW_BOUND,
+    wrap: bool = False,
+    quality: int = 95,
+    workers: int | None = None,
+    backend: str = "loky",
+    quiet: bool = False,
+) -> PrepareReport:
+    """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
+
+    Parallel over videos and resumable: a video whose manifest fits is skipped, anything half-done is done again. A
+    video that fails is counted and named with its reason and stops no other; so are two videos of one name, since the
+    layout knows no classes.
+
+    Args:
+        videos_dir: Holds `class/video.*`, or deeper folders, or videos alone.
+        out_dir: Where the tree goes.
+        method: A name of `flow.METHODS`.
+        size: Length of the shorter side in pixels, never enlarged; None keeps the video's. Flow is computed at this
+            size.
+        bound: As in `flow.quantize_flow`.
+        wrap: As in `flow.quantize_flow`.
+        quality: Of the JPEGs, 1-100.
+        workers: Processes; None is one per core.
+        backend: See `executor.BACKENDS`.
+        quiet: No progress bar.
+
+    Returns:
+        A `PrepareReport`, also written to `out_dir/prepare_report.json`.
+
+    Raises:
+        UsageError: A wrong setting, or folders that cannot be used.
+        DataError: There is no video under `videos_dir`.
+        DiskFullError: No space is left.
+    """
+    if method not in METHODS:
+        raise UsageError(f"unknown flow method {method!r}. Valid: {', '.join(METHODS)}.")
+    if not 1 <= quality <= 100 or (size is not None and size < 16) or not bound > 0:
+        raise UsageError(
+            "quality must be 1 to 100, size 16 or more and bound positive. "
+            f"Received: quality={quality}, size={size}, bound={bound}"
+        )
+    settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
+    videos, _ = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
+    if not videos:
+        raise DataError(
+            f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
+        )
+    by_name = collections.defaultdict(list)
+    for video in videos:
+        by_name[video.stem].append(video)
+    units, failures = [], {}
+    for name, sources in by_name.items():
+        shown = [source.relative_to(videos_dir).as_posix() for source in sources]
+        if len(sources) == 1:
+            units.append(Unit(shown[0], (str(sources[0]), str(out_dir), settings)))
+        else:
+            reason = f"{' and '.join(shown)} would share the folder {name}. Rename one of them."
+            failures |= dict.fromkeys(shown, reason)
+    return run_units(
+        _extract_video,
+        units,
+        out_dir,
+        is_done=_is_complete,
+        failures=failures,
+        settings=settings,
+        workers=workers,
+        backend=backend,
+        quiet=quiet,
+        label="flow",
+    )
+
+
+def _extract_video(source: str, out_dir: str, settings: dict) -> None:
+    source = Path(source)
+    folders, manifest = folders_of(out_dir, source.stem), _manifest_path(out_dir, source)
+    identity = _identity(source)  # before reading: a file that changes meanwhile is done again next time
+    manifest.unlink(missing_ok=True)  # a kill between the renames below leaves new beside old pictures
+    with contextlib.ExitStack() as stack:
+        partial = FlowFolders(*(stack.enter_context(partial_folder(folder)) for folder in folders))
+        num_flows = 0
+        frames = _written_frames(source, partial.frames, settings)
+        # One process per video is at work already, so the pairs of one video need no further ones.
+        for num_flows, flow in enumerate(iter_flow(frames, settings["method"], workers=0), 1):
+            levels = quantize_flow(flow, settings["bound"], wrap=settings["wrap"])
+            _write_jpeg(picture_path(partial.u, num_flows), levels[..., 0], settings["quality"])
+            _write_jpeg(picture_path(partial.v, num_flows), levels[..., 1], settings["quality"])
+        if num_flows < 1:
+            raise MediaError(source, "one frame only, and flow needs two", "Remove it or replace it.")
+    totals = [_total(folder) for folder in folders]
+    write_json(manifest, {"format": _FORMAT, "source": identity, "settings": settings, "pictures": totals})
+
+
+def _written_frames(source: Path, folder: Path, settings: dict):
+    for index, _, frame in iter_frames(source):
+        height, width = frame.shape[:2]
+        if settings["size"] and min(height, width) > settings["size"]:
+            scale = settings["size"] / min(height, width)
+            frame = cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        _write_jpeg(picture_path(folder, index + 1), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings["quality"])
+        yield frame
+
+
+def _is_complete(source: str, out_dir: str, settings: dict) -> bool:
+    try:
+        stored = json.loads(_manifest_path(out_dir, Path(source)).read_text(encoding="utf-8"))
+        wanted = {"format": _FORMAT, "source": _identity(Path(source)), "settings": settings}
+        if any(stored[key] != value for key, value in wanted.items()):
+            return False
+        return stored["pictures"] == [_total(folder) for folder in folders_of(out_dir, Path(source).stem)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _manifest_path(out_dir, source: Path) -> Path:
+    return Path(out_dir) / MANIFESTS_DIR / f"{source.stem}.json"
+
+
+def _identity(source: Path) -> dict:
+    status = source.stat()
+    return {"name": source.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _total(folder: Path) -> dict:
+    with os.scandir(folder) as entries:
+        sizes = [entry.stat().st_size for entry in entries if entry.name.endswith(".jpg")]
+    return {"count": len(sizes), "bytes": sum(sizes)}
+
+
+def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
+    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise MediaError(path, f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be stored as JPEG")
+    path.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (OSError, cv2.error):
+        picture = None
+    if picture is None:
+        raise MediaError(path, "a flow picture that is missing or cannot be read", "Extract the flow again.")
+    return picture
