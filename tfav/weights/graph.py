@@ -113,6 +113,7 @@ def parse_refs(value, names):
 
 
 def parse_call(node, names):
+    """One entry of a layer's `inbound_nodes`, in any of the forms Keras has written it, as a `Call`."""
     if isinstance(node, dict) and "args" in node:
         args = parse_refs(node["args"], names)
         return Call(args[0] if len(args) == 1 else args, parse_refs(node.get("kwargs", {}), names))
