@@ -105,6 +105,36 @@ def color_jitter(brightness: float = 0.2, contrast: float = 0.2, saturation: flo
     return apply
 
 
+def mixup(strength: float) -> Callable:
+    """Blends each example of a batch with another one, targets likewise (Zhang et al., 2018, mixup, section 2).
+
+    Args:
+        strength: Both parameters of the beta distribution the share is drawn from.
+
+    Returns:
+        A function of a batch `(inputs, target)`; masks become the union of both.
+    """
+
+    def blend(values, other, share):
+        values = tf.cast(values, tf.float32)
+        share = tf.reshape(share, [-1] + [1] * (values.shape.rank - 1))
+        return share * values + (1 - share) * tf.gather(values, other)
+
+    def apply(inputs, target):
+        batch = tf.shape(target)[0]
+        draws = [tf.random.gamma([batch], strength) for _ in range(2)]
+        share = draws[0] / tf.maximum(draws[0] + draws[1], 1e-9)
+        share = tf.maximum(share, 1 - share)  # the first stays the greater part, so that no pair is drawn twice
+        other = tf.random.shuffle(tf.range(batch))
+        mixed = {
+            name: tf.maximum(value, tf.gather(value, other)) if name == "mask" else blend(value, other, share)
+            for name, value in inputs.items()
+        }
+        return mixed, blend(target, other, share)
+
+    return apply
+
+
 def from_imgaug(augmenter) -> ClipOp:
     """Applies any imgaug augmenter, with one draw per clip.
 

@@ -23,6 +23,8 @@ def for_training(
     batch_size: int,
     augment: Callable | None = None,
     cache: str | Path | None = None,
+    augment_batch: Callable | None = None,
+    passes: int = 1,
     seed: int = 0,
     drop_remainder: bool = False,
 ) -> tf.data.Dataset:
@@ -33,6 +35,8 @@ def for_training(
         load: Maps an example to `(inputs, target)`. The expensive and repeatable part: decoding, resizing.
         batch_size: Examples per step, over all replicas together.
         augment: Maps `(inputs, target)` to the same. The random part, drawn anew each epoch.
+        augment_batch: The same for a whole batch, for what mixes examples.
+        passes: Passes over the data in one epoch, each in an order of its own.
         cache: `"memory"`, the path of a file on disk, or `None`. What `load` gave is kept there.
         seed: Order and augmentation repeat for a seed.
         drop_remainder: Leave out the last short batch.
@@ -46,10 +50,12 @@ def for_training(
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = _cached(dataset, cache)
     # The buffer holds references to rows of the cache; it spans the whole set, or classes would come in runs.
-    dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True)
+    dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True).repeat(passes)
     if augment is not None:
         dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    if augment_batch is not None:
+        dataset = dataset.map(augment_batch, num_parallel_calls=tf.data.AUTOTUNE)
     return _served(dataset)
 
 

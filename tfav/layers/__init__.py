@@ -1,5 +1,7 @@
 """Floor 2: Keras layers that more than one system needs. Importing it registers them for loading saved models."""
 
 from tfav.layers.frames import PerFrame, SubtractClipMean
+from tfav.layers.projection import PrincipalComponents
+from tfav.layers.sequences import AbsoluteDifference, MaskedPool, TimeJitter
 
-__all__ = ["PerFrame", "SubtractClipMean"]
+__all__ = ["AbsoluteDifference", "MaskedPool", "PerFrame", "PrincipalComponents", "SubtractClipMean", "TimeJitter"]

@@ -11,11 +11,12 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clips", "config", "data", "features", "model", "task", "views"],
+    submodules=["clips", "config", "data", "extractor", "features", "model", "task", "views"],
     submod_attrs={
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
-        "model": ["build_extractor", "build_head", "build_model"],
+        "extractor": ["build_extractor"],
+        "model": ["build_head", "build_model"],
         "demo": ["demo"],
         "task": [
             "callbacks",

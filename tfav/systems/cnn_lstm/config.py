@@ -26,18 +26,24 @@ class Config:
         extractor_weights: Weights file of the extractor; `imagenet` downloads them; empty: random.
         extractor_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
         views: What the extractor sees of a frame; see `views.py`. More than one needs `cache_features`.
-        pooling: `mean` over the extractor's last map.
+        pooling: `mean` over the extractor's last map, or `bands`: means of its upper, middle and lower third.
         extractor_trainable: Fine-tune the extractor.
         cache_features: Compute the frozen extractor's features once per frame and keep them on disk.
         cnn_filters: Channels of each stage of our own CNN.
         cnn_depths: Convolutions of each stage, beside the stem.
         subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
         batch_norm_momentum: Of our own CNN; Keras' 0.99 needs some hundred steps before it can be evaluated.
+        head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM pooled over time, on
+            features and their changes, beside a linear classifier on their means over thirds of the clip.
+        projection: Principal components kept of each view's features, fitted to the training part; 0: all features.
         lstm_units: Width of the LSTM.
-        dense_units: Width of the layer between LSTM and classes.
+        dense_units: Width of the layer between LSTM and classes, in the head `last`.
         dropout: Dropped share of the LSTM's input.
         recurrent_dropout: Dropped share of the LSTM's state; rules out the fast LSTM kernels.
         flip: Mirror clips at random in training.
+        time_jitter: Largest share of a clip cut off at either end in training; head `pooled` only.
+        noise: Deviation of the noise added to projected features in training; head `pooled` only.
+        mixup: Strength of mixing pairs of clips and their targets in training (Zhang et al., 2018); 0: none.
         shift: Move clips at random by up to this many pixels in training; on pixels only.
         color_jitter: Strength of random colour changes in training, 0-1; on pixels only.
         split: `group`, `fraction` or `lists`; `auto`: by group where every name matches `group_pattern`.
@@ -49,7 +55,8 @@ class Config:
         train_list: Split list of the training part (UCF101's format), for `split=lists`.
         test_list: Split list of the test part.
         batch_size: Clips per step.
-        epochs: Passes over the training part.
+        epochs: Number of epochs.
+        passes_per_epoch: Passes over the training part in an epoch; more than one where it is small.
         learning_rate: Adam's rate.
         weight_decay: Decoupled weight decay (AdamW); 0 is Adam.
         label_smoothing: Share of each target spread over the other classes.
@@ -76,11 +83,16 @@ class Config:
     cnn_depths: tuple[int, ...] = (1, 4, 4, 4)
     subtract_mean: bool = False
     batch_norm_momentum: float = 0.99
+    head: str = "last"
+    projection: int = 0
     lstm_units: int = 128
     dense_units: int = 32
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     flip: bool = False
+    time_jitter: float = 0.0
+    noise: float = 0.0
+    mixup: float = 0.0
     shift: int = 0
     color_jitter: float = 0.0
     split: str = "auto"
@@ -93,6 +105,7 @@ class Config:
     test_list: str = ""
     batch_size: int = 8
     epochs: int = 20
+    passes_per_epoch: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
@@ -108,8 +121,18 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         _check_choice("split", self.split, ("auto", "group", "fraction", "lists"))
+        _check_choice("head", self.head, ("last", "pooled"))
+        _check_choice("pooling", self.pooling, ("mean", "bands"))
         _check_choice("schedule", self.schedule, ("constant", "cosine"))
-        for field in ("num_frames", "image_size", "lstm_units", "dense_units", "batch_size", "epochs"):
+        for field in (
+            "num_frames",
+            "image_size",
+            "lstm_units",
+            "dense_units",
+            "batch_size",
+            "epochs",
+            "passes_per_epoch",
+        ):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
         if self.num_classes < 0 or self.num_classes == 1:
@@ -119,6 +142,10 @@ class Config:
                 "cnn_filters and cnn_depths need one number per stage each. "
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
+        if not self.views:
+            raise UsageError("views must name at least one.")
+        if self.views != ("frame",) and not self.cache_features:
+            raise UsageError(f"views other than the frame need cache_features. Received: views={self.views}")
         if self.cache_features and (self.extractor_trainable or self.extractor == "cnn"):
             raise UsageError(
                 "cache_features needs a frozen, pretrained extractor: set extractor_trainable to false and extractor "
@@ -176,6 +203,34 @@ PRESETS: dict[str, dict] = {
     #   tfav train cnn_lstm --preset notebook_transfer --data-dir data/UCF3 --run-dir runs/notebook_transfer
     #   Two cores: not measured.
     "notebook_transfer": {"num_classes": 3, "lstm_units": 512, "dense_units": 128, "recurrent_dropout": 0.5},
+    # A frozen MobileNetV2 looks at pictures of motion; features once to disk, a small head on them. The one to take.
+    #   tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/mine
+    #   Two cores, 96 videos of UT-Interaction: see README.md.
+    "transfer": {
+        "num_frames": 24,
+        "image_size": 160,
+        "extractor": "mobilenet_v2",
+        "extractor_weights": "imagenet",
+        "extractor_trainable": False,
+        "cache_features": True,
+        "views": ("signed_change_crop", "change"),
+        "pooling": "bands",
+        "head": "pooled",
+        "projection": 64,
+        "lstm_units": 32,
+        "dropout": 0.5,
+        "flip": True,
+        "time_jitter": 0.12,
+        "noise": 0.1,
+        "label_smoothing": 0.1,
+        "val_fraction": 0.0,
+        "batch_size": 64,
+        "epochs": 20,
+        "passes_per_epoch": 8,
+        "learning_rate": 2e-3,
+        "weight_decay": 1e-2,
+        "schedule": "cosine",
+    },
     # Made data, seconds long: a small CNN of our own learns which way shapes move, turn and grow.
     #   make demo
     "demo": {

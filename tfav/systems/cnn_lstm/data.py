@@ -26,6 +26,7 @@ from tfav.systems.cnn_lstm.config import Config
 
 # Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
+_MAX_PROJECTION_VIDEOS = 256  # enough to tell which features vary together
 
 
 class Datasets(NamedTuple):
@@ -76,8 +77,22 @@ def build_dataset(
         return dataset.map(features.first_orientation) if config.cache_features else dataset
     augment = features.augment(config) if config.cache_features else _augment_pixels(config)
     return pipeline.for_training(
-        columns, load, batch_size=config.batch_size, augment=augment, cache=cache, seed=config.seed
+        columns,
+        load,
+        batch_size=config.batch_size,
+        augment=augment,
+        augment_batch=ops.mixup(config.mixup) if config.mixup else None,
+        passes=config.passes_per_epoch,
+        cache=cache,
+        seed=config.seed,
     )
+
+
+def training_rows(config: Config) -> np.ndarray:
+    """Features of single frames of the training part, `[N, D]` float32; of some of its videos where there are many."""
+    examples = make_split(scan(config.data_dir).examples, config).train
+    chosen = examples[:: -(-len(examples) // _MAX_PROJECTION_VIDEOS)]
+    return features.load_rows(features.compute([example.path for example in chosen], config), config)
 
 
 def make_split(examples: Sequence[Example], config: Config) -> splits.Split:

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from tfav.errors import DataError, TfavError
 from tfav.io.partial import partial_file, remove_partials
-from tfav.systems.cnn_lstm import clips
-from tfav.systems.cnn_lstm import model as models
+from tfav.systems.cnn_lstm import clips, views
 from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.extractor import cached_extractor, feature_size
 
 _SECONDS_BEFORE_BAR = 2.0
 
@@ -37,7 +37,8 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     Raises:
         DataError: Videos that cannot be read, counted, the first with its reason. What could be computed is kept.
     """
-    extractor = models.cached_extractor(config)
+    views.check(config.views)
+    extractor = cached_extractor(config)
     folder = config.cache_path() / f"features-{_key(config, extractor)}"
     files = [folder / f"{_video_key(path)}.f16" for path in paths]
     missing = [(path, file) for path, file in zip(paths, files, strict=True) if not file.exists()]
@@ -72,7 +73,7 @@ def extract(clip: clips.Clip, extractor: keras.Model) -> np.ndarray:
 
 def reader(config: Config) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """A function, in graph ops, from a feature file to `features` `[2, T, D]` float16 and `mask` `[T]`."""
-    time, size = config.num_frames, models.feature_size(config)
+    time, size = config.num_frames, feature_size(config)
 
     def read(path):
         values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
@@ -85,6 +86,12 @@ def reader(config: Config) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         }
 
     return read
+
+
+def load_rows(files: Sequence[Path], config: Config) -> np.ndarray:
+    """Features of many frames, both orientations, as `[N, D]` float32."""
+    size = feature_size(config)
+    return np.concatenate([np.fromfile(file, np.float16).reshape(-1, size) for file in files]).astype(np.float32)
 
 
 def augment(config: Config) -> Callable:
@@ -104,7 +111,7 @@ def first_orientation(inputs, target):
 
 def file_bytes(config: Config) -> int:
     """Size of one video's features."""
-    return 2 * config.num_frames * models.feature_size(config) * 2
+    return 2 * config.num_frames * feature_size(config) * 2
 
 
 @functools.lru_cache(maxsize=4)
@@ -115,6 +122,7 @@ def _run(extractor: keras.Model):
 def _key(config: Config, extractor: keras.Model) -> str:
     digest = hashlib.sha256()
     settings = (config.extractor, config.extractor_alpha, config.image_size, config.num_frames, config.views)
+    settings += (config.pooling,)
     digest.update(repr(settings).encode())
     for weight in extractor.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -1,20 +1,32 @@
 """The models: a CNN that sees one frame, an LSTM over what it saw, and a classifier on top."""
 
-import functools
-from pathlib import Path
-
 import keras
 from keras import layers, ops
 
-from tfav.errors import TfavError, UsageError
-from tfav.io.partial import partial_file
-from tfav.layers import PerFrame, SubtractClipMean
+from tfav.layers import (
+    AbsoluteDifference,
+    MaskedPool,
+    PerFrame,
+    PrincipalComponents,
+    SubtractClipMean,
+    TimeJitter,
+)
+from tfav.systems.cnn_lstm import data
 from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.extractor import build_extractor, feature_size
 from tfav.training import mixed_precision
+
+_CHANGE_STEPS = 3  # of the model's frames: half a second in a clip of four
+_STRETCHES = 3  # of time, for the linear classifier: before, during, after
+_LSTM_L2 = 1e-4
+_LINEAR_L2 = 1e-3
 
 
 def build_model(config: Config) -> keras.Model:
     """The model that `build_datasets(config)` feeds.
+
+    With `projection` and a `data_dir`, the projection is fitted to the training part's features here, so that the model
+    is ready for `fit`.
 
     Args:
         config: With `cache_features` the model starts at the features, since the extractor's work is done once and kept
@@ -29,7 +41,10 @@ def build_model(config: Config) -> keras.Model:
     """
     with mixed_precision(config.precision):
         if config.cache_features:
-            return build_head(config, feature_size(config))
+            head = build_head(config, feature_size(config))
+            if config.projection and config.head == "pooled" and config.data_dir:
+                head.get_layer("projection").adapt(data.training_rows(config))
+            return head
         extractor = build_extractor(config)
         extractor.trainable = config.extractor_trainable
         clip = layers.Input((config.num_frames, config.image_size, config.image_size, 3), dtype="uint8", name="clip")
@@ -40,126 +55,63 @@ def build_model(config: Config) -> keras.Model:
         return keras.Model({"clip": clip, "mask": mask}, probabilities, name=f"cnn_lstm_{config.preset_name}")
 
 
-def build_extractor(config: Config) -> keras.Model:
-    """The model of one frame: `[N, S, S, 3]` (RGB, 0-255) to `[N, D]`, its own scaling of pixels included.
-
-    Raises:
-        UsageError: An unknown extractor, or weights that do not fit it.
-        TfavError: ImageNet weights are wanted and cannot be downloaded.
-    """
-    frame = layers.Input((config.image_size, config.image_size, 3), name="frame")
-    if config.extractor == "cnn":
-        return keras.Model(frame, _apply_cnn(frame, config), name="cnn")
-    if config.extractor == "mobilenet_v2":
-        backbone = _mobilenet_v2(config)
-        x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frame)  # -1..1, what the weights were trained on
-        return keras.Model(frame, layers.GlobalAveragePooling2D(name="pool")(backbone(x)), name="mobilenet_v2_frame")
-    from tfav.weights.hub import HubExtractor  # only here: it loads tensorflow-hub
-
-    x = layers.Rescaling(1 / 255, name="scale")(frame)
-    x = HubExtractor(config.extractor, trainable=config.extractor_trainable, name="hub")(x)
-    return keras.Model(frame, x, name="hub_frame")
-
-
 def build_head(config: Config, size: int) -> keras.Model:
     """The LSTM and the classifier: `features` `[B, T, size]` and `mask` `[B, T]` to class probabilities."""
     features = layers.Input((config.num_frames, size), name="features")
     mask = layers.Input((config.num_frames,), name="mask")
-    x = layers.LSTM(config.lstm_units, dropout=config.dropout, recurrent_dropout=config.recurrent_dropout, name="lstm")(
-        features, mask=ops.cast(mask, "bool")
-    )
-    x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
-    x = layers.Dense(config.class_count(), name="logits")(x)
+    x = _HEADS[config.head](features, mask, config)
     # float32 whatever the policy: probabilities in bfloat16 have two digits.
     x = layers.Activation("softmax", dtype="float32", name="class")(x)
     return keras.Model({"features": features, "mask": mask}, x, name="head")
 
 
-def _apply_cnn(frame, config: Config):
-    """Our own CNN: a strided convolution, then stages of 3 x 3 convolutions with a pooling between two of them."""
-    x = layers.Rescaling(1 / 255, name="scale")(frame)
-    momentum = config.batch_norm_momentum
-    x = _apply_convolution(x, config.cnn_filters[0], momentum, stride=2, name="stem")
-    for stage, (filters, depth) in enumerate(zip(config.cnn_filters, config.cnn_depths, strict=True), 1):
-        for index in range(depth):
-            x = _apply_convolution(x, filters, momentum, name=f"stage{stage}_{index + 1}")
-        if stage < len(config.cnn_filters):
-            x = layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
-    return layers.Flatten(name="flatten")(x)
-
-
-def _apply_convolution(x, filters: int, momentum: float, *, stride: int = 1, name: str):
-    x = layers.Conv2D(filters, 3, strides=stride, padding="same", name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def feature_size(config: Config) -> int:
-    """`D` of the features the head takes: those of one frame, times the number of views."""
-    return cached_extractor(config).output_shape[-1] * len(config.views)
-
-
-def cached_extractor(config: Config) -> keras.Model:
-    """`build_extractor`, once per process and set of weights; for reading only, since all callers share it."""
-    return _extractor_of(
-        config.extractor, config.extractor_weights, config.extractor_alpha, config.image_size, config.pooling
+def _apply_last_head(features, mask, config: Config):
+    """The notebook's: what the LSTM knows at the end."""
+    lstm = layers.LSTM(
+        config.lstm_units, dropout=config.dropout, recurrent_dropout=config.recurrent_dropout, name="lstm"
     )
+    x = lstm(features, mask=ops.cast(mask, "bool"))
+    x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
+    return layers.Dense(config.class_count(), name="logits")(x)
 
 
-def save_extractor(config: Config, path: Path) -> None:
-    """Keeps the frozen extractor with the run, so that the run folder predicts wherever it is carried.
+def _apply_pooled_head(features, mask, config: Config):
+    """An LSTM both ways, pooled over time, and a linear classifier; both see features and how much they change.
 
-    A TF-Hub module stays where it is: only its handle is stored, in `config.json`.
+    Made for few videos: the linear branch is as good as logistic regression from the start, and the recurrent one
+    learns what the order of time adds.
     """
-    if config.cache_features and config.extractor == "mobilenet_v2" and not path.exists():
-        with partial_file(path) as partial:
-            cached_extractor(config).save(partial)
+    x = features
+    if config.projection:
+        x = PrincipalComponents(config.projection, groups=len(config.views), name="projection")(x)
+    x = TimeJitter(config.time_jitter, seed=config.seed, name="time_jitter")(x, mask)
+    x = layers.GaussianNoise(config.noise, seed=config.seed, name="noise")(x)
+    x = layers.Concatenate(name="with_change")([x, AbsoluteDifference(_CHANGE_STEPS, name="change")(x, mask)])
 
-
-@functools.lru_cache(maxsize=2)
-def _extractor_of(extractor, extractor_weights, extractor_alpha, image_size, pooling):
-    extractor = build_extractor(
-        Config(
-            extractor=extractor,
-            extractor_weights=extractor_weights,
-            extractor_alpha=extractor_alpha,
-            image_size=image_size,
-            pooling=pooling,
-            extractor_trainable=False,
-        )
+    # Half the steps: as much is known, and the LSTM is the slow part.
+    half_mask = layers.Flatten(name="half_mask")(layers.MaxPooling1D(2)(ops.expand_dims(mask, -1)))
+    h = layers.SpatialDropout1D(0.6 * config.dropout, seed=config.seed, name="drop_features")(x)
+    h = layers.AveragePooling1D(2, name="half")(h)
+    lstm = layers.LSTM(
+        config.lstm_units,
+        return_sequences=True,
+        recurrent_dropout=config.recurrent_dropout,
+        kernel_regularizer=keras.regularizers.L2(_LSTM_L2),
     )
-    extractor.trainable = False
-    return extractor
+    h = layers.Bidirectional(lstm, name="lstm")(h, mask=ops.cast(half_mask, "bool"))
+    h = MaskedPool(maximum=True, name="lstm_pool")(h, half_mask)
+    h = layers.Dropout(config.dropout, seed=config.seed, name="drop_lstm")(h)
+    recurrent = layers.Dense(config.class_count(), name="lstm_logits")(h)
+
+    a = MaskedPool(_STRETCHES, name="thirds")(x, mask)
+    a = layers.Dropout(config.dropout, seed=config.seed, name="drop_linear")(a)
+    linear = layers.Dense(
+        config.class_count(),
+        kernel_initializer="zeros",
+        kernel_regularizer=keras.regularizers.L2(_LINEAR_L2),
+        name="linear_logits",
+    )(a)
+    return layers.Add(name="logits")([recurrent, linear])
 
 
-def _mobilenet_v2(config: Config) -> keras.Model:
-    shape = (config.image_size, config.image_size, 3)
-    weights = config.extractor_weights
-    is_file = weights not in ("", "imagenet")
-    if is_file and not Path(weights).is_file():
-        raise UsageError(
-            f"{weights}: no such weights file. Give --extractor-weights a file, or imagenet to download them."
-        )
-    try:
-        backbone = keras.applications.MobileNetV2(
-            input_shape=shape,
-            alpha=config.extractor_alpha,
-            include_top=False,
-            weights=None if is_file or not weights else weights,
-            name="mobilenet_v2",
-        )
-    except ValueError as error:
-        raise UsageError(f"MobileNetV2 cannot be built: {' '.join(str(error).split())}") from error
-    except Exception as error:  # Keras raises a bare Exception when its download fails
-        raise TfavError(
-            "the ImageNet weights of MobileNetV2 cannot be downloaded. Give --extractor-weights a file that you have."
-        ) from error
-    if is_file:
-        try:
-            backbone.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
-            raise UsageError(
-                f"{weights}: does not fit MobileNetV2 with alpha {config.extractor_alpha} "
-                f"({' '.join(str(error).split())[:160]}). Set --extractor-alpha to what the file was made with."
-            ) from error
-    return backbone
+_HEADS = {"last": _apply_last_head, "pooled": _apply_pooled_head}

@@ -17,8 +17,9 @@ from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
 from tfav.metrics import classification
 from tfav.systems.cnn_lstm import clips, data, features
-from tfav.systems.cnn_lstm import model as models
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
+from tfav.systems.cnn_lstm.extractor import cached_extractor, save_extractor
+from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
 from tfav.training import settings
@@ -93,9 +94,9 @@ def train(
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = data.build_datasets(config)
     with training.strategy(devices):
-        model = models.build_model(config)
+        model = build_model(config)
         model.compile(**compile_args(config))
-    models.save_extractor(config, Path(run_dir) / "extractor.keras")
+    save_extractor(config, Path(run_dir) / "extractor.keras")
     history = training.fit(
         model,
         train_set,
@@ -231,7 +232,7 @@ def _load_scorer(run_dir: Path, config: Config):
 
         return score_pixels
     stored = run_dir / "extractor.keras"
-    extractor = _load_model(stored) if stored.exists() else models.cached_extractor(config)
+    extractor = _load_model(stored) if stored.exists() else cached_extractor(config)
 
     def score_features(clip: clips.Clip) -> np.ndarray:
         both = features.extract(clip, extractor)

@@ -1,0 +1,229 @@
+"""The settings of `two_stream`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfav.errors import UsageError
+from tfav.training import settings
+
+SYSTEM = "two_stream"
+STREAMS = ("spatial", "motion", "fusion")
+AUGMENTATIONS = ("none", "simple", "medium", "heavy")
+BACKBONES = ("xception", "resnet50", "vgg19", "mobilenet_v2", "small")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that decides what is learnt and how. Each stream is a run of its own; the fusion is a third one over both.
+
+    Attributes:
+        preset_name: Preset this configuration came from.
+        stream: `spatial` (one RGB frame), `motion` (a stack of flow), or `fusion` (recurrent, over both streams).
+        spatial: For `stream=fusion`: run folder or `.h5` file of the spatial stream.
+        motion: For `stream=fusion`: run folder or `.h5` file of the motion stream.
+        data_dir: Folder of `CLASS/VIDEO` files, or what `tfav prepare two_stream` wrote (`jpegs_256/`, `tvl1_flow/`).
+        cache_dir: Where extracted pictures and features are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
+        label_pattern: In prepared folders: regular expression whose bracket is the class in a video's name.
+        num_classes: Number of classes; 0: as many as `data_dir` has.
+        backbone: `xception`, `resnet50`, `vgg19`, `mobilenet_v2`, or `small` (four convolutions, no weights).
+        backbone_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
+        backbone_weights: Weights file of the RGB backbone; `imagenet` downloads them; empty: random. The motion stream
+            takes them too, its first convolution by cross-modality initialisation.
+        backbone_trainable: Train the backbone, or only the classifier.
+        normalization: `fixed` (levels the backbone expects, no parameters) or `batch` (batch normalisation without
+            scale and offset, as in the released files: two running statistics for each channel).
+        image_size: Height and width of what the model sees, in pixels.
+        stack_length: Flow pictures of each direction in a stack, L.
+        flow_method: `tvl1`, `dis` or `farneback`.
+        flow_bound: Motion in pixels that becomes white; see `tfav.io.flow.quantize_flow`.
+        frames_size: Shorter side of the stored pictures, in pixels; 0 keeps the video's.
+        augmentation: imgaug at `none`, `simple`, `medium` or `heavy` strength.
+        flip: Mirror samples at random in training; motion to the right then becomes motion to the left.
+        train_samples: Random samples of each training video in an epoch.
+        samples_per_video: Samples of each video in evaluation, evenly spaced, whose scores are averaged.
+        dropout: Dropped share of the pooled features.
+        gru_units: Width of the recurrent fusion.
+        split: `group`, `fraction` or `lists`; `auto`: by group where every name matches `group_pattern`.
+        group_pattern: Regular expression whose bracket is the group in a file name.
+        val_fraction: Share kept for validation.
+        test_fraction: Share kept for the test part.
+        val_groups: Groups to validate on, by name.
+        test_groups: Groups to test on, by name.
+        train_list: Split list of the training part (UCF101's format), for `split=lists`.
+        test_list: Split list of the test part.
+        batch_size: Samples per step.
+        epochs: Passes over the training part.
+        learning_rate: Adam's rate.
+        label_smoothing: Share of each target spread over the other classes.
+        schedule: `plateau` (ReduceLROnPlateau), or `cosine` from `learning_rate` to 0 over all epochs.
+        plateau_patience: Epochs without a lower loss before the rate falls to a tenth.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        seed: Of the split, the initial weights, the order and the augmentation.
+    """
+
+    preset_name: str = "notebook"
+    stream: str = "spatial"
+    spatial: str = ""
+    motion: str = ""
+    data_dir: str = ""
+    cache_dir: str = ""
+    label_pattern: str = r"^v_(.+)_g\d+_c\d+$"
+    num_classes: int = 0
+    backbone: str = "xception"
+    backbone_alpha: float = 1.0
+    backbone_weights: str = ""
+    backbone_trainable: bool = True
+    normalization: str = "fixed"
+    image_size: int = 299
+    stack_length: int = 10
+    flow_method: str = "tvl1"
+    flow_bound: float = 20.0
+    frames_size: int = 256
+    augmentation: str = "medium"
+    flip: bool = True
+    train_samples: int = 1
+    samples_per_video: int = 19
+    dropout: float = 0.0
+    gru_units: int = 128
+    split: str = "auto"
+    group_pattern: str = r"_g(\d+)_"
+    val_fraction: float = 0.2
+    test_fraction: float = 0.0
+    val_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
+    train_list: str = ""
+    test_list: str = ""
+    batch_size: int = 28
+    epochs: int = 100
+    learning_rate: float = 5e-5
+    label_smoothing: float = 0.0
+    schedule: str = "plateau"
+    plateau_patience: int = 5
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuses values that contradict one another.
+
+        Raises:
+            UsageError: Naming the field, what it needs and what it was given.
+        """
+        for field, valid in _CHOICES.items():
+            if getattr(self, field) not in valid:
+                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
+        for field in ("stack_length", "train_samples", "samples_per_video", "batch_size", "epochs", "gru_units"):
+            if getattr(self, field) < 1:
+                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        smallest = _SMALLEST[self.backbone]
+        if self.image_size < smallest:
+            raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
+        if self.num_classes < 0 or self.num_classes == 1:
+            raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
+        if self.split == "lists" and not (self.train_list and self.test_list):
+            raise UsageError("split=lists needs train_list and test_list.")
+
+    @classmethod
+    def preset(cls, name: str, **overrides) -> "Config":
+        """The configuration of a named preset, with some fields set otherwise.
+
+        Raises:
+            UsageError: An unknown preset or field.
+        """
+        return settings.from_preset(cls, PRESETS, name, overrides)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
+        """Reads what a run folder keeps."""
+        return settings.from_dict(cls, stored, source)
+
+    def channels(self) -> int:
+        """Channels of the stream's input: 3 colours, or `stack_length` of u and as many of v."""
+        return 2 * self.stack_length if self.stream == "motion" else 3
+
+    def class_count(self) -> int:
+        """`num_classes`, counted in `data_dir` where it is 0.
+
+        Raises:
+            UsageError: Neither is given.
+        """
+        if self.num_classes:
+            return self.num_classes
+        if not self.data_dir:
+            raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
+        from tfav.systems.two_stream.data import find_examples
+
+        return len(find_examples(self).labels)
+
+    def cache_path(self) -> Path:
+        """Folder for extracted pictures and features."""
+        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+
+
+_CHOICES = {
+    "stream": STREAMS,
+    "backbone": BACKBONES,
+    "normalization": ("fixed", "batch"),
+    "flow_method": ("tvl1", "dis", "farneback"),
+    "augmentation": AUGMENTATIONS,
+    "split": ("auto", "group", "fraction", "lists"),
+    "schedule": ("plateau", "cosine"),
+}
+# What the backbones' strides leave at least one pixel of.
+_SMALLEST = {"xception": 71, "resnet50": 32, "vgg19": 32, "mobilenet_v2": 32, "small": 32}
+
+# Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
+PRESETS: dict[str, dict] = {
+    # The released networks' setting: Xception at 299, 101 classes; 21,068,429 parameters spatial, 21,073,325 motion.
+    #   tfav train two_stream --preset notebook --stream motion --data-dir data/UCF101 --run-dir runs/motion
+    #   Two cores: not measured.
+    "notebook": {"num_classes": 101},
+    # The same networks for classes of one's own, from ImageNet weights.
+    #   tfav train two_stream --preset xception --stream spatial --data-dir videos --run-dir runs/spatial
+    #   Two cores: not measured.
+    "xception": {"backbone_weights": "imagenet"},
+    # Both streams on two cores without a GPU: MobileNetV2 at 112, DIS flow.
+    #   tfav train two_stream --preset cpu --stream motion --data-dir videos --backbone-weights FILE --run-dir runs/m
+    #   Two cores: see README.md.
+    "cpu": {
+        "backbone": "mobilenet_v2",
+        "backbone_alpha": 0.35,
+        "backbone_weights": "imagenet",
+        "image_size": 112,
+        "flow_method": "dis",
+        "frames_size": 128,
+        "augmentation": "simple",
+        "train_samples": 4,
+        "dropout": 0.3,
+        "batch_size": 16,
+        "epochs": 25,
+        "learning_rate": 1e-3,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+    },
+    # The recurrent fusion over the features of two trained streams.
+    #   tfav train two_stream --preset fusion --spatial runs/s --motion runs/m --data-dir videos --run-dir runs/f
+    #   Two cores: not measured.
+    "fusion": {"stream": "fusion", "dropout": 0.5, "batch_size": 64, "epochs": 60, "learning_rate": 1e-3},
+    # Made data, seconds long: which way shapes move, turn and grow shows in flow and not in single frames.
+    #   tfav demo
+    "demo": {
+        "stream": "motion",
+        "backbone": "small",
+        "image_size": 48,
+        "stack_length": 5,
+        "flow_method": "dis",
+        "flow_bound": 8.0,
+        "frames_size": 48,
+        "augmentation": "none",
+        "flip": False,
+        "train_samples": 2,
+        "samples_per_video": 5,
+        "val_fraction": 0.15,
+        "batch_size": 32,
+        "epochs": 10,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+    },
+}
