@@ -152,7 +152,7 @@ class Config:
             return self.num_classes
         if not self.data_dir:
             raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
-        from tfav.systems.two_stream.data import find_examples
+        from tfav.systems.two_stream.samples import find_examples
 
         return len(find_examples(self).labels)
 

@@ -1,29 +1,18 @@
-"""What is known of the data: videos by class, or pictures and flow in the field's folders; and how samples are drawn.
+"""Data sets for `model.fit`: samples of one stream, or the features of both for the recurrent fusion.
 
-    data_dir/CLASS/VIDEO.avi                     frames and flow are then extracted into the cache first; or
-    data_dir/jpegs_256/VIDEO/frame000001.jpg     made by `tfav prepare two_stream`, or downloaded: the class is read off
-    data_dir/tvl1_flow/{u,v}/VIDEO/...           the name (`v_CLASS_g01_c01`) or the split lists
-
-A spatial sample is one frame; a motion sample is L flow pictures in a row, all of u before all of v. Training draws
-samples at random; evaluation takes 19 of each video, evenly, and averages what the model says of them.
+How the data lies on disk and how samples are drawn is in `samples`.
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import pipeline, splits
+from tfav.data import pipeline
 from tfav.data.class_trees import check_class_count, make_split
-from tfav.data.folders import Example, scan
-from tfav.errors import DataError, UsageError
-from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of
-from tfav.io.folders import list_classes
-from tfav.systems.two_stream import augmentation, features
+from tfav.data.folders import Example
+from tfav.systems.two_stream import features, samples
 from tfav.systems.two_stream.config import Config
 
 
@@ -33,14 +22,6 @@ class Datasets(NamedTuple):
     train: tf.data.Dataset
     val: tf.data.Dataset | None
     test: tf.data.Dataset | None
-
-
-class Found(NamedTuple):
-    """The videos of a data set: `examples`, class names in order, and whether they are files or prepared folders."""
-
-    examples: list[Example]
-    labels: list[str]
-    kind: str  # "videos" or "prepared"
 
 
 def build_datasets(config: Config) -> Datasets:
@@ -55,7 +36,7 @@ def build_datasets(config: Config) -> Datasets:
         UsageError: The folder is not there, or has another number of classes than `num_classes`.
         DataError: The data set cannot be used as it stands, videos of fewer than L + 1 frames included.
     """
-    found = find_examples(config)
+    found = samples.find_examples(config)
     labels = check_class_count(found.labels, config)
     split = make_split(found.examples, config)
     return Datasets(
@@ -71,165 +52,17 @@ def build_dataset(
     """One data set of the given examples, in the form `build_datasets` describes."""
     if config.stream == "fusion":
         return _fusion_dataset(config, examples, labels, training)
-    columns = _columns(config, examples, labels, training)
+    columns = samples.columns_of(config, examples, labels, training=training)
     if not training:
-        return pipeline.for_evaluation(columns, _reader(config, len(labels)), batch_size=config.batch_size)
+        return pipeline.for_evaluation(columns, samples.reader(config, len(labels)), batch_size=config.batch_size)
     # What is random comes first here, since which picture is read is itself a draw; so nothing can be cached.
     return pipeline.for_training(
         columns,
         lambda row: (row, row["label"]),
         batch_size=config.batch_size,
-        augment=_random_reader(config, len(labels)),
+        augment=samples.random_reader(config, len(labels)),
         seed=config.seed,
     )
-
-
-def find_examples(config: Config) -> Found:
-    """The videos of `config.data_dir` and their classes.
-
-    Raises:
-        UsageError: The folder is not there, or a split list cannot be read.
-        DataError: It holds no videos, or a prepared video's class cannot be told.
-    """
-    data_dir = Path(config.data_dir)
-    if not config.data_dir:
-        raise UsageError("data_dir is not set. Give --data-dir a folder of CLASS/VIDEO, or a prepared one.")
-    if not (data_dir / FRAMES_DIR).is_dir():
-        tree = scan(data_dir)
-        if tree.kind != "videos":
-            raise DataError(f"{data_dir}: holds folders of frames without flow. Give the videos, or prepare them anew.")
-        return Found(tree.examples, tree.labels, "videos")
-    if not (data_dir / FLOW_DIR).is_dir():
-        raise DataError(f"{data_dir}: holds {FRAMES_DIR} but no {FLOW_DIR}. Run tfav prepare two_stream on the videos.")
-    listed = {}
-    for path in filter(None, (config.train_list, config.test_list)):
-        listed |= {name: label for label, name in splits.read_list(path)}
-    examples = []
-    for name in list_classes(data_dir / FRAMES_DIR):
-        match = re.search(config.label_pattern, name)
-        label = listed.get(name) or (match[1] if match else None)
-        if label is None:
-            raise DataError(
-                f"{data_dir / FRAMES_DIR / name}: its class stands neither in its name nor in a split list. "
-                "Give --label-pattern, or --train-list and --test-list."
-            )
-        examples.append(Example(data_dir / FRAMES_DIR / name, label, name))
-    if not examples:
-        raise DataError(f"{data_dir / FRAMES_DIR}: holds no videos.")
-    return Found(examples, sorted({example.label for example in examples}), "prepared")
-
-
-def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
-    """The folder with `jpegs_256/` and `tvl1_flow/` of these examples; those of video files are extracted first.
-
-    Raises:
-        DataError: Videos that cannot be used, counted, with their reasons.
-    """
-    if examples[0].path.is_dir():
-        return examples[0].path.parent.parent
-    videos_dir = examples[0].path.parent.parent
-    settings = (str(videos_dir.resolve()), config.flow_method, config.flow_bound, config.frames_size)
-    out_dir = config.cache_path() / f"flow-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
-    size = config.frames_size or None
-    report = extract_flow(videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size)
-    if not report.ok:
-        raise DataError(f"{videos_dir}: {report.summary()} Mend or remove these files, then run it again.")
-    return out_dir
-
-
-def count_starts(config: Config, root: Path, examples: Sequence[Example]) -> list[int]:
-    """At how many places in each video a sample of this stream may start.
-
-    Raises:
-        DataError: Videos that are too short for a stack, counted.
-    """
-    starts, short = [], []
-    for example in examples:
-        num_frames, num_flows = count_pictures(root, example.name, check=False)
-        possible = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
-        starts.append(possible)
-        if possible < 1:
-            short.append(f"{example.name} has {num_frames}")
-    if short:
-        raise DataError(
-            f"{len(short)} videos have fewer than {config.stack_length + 1} frames, which a stack of "
-            f"{config.stack_length} flow pictures needs; first: {short[0]}. Remove them or lower --stack-length."
-        )
-    return starts
-
-
-def sample_starts(num_starts: int, samples: int) -> np.ndarray:
-    """Which places to start at, counted from 0: the published protocol's even steps.
-
-    Args:
-        num_starts: How many places there are, 1 or more.
-        samples: How many are wanted.
-
-    Returns:
-        `[min(samples, num_starts)]` int64, from 0 in steps of `num_starts // samples`.
-    """
-    step = max(1, num_starts // samples)
-    return np.arange(min(samples, num_starts), dtype=np.int64) * step
-
-
-def _columns(config: Config, examples: Sequence[Example], labels: Sequence[str], training: bool) -> dict:
-    root = pictures_root(config, examples)
-    rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": []}
-    for example, num_starts in zip(examples, count_starts(config, root, examples), strict=True):
-        folders = folders_of(root, example.name)
-        chosen = [0] * config.train_samples if training else sample_starts(num_starts, config.samples_per_video)
-        for start in chosen:
-            values = (*map(str, folders), start, num_starts, labels.index(example.label))
-            for column, value in zip(rows.values(), values, strict=True):
-                column.append(value)
-    text = {key: np.array(rows[key]) for key in ("frames", "u", "v")}
-    return text | {key: np.array(rows[key], np.int32) for key in ("start", "num_starts", "label")}
-
-
-def _sample_reader(config: Config):
-    """A function, in graph ops, from a row and a start to the sample, `[S, S, channels]` uint8."""
-    size = config.image_size
-
-    def read(folder, number, channels):
-        name = tf.strings.join([folder, "/frame", tf.strings.as_string(number, width=6, fill="0"), ".jpg"])
-        return tf.io.decode_jpeg(tf.io.read_file(name), channels=channels)
-
-    def read_sample(row, start):
-        if config.stream == "spatial":
-            sample = read(row["frames"], start + 1, 3)
-        else:
-            numbers = [start + 1 + i for i in range(config.stack_length)]
-            pictures = [read(row[side], number, 1) for side in ("u", "v") for number in numbers]
-            sample = tf.concat(pictures, axis=-1)
-        resized = tf.image.resize(sample, (size, size), antialias=True)
-        resized = tf.saturate_cast(tf.round(resized), tf.uint8)
-        return tf.ensure_shape(resized, [size, size, config.channels()])
-
-    return read_sample
-
-
-def _reader(config: Config, num_classes: int):
-    read_sample = _sample_reader(config)
-
-    def load(row):
-        return to_unit(read_sample(row, row["start"])), tf.one_hot(row["label"], num_classes)
-
-    return load
-
-
-def _random_reader(config: Config, num_classes: int):
-    read_sample, augment = _sample_reader(config), augmentation.build(config)
-
-    def load(row, label):
-        start = tf.random.uniform([], 0, row["num_starts"], tf.int32)
-        return to_unit(augment(read_sample(row, start))), tf.one_hot(label, num_classes)
-
-    return load
-
-
-def to_unit(pixels: tf.Tensor) -> tf.Tensor:
-    """0-255 to 0-1, float32."""
-    return tf.cast(pixels, tf.float32) / 255.0
 
 
 def _fusion_dataset(config, examples, labels, training) -> tf.data.Dataset:

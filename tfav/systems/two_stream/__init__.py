@@ -1,0 +1,48 @@
+"""Action recognition from two streams: RGB frames and stacked optical flow, fused late.
+
+spatial = Config.preset("cpu", stream="spatial", data_dir="videos")
+train, val, test = build_datasets(spatial)
+model = build_model(spatial)
+model.compile(**compile_args(spatial))
+model.fit(train, validation_data=val, epochs=spatial.epochs, callbacks=callbacks(spatial, "runs/spatial"))
+
+predict_streams("runs/spatial", "runs/motion", ["holiday.mp4"], demo="demo.mp4")
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "augmentation",
+        "config",
+        "data",
+        "drawing",
+        "features",
+        "fusion",
+        "model",
+        "prediction",
+        "samples",
+        "stream",
+        "task",
+    ],
+    submod_attrs={
+        "config": ["Config", "PRESETS"],
+        "data": ["build_datasets"],
+        "model": ["build_backbone", "build_fusion", "build_model"],
+        "stream": ["load_stream"],
+        "prediction": ["draw_demo", "score_video"],
+        "demo": ["demo"],
+        "task": [
+            "callbacks",
+            "compile_args",
+            "describe_evaluation",
+            "evaluate",
+            "evaluate_fusion",
+            "predict_files",
+            "predict_streams",
+            "prepare",
+            "train",
+        ],
+    },
+)

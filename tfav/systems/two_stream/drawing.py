@@ -1,0 +1,176 @@
+"""The demo's picture: RGB frame, u, v, and three bar charts, laid out once and then only filled in.
+
+Matplotlib draws all that never changes (titles, axes, ticks) one single time. Each frame is a copy of that with the
+three pictures, the bars and the class names, drawn once for each class, painted into it as pixels.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+FIGURE_INCHES = (16, 12)
+DPI = 72  # 1152 x 864 pixels
+NUM_BARS = 5
+_BAR_COLORS = ((255, 255, 0), (255, 0, 0), (0, 128, 0), (0, 0, 255), (0, 255, 255))
+_BAR_WIDTH = 0.8
+_X_LIMITS = (-0.64, NUM_BARS - 1 + 0.64)  # what Matplotlib takes for five bars of this width
+_NAME_ANGLE = 75
+_NAME_SIZE = 13
+_PICTURE_TITLES = ("RGB frame", "{flow} Optical flow u-frame", "{flow} Optical flow v-frame")
+_CHART_TITLES = ("Spatial Stream Output scores", "Motion Stream Output scores", "Average Output scores")
+_AVERAGE_LINES = (("spatial stream", 0.91, "r"), ("motion stream", 0.87, "g"), ("both streams", 0.83, "b"))
+
+
+class _Box(NamedTuple):
+    """A part of the canvas, in pixels from the top left, the end not included."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class DemoCanvas:
+    """Draws the frames of one demo video.
+
+    Args:
+        title: What stands on top, such as the file's name.
+        averages: Names of the classes that the spatial stream, the motion stream and both see in the whole video.
+        labels: Name of each class.
+        picture_size: `(height, width)` of the video's frames, whose shape the three pictures keep.
+        flow_name: What the flow is called in the titles.
+        dpi: Pixels in an inch; the figure is 16 x 12 inches.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        averages: Sequence[str],
+        labels: Sequence[str],
+        picture_size: tuple[int, int],
+        *,
+        flow_name: str = "TVL1",
+        dpi: int = DPI,
+    ):
+        self.labels = list(labels)
+        self.dpi = dpi
+        self._names: dict[int, np.ndarray] = {}
+        self._inferno = np.round(colormaps["inferno"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+        figure = Figure(figsize=FIGURE_INCHES, dpi=dpi)
+        canvas = FigureCanvasAgg(figure)
+        figure.suptitle(f"Demo for {title}", fontsize=24)
+        for (who, height, color), name in zip(_AVERAGE_LINES, averages, strict=True):
+            figure.text(0.125, height, f"Average Prediction from {who}: {name}", color=color, fontsize=18)
+        grid = GridSpec(
+            2, 3, height_ratios=[1.5, 1], wspace=0.2, hspace=0.05, left=0.05, right=0.97, bottom=0.05, top=0.8
+        )
+        pictures = [figure.add_subplot(grid[index]) for index in range(3)]
+        charts = [figure.add_subplot(grid[index]) for index in range(3, 6)]
+        for axis, text in zip(pictures, _PICTURE_TITLES, strict=True):
+            axis.set_title(text.format(flow=flow_name), fontsize=16)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_box_aspect(picture_size[0] / picture_size[1])
+        for axis, text in zip(charts, _CHART_TITLES, strict=True):
+            axis.set_title(text, fontsize=16)
+            axis.set_xlim(*_X_LIMITS)
+            axis.set_ylim(0, 1)
+        canvas.draw()
+        self._background = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        height = self._background.shape[0]
+        self._pictures = [_inside(axis, height) for axis in pictures]
+        self._charts = [_inside(axis, height) for axis in charts]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(height, width)` of what `draw` gives, in pixels."""
+        return self._background.shape[:2]
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """`(height, width)` at which the three pictures are shown; larger ones need not be kept."""
+        box = self._pictures[0]
+        return box.bottom - box.top, box.right - box.left
+
+    def draw(self, rgb: np.ndarray, u: np.ndarray, v: np.ndarray, scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Draw one frame.
+
+        Args:
+            rgb: `[h, w, 3]` uint8.
+            u: `[h, w]` uint8 grey levels of the motion to the right; shown over its own range, in colours.
+            v: Likewise, of the motion down.
+            scores: Three rows `[K]` of probabilities: spatial, motion, both.
+
+        Returns:
+            `[H, W, 3]` uint8 RGB, a new array.
+        """
+        image = self._background.copy()
+        for box, picture in zip(self._pictures, (rgb, self._colored(u), self._colored(v)), strict=True):
+            image[box.top : box.bottom, box.left : box.right] = _fit(picture, box)
+        for box, row in zip(self._charts, scores, strict=True):
+            self._draw_chart(image, box, np.asarray(row))
+        return image
+
+    def _colored(self, levels: np.ndarray) -> np.ndarray:
+        low, high = int(levels.min()), int(levels.max())
+        spread = (np.arange(256) - low) * (255 / max(1, high - low))
+        return self._inferno[np.clip(np.round(spread), 0, 255).astype(np.uint8)][levels]
+
+    def _draw_chart(self, image: np.ndarray, box: _Box, scores: np.ndarray) -> None:
+        best = np.argsort(-scores, kind="stable")[:NUM_BARS]
+        pixels_per_unit = (box.right - box.left) / (_X_LIMITS[1] - _X_LIMITS[0])
+        middle = (box.top + box.bottom) // 2
+        for position, index in enumerate(best):
+            center = box.left + (position - _X_LIMITS[0]) * pixels_per_unit
+            left, right = (round(center + side * _BAR_WIDTH / 2 * pixels_per_unit) for side in (-1, 1))
+            top = box.bottom - round(float(np.clip(scores[index], 0, 1)) * (box.bottom - box.top))
+            image[top : box.bottom, left:right] = _BAR_COLORS[position]
+            self._draw_name(image, int(index), round(center), middle)
+
+    def _draw_name(self, image: np.ndarray, index: int, center: int, middle: int) -> None:
+        if index not in self._names:
+            self._names[index] = _ink_of(self.labels[index], self.dpi)
+        ink = self._names[index]
+        top, left = max(0, middle - ink.shape[0] // 2), max(0, center - ink.shape[1] // 2)
+        part = image[top : top + ink.shape[0], left : left + ink.shape[1]]
+        # Black ink: what is under it keeps the share of light that gets through.
+        light = 255 - ink[: part.shape[0], : part.shape[1], None].astype(np.uint16)
+        part[:] = (part * light + 127) // 255
+
+
+def _inside(axis, canvas_height: int) -> _Box:
+    """The pixels within an axis' frame."""
+    box = axis.get_window_extent()
+    return _Box(
+        int(np.ceil(canvas_height - box.y1)) + 1,
+        int(np.floor(canvas_height - box.y0)),
+        int(np.ceil(box.x0)) + 1,
+        int(np.floor(box.x1)),
+    )
+
+
+def _fit(picture: np.ndarray, box: _Box) -> np.ndarray:
+    height, width = box.bottom - box.top, box.right - box.left
+    if picture.shape[:2] == (height, width):
+        return picture
+    shrinks = picture.shape[0] > height
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _ink_of(text: str, dpi: int) -> np.ndarray:
+    """A class name at its angle, as `[h, w]` uint8 of ink: 0 none, 255 black."""
+    figure = Figure(figsize=(6, 6), dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    figure.text(0.5, 0.5, text, ha="center", va="center", rotation=_NAME_ANGLE, fontsize=_NAME_SIZE)
+    canvas.draw()
+    ink = 255 - np.asarray(canvas.buffer_rgba())[..., 0]
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not len(rows):  # a name of blanks
+        return np.zeros((1, 1), np.uint8)
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()

@@ -1,0 +1,48 @@
+"""Late fusion of both streams' probabilities: the plain average, and a weighted one chosen on validation videos."""
+
+import numpy as np
+
+from tfav.errors import UsageError
+
+_STEPS = 20  # the weight is chosen in steps of 1/20
+_TINY = 1e-7
+
+
+def fuse(spatial: np.ndarray, motion: np.ndarray, spatial_weight: float = 0.5) -> np.ndarray:
+    """The weighted mean of two streams' probabilities.
+
+    Args:
+        spatial: `[..., K]` float, rows that sum to 1.
+        motion: Of the same shape.
+        spatial_weight: 0-1; motion has the rest. 0.5 is the average.
+
+    Returns:
+        `[..., K]` float, rows that sum to 1.
+
+    Raises:
+        UsageError: Shapes that differ, or a weight outside 0-1.
+    """
+    spatial, motion = np.asarray(spatial), np.asarray(motion)
+    if spatial.shape != motion.shape:
+        raise UsageError(f"both streams need the same shape. Received: {spatial.shape} and {motion.shape}")
+    if not 0 <= spatial_weight <= 1:
+        raise UsageError(f"spatial_weight must be 0 to 1. Received: {spatial_weight}")
+    return spatial_weight * spatial + (1 - spatial_weight) * motion
+
+
+def choose_weight(truth: np.ndarray, spatial: np.ndarray, motion: np.ndarray) -> float:
+    """The weight of the spatial stream that is best on validation videos: most right, then the lower loss.
+
+    Args:
+        truth: `[N]` int class numbers.
+        spatial: `[N, K]` probabilities of each video.
+        motion: Likewise.
+    """
+    truth = np.asarray(truth)
+
+    def quality(weight: float) -> tuple[int, float]:
+        fused = fuse(spatial, motion, weight)
+        of_truth = fused[np.arange(len(truth)), truth]
+        return int((fused.argmax(-1) == truth).sum()), float(np.log(of_truth + _TINY).sum())
+
+    return max((step / _STEPS for step in range(_STEPS + 1)), key=quality)

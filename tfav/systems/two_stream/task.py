@@ -1,0 +1,366 @@
+"""Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfav import training
+from tfav.data.class_trees import check_class_count, check_known_classes, make_split
+from tfav.data.folders import Example
+from tfav.errors import TfavError, UsageError
+from tfav.io.executor import PrepareReport
+from tfav.io.flow_folders import extract_flow
+from tfav.io.partial import write_json
+from tfav.metrics import classification
+from tfav.metrics.ranking import describe_scores, ranking
+from tfav.systems.two_stream import data, features, fusion, prediction, samples
+from tfav.systems.two_stream import model as models
+from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.systems.two_stream.stream import agree_on_labels, load_keras_model, load_stream, read_labels
+from tfav.training import callbacks as training_callbacks
+from tfav.training import run as runs
+from tfav.training import settings
+
+FUSION_FILE = "fusion.json"  # in a fusion's run folder: the weight chosen on its validation part
+_PARTS = ("all", "train", "val", "test")
+_FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
+
+
+def compile_args(config: Config) -> dict:
+    """Arguments for `model.compile`: Adam, cross-entropy, accuracy (of samples; `evaluate` scores whole videos)."""
+    return {
+        "optimizer": keras.optimizers.Adam(config.learning_rate),
+        "loss": keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
+        "metrics": ["accuracy"],
+    }
+
+
+def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run: schedule, best checkpoint, TensorBoard, metrics, resume.
+
+    The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
+    """
+    has_val = config.val_fraction > 0 or bool(config.val_groups)
+    if config.schedule == "cosine":
+        schedule = keras.callbacks.LearningRateScheduler(
+            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
+        )
+    else:
+        monitor = "val_loss" if has_val else "loss"
+        schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
+    return training_callbacks.standard(
+        run_dir, monitor="val_accuracy" if has_val else None, schedule=schedule, extra=extra
+    )
+
+
+def train(
+    config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto"
+) -> list[dict]:
+    """Trains a stream, or the fusion, into a run folder, or goes on with the run that is there.
+
+    For the fusion, the weight of each stream's probabilities is chosen on the validation part as well.
+
+    Args:
+        config: What to train on and how.
+        run_dir: The run folder.
+        devices: As in `tfav.strategy`.
+        verbose: As in `model.fit`.
+
+    Returns:
+        One row per epoch: losses, accuracies, seconds.
+
+    Raises:
+        UsageError: The folder belongs to another run, or the streams of a fusion cannot be opened.
+        DataError: The data set cannot be used as it stands.
+    """
+    training.prepare_devices(devices)  # before the data sets start TensorFlow
+    found = samples.find_examples(config)
+    labels = check_class_count(found.labels, config)
+    if config.stream == "fusion":
+        _check_fusion(config, labels)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    keras.utils.set_random_seed(config.seed)
+    train_set, val_set, _ = data.build_datasets(config)
+    with training.strategy(devices):
+        model = models.build_model(config)
+        model.compile(**compile_args(config))
+    if config.stream == "fusion":
+        split = make_split(found.examples, config)
+        write_json(Path(run_dir) / FUSION_FILE, _choose_weight(config, split.val or split.train, labels))
+    return training.fit(
+        model,
+        train_set,
+        val_set,
+        epochs=config.epochs,
+        callbacks=callbacks(config, run_dir),
+        run_dir=run_dir,
+        verbose=verbose,
+    )
+
+
+def evaluate(
+    run_dir: Path | str,
+    data_dir: Path | str | None = None,
+    *,
+    part: str = "all",
+    shuffle_frames: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Scores videos: the mean over each one's samples against its class.
+
+    Args:
+        run_dir: A trained run: a stream, or the fusion.
+        data_dir: Folder of `CLASS/VIDEO`, or a prepared one; None: the run's own.
+        part: `all` videos of it, or the `train`, `val` or `test` part of the run's split.
+        shuffle_frames: There is no such thing here: the order of a stack of flow is its meaning.
+        progress: Show a bar.
+
+    Returns:
+        As `tfav.metrics.classification.evaluate`, and `videos` (each with its ranked classes), `failed`, `seconds`. For
+        the fusion also `streams`: the same scores of spatial, motion, average, weighted (with `spatial_weight`).
+
+    Raises:
+        UsageError: No run, or an unknown part.
+        DataError: A class the model does not know, or videos that cannot be used.
+    """
+    started = time.monotonic()
+    if shuffle_frames:
+        raise UsageError("two_stream has no frames to shuffle: a stack of flow means its order. Leave the flag out.")
+    run, config = open_run(run_dir)
+    if data_dir is not None:
+        config = dataclasses.replace(config, data_dir=str(data_dir))
+    labels = run.facts["labels"]
+    examples = _examples_of(config, part, labels)
+    if config.stream == "fusion":
+        scores = _fusion_scores(run.dir, config, examples, progress)
+        main = scores["recurrent"]
+    else:
+        stored = features.compute(load_stream(run.dir, config.stream), config, examples, progress=progress)
+        scores, main = {}, stored.probabilities
+    truth = np.array([labels.index(example.label) for example in examples])
+    result = classification.evaluate(truth, main, labels)
+    result["videos"] = [
+        {"path": str(example.path), "label": example.label, "ranking": ranking(row, labels)}
+        for example, row in zip(examples, main, strict=True)
+    ]
+    if scores:
+        result["streams"] = {
+            name: _brief(classification.evaluate(truth, rows, labels)) for name, rows in scores.items()
+        }
+        result["spatial_weight"] = _stored_weight(run.dir)
+    return result | {"failed": [], "part": part, "seconds": round(time.monotonic() - started, 2)}
+
+
+def evaluate_fusion(
+    spatial, motion, config: Config, *, part: str = "all", spatial_weight: float = 0.5, progress: bool = True
+) -> dict:
+    """Scores two streams alone and fused by their mean, without a fusion run.
+
+    Args:
+        spatial: Run folder or `.h5` file of the spatial stream.
+        motion: Of the motion stream.
+        config: Where the videos are, their split, and how many samples each gives.
+        part: As in `evaluate`.
+        spatial_weight: Weight of the spatial stream.
+        progress: Show a bar.
+
+    Returns:
+        `spatial`, `motion` and `fused`, each with `count`, `top1`, `top1_interval`, `top5`.
+    """
+    streams = {"spatial": load_stream(spatial, "spatial"), "motion": load_stream(motion, "motion")}
+    labels = agree_on_labels(streams["spatial"], streams["motion"])
+    examples = _examples_of(config, part, labels)
+    rows = {k: features.compute(s, config, examples, progress=progress).probabilities for k, s in streams.items()}
+    rows["fused"] = fusion.fuse(rows["spatial"], rows["motion"], spatial_weight)
+    truth = np.array([labels.index(example.label) for example in examples])
+    return {name: _brief(classification.evaluate(truth, values, labels)) for name, values in rows.items()}
+
+
+def predict_streams(
+    spatial,
+    motion,
+    files: Sequence[Path | str],
+    *,
+    labels: Sequence[str] | Path | str | None = None,
+    demo: Path | str | None = None,
+    top: int = 5,
+    flow_method: str | None = None,
+    stack_length: int | None = None,
+    wrap: bool = False,
+    workers: int | None = None,
+) -> dict:
+    """Says what both streams see in video files, frame by frame and on the whole.
+
+    Args:
+        spatial: Run folder or legacy `.h5` file of the spatial stream.
+        motion: Of the motion stream.
+        files: Video files; one that cannot be read gives its error and stops no other.
+        labels: Class names, or a file of them, one a line; None: those of the runs, or UCF101's where there are 101.
+        demo: Also write the annotated video to this .mp4 file; for one video file at a time.
+        top: Classes in each ranking.
+        flow_method: `tvl1`, `dis` or `farneback`; None: what the motion stream was trained on.
+        stack_length: L of the motion stream, where a `.h5` file's is not 10.
+        wrap: Let flow beyond 20 pixels wrap, as the notebook's demo did by mistake.
+        workers: Processes for the flow; None is one per core.
+
+    Returns:
+        JSON-ready `{"files": [...], "labels"}`; each file has `path` and either `error`, or `num_frames`, `ranking`
+        (both streams' mean), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three rankings, of
+        which the last L frames have only `spatial`), `warnings`, and `demo` where one was written.
+
+    Raises:
+        UsageError: The streams cannot be used or do not go together, the class list does not fit, or several files are
+            to share one demo.
+        WeightsError: A `.h5` file that is none.
+    """
+    if demo is not None and len(files) != 1:
+        raise UsageError(f"demo goes with one video file. Received: {len(files)} files")
+    if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
+    if isinstance(labels, str | Path):
+        labels = read_labels(labels)
+    streams = load_stream(spatial, "spatial"), load_stream(motion, "motion", stack_length=stack_length)
+    names = agree_on_labels(*streams, labels)
+    flow = prediction.FlowSettings.of(streams[1], flow_method, wrap)
+    rows = []
+    for path in files:
+        try:
+            rows.append(_predict_file(path, streams, flow, names, demo, top, workers))
+        except TfavError as error:
+            rows.append({"path": str(path), "error": str(error)})
+    return {"files": rows, "labels": names}
+
+
+def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5) -> dict:
+    """As `predict_streams`, with the two streams of a fusion run.
+
+    Raises:
+        UsageError: The run is one stream alone.
+    """
+    _, config = open_run(run_dir)
+    if config.stream != "fusion":
+        raise UsageError(
+            f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
+        )
+    return predict_streams(config.spatial, config.motion, files, top=top)
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    flow_method: str = "tvl1",
+    every_sec: float | None = None,
+    num_frames: int | None = None,
+    **options,
+) -> PrepareReport:
+    """Extracts frames and flow of all videos; options as in `tfav.io.flow_folders.extract_flow`.
+
+    Raises:
+        UsageError: Frames are to be left out, though flow is between neighbours.
+    """
+    if every_sec is not None or num_frames is not None:
+        raise UsageError("two_stream needs every frame, since flow is between neighbours. Leave the flag out.")
+    return extract_flow(source, out, method=flow_method, **options)
+
+
+def describe_evaluation(result: dict) -> str:
+    """The scores as text: a row per class, totals; for the fusion a row per way of fusing."""
+    lines = [describe_scores(result)]
+    for name, scores in result.get("streams", {}).items():
+        lines.append(f"{name:<10}top-1 {scores['top1']:6.1%}  top-5 {scores['top5']:6.1%}")
+    return "\n".join(lines)
+
+
+def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
+    """Reads a run folder of this system."""
+    run = runs.load(run_dir, SYSTEM)
+    return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+
+
+def _predict_file(path, streams, flow, labels, demo, top, workers) -> dict:
+    if demo is None:
+        scores = prediction.score_video(path, *streams, flow=flow, workers=workers)
+    else:
+        with prediction.Spool() as spool:
+            scores = prediction.score_video(path, *streams, flow=flow, workers=workers, keep=spool.add)
+            prediction.draw_demo(demo, scores, spool, labels, flow_name=_FLOW_NAMES[flow.method])
+    fused = scores.fused()
+    frames = []
+    for index, (time_sec, row) in enumerate(zip(scores.times_sec, scores.spatial, strict=True)):
+        frame = {"index": index, "time_sec": round(float(time_sec), 6), "spatial": ranking(row, labels, top)}
+        if index < len(fused):
+            frame |= {
+                "motion": ranking(scores.motion[index], labels, top),
+                "ranking": ranking(fused[index], labels, top),
+            }
+        frames.append(frame)
+    return {
+        "path": str(path),
+        "num_frames": len(frames),
+        "ranking": ranking(fused.mean(axis=0), labels, top),
+        "spatial": ranking(scores.spatial.mean(axis=0), labels, top),
+        "motion": ranking(scores.motion.mean(axis=0), labels, top),
+        "frames": frames,
+        "warnings": scores.warnings,
+    } | ({"demo": str(demo)} if demo is not None else {})
+
+
+def _check_fusion(config: Config, labels: list[str]) -> None:
+    for kind in ("spatial", "motion"):
+        if not getattr(config, kind):
+            raise UsageError(f"the fusion needs both streams. Give --{kind} a run folder or a .h5 file.")
+    agreed = agree_on_labels(load_stream(config.spatial, "spatial"), load_stream(config.motion, "motion"))
+    check_known_classes(config.data_dir, labels, agreed)
+    if agreed != labels:
+        raise UsageError(
+            f"{config.data_dir}: holds {len(labels)} of the {len(agreed)} classes the streams know; all are needed."
+        )
+
+
+def _choose_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
+    stored = features.compute_both(config, examples)
+    truth = np.array([labels.index(example.label) for example in examples])
+    weight = fusion.choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
+    return {"spatial_weight": weight, "chosen_on": len(examples)}
+
+
+def _stored_weight(run_dir: Path) -> float:
+    import json
+
+    return json.loads((run_dir / FUSION_FILE).read_text(encoding="utf-8"))["spatial_weight"]
+
+
+def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> dict[str, np.ndarray]:
+    stored = features.compute_both(config, examples, progress=progress)
+    spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
+    both = np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1)
+    recurrent = load_keras_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)
+    return {
+        "spatial": spatial,
+        "motion": motion,
+        "average": fusion.fuse(spatial, motion),
+        "weighted": fusion.fuse(spatial, motion, _stored_weight(run_dir)),
+        "recurrent": recurrent,
+    }
+
+
+def _examples_of(config: Config, part: str, labels: Sequence[str]) -> list[Example]:
+    if part not in _PARTS:
+        raise UsageError(f"part must be one of {', '.join(_PARTS)}. Received: part={part}")
+    found = samples.find_examples(config)
+    check_known_classes(config.data_dir, found.labels, labels)
+    if part == "all":
+        return found.examples
+    examples = getattr(make_split(found.examples, config), part)
+    if not examples:
+        raise UsageError(f"the run's split has no {part} part. Choose another one of {', '.join(_PARTS)}.")
+    return examples
+
+
+def _brief(result: dict) -> dict:
+    return {key: result[key] for key in ("count", "top1", "top1_interval", "top5")}
