@@ -1,8 +1,8 @@
 """What a stream says of each sample of each video, kept on disk: its features and its probabilities.
 
-A file `NAME-STAMP.npz` holds `features` `[n, D]` float16 and `probabilities` `[n, K]` float32 of one video's `n` samples.
-Its folder is named by a hash of the network's weights and of all that decides the samples, so nothing is taken for what
-it is not, and the fusion, however often it is trained, runs no network twice.
+A file `NAME-STAMP.npz` holds `features` `[n, D]` float16 and `probabilities` `[n, K]` float32, of one video's `n`
+samples. Its folder is named by a hash of the network's weights and of all that decides the samples, so nothing is taken
+for what it is not, and the fusion, however often it is trained, runs no network twice.
 """
 
 import dataclasses
@@ -86,7 +86,7 @@ def feature_size(config: Config) -> int:
 
 
 def config_of(stream: Stream, config: Config) -> Config:
-    """How a stream's samples are made: as its run did, or for a file as `config` says; data and cache are `config`'s."""
+    """How a stream's samples are made: as its run did, for a file as `config` says; data and cache are `config`'s."""
     return dataclasses.replace(
         stream.config or config,
         stream=stream.kind,

@@ -1,6 +1,7 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -318,7 +319,7 @@ def _check_fusion(config: Config, labels: list[str]) -> None:
     check_known_classes(config.data_dir, labels, agreed)
     if agreed != labels:
         raise UsageError(
-            f"{config.data_dir}: holds {len(labels)} of the {len(agreed)} classes the streams know; all are needed."
+            f"{config.data_dir}: holds {len(labels)} of the {len(agreed)} classes the streams know, all needed here."
         )
 
 
@@ -330,8 +331,6 @@ def _choose_weight(config: Config, examples: Sequence[Example], labels: list[str
 
 
 def _stored_weight(run_dir: Path) -> float:
-    import json
-
     return json.loads((run_dir / FUSION_FILE).read_text(encoding="utf-8"))["spatial_weight"]
 
 
