@@ -2,7 +2,8 @@
 
     python -m tests.bench unseen_groups --weights FILE [--data-dir DIR] [--seeds 3] [--field value ...]
 
-The data set is a folder of CLASS/setS_gGG_NNN.avi, such as UT-Interaction: a group is a recording session, a set a place.
+The data set is a folder of CLASS/setS_gGG_NNN.avi, such as UT-Interaction: a group is a recording session, a set a
+place.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import numpy as np
 from tests.bench.rounds import describe_machine
 from tfav.data.folders import scan
 from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, features
-from tfav.systems.cnn_lstm.data import make_split
+from tfav.systems.cnn_lstm.data import fitted_front, make_split
 
 
 def train_and_score(config: Config) -> list[tuple[str, bool]]:
@@ -32,13 +33,12 @@ def train_and_score(config: Config) -> list[tuple[str, bool]]:
     model.compile(**arguments)
     model.fit(train, epochs=config.epochs, verbose=0, shuffle=False)
     hits = []
+    front = fitted_front(config)
     for example in make_split(tree.examples, config).test:
         (file,) = features.compute([example.path], config)
-        both = np.fromfile(file, np.float16).reshape(2, -1, model.input["features"].shape[-1]).astype(np.float32)
-        padding = config.num_frames - both.shape[1]
-        mask = np.arange(config.num_frames) < both.shape[1]
-        inputs = {"features": np.pad(both, [(0, 0), (0, padding), (0, 0)]), "mask": np.stack([mask, mask]).astype("f")}
-        probabilities = model.predict_on_batch(inputs).mean(0)
+        both, mask = features.read_file(file, config)
+        inputs = {"features": front.predict_on_batch({"features": both, "mask": mask}), "mask": mask}
+        probabilities = model.predict_on_batch(inputs).mean(0)  # of both orientations, as tfav evaluate does
         hits.append((example.name, tree.labels[int(probabilities.argmax())] == example.label))
     keras.backend.clear_session()
     return hits
@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--preset", default="transfer")
     parser.add_argument("--seeds", type=int, default=3)
     options, rest = parser.parse_known_args(arguments)
-    fields = {name.lstrip("-").replace("-", "_"): _value(value) for name, value in zip(rest[::2], rest[1::2], strict=True)}
+    fields = {
+        name.lstrip("-").replace("-", "_"): _value(value) for name, value in zip(rest[::2], rest[1::2], strict=True)
+    }
     base = {"data_dir": options.data_dir, "extractor_weights": options.weights, "split": "group", **fields}
     names = [example.name for example in scan(options.data_dir).examples]
     groups = sorted({name.split("_")[1][1:] for name in names})
@@ -66,7 +68,9 @@ def main(arguments: list[str] | None = None) -> dict:
             hits += train_and_score(config)
         row["leave_one_group_out"] = np.mean([hit for _, hit in hits])
         for place in places:
-            config = Config.preset(options.preset, **{**base, "group_pattern": r"^(set\d)"}, test_groups=(place,), seed=seed)
+            config = Config.preset(
+                options.preset, **{**base, "group_pattern": r"^(set\d)"}, test_groups=(place,), seed=seed
+            )
             row[f"tested_on_{place}"] = np.mean([hit for _, hit in train_and_score(config)])
         row["across_places"] = np.mean([row[f"tested_on_{place}"] for place in places])
         row["seconds_per_training"] = (time.monotonic() - started) / (len(groups) + len(places))

@@ -18,13 +18,15 @@ class PrincipalComponents(keras.layers.Layer):
     Args:
         units: Components per group.
         groups: Number of equal parts the features are divided into, each with components of its own.
+        whiten: How far the components are brought to one size: 0 leaves the first ones large, 1 makes all equal.
     """
 
-    def __init__(self, units: int, groups: int = 1, **kwargs):
+    def __init__(self, units: int, groups: int = 1, whiten: float = 0.0, **kwargs):
         kwargs.setdefault("trainable", False)
         super().__init__(**kwargs)
         self.units = units
         self.groups = groups
+        self.whiten = whiten
 
     def build(self, input_shape):
         """Makes the weights: `kernel` `[groups, D / groups, units]` and `bias` `[groups, units]`."""
@@ -50,7 +52,9 @@ class PrincipalComponents(keras.layers.Layer):
         if len(rows) < self.units:
             raise ValueError(f"{self.units} components need as many rows. Received: {len(rows)} rows")
         rows = rows[:: -(-len(rows) // _MAX_ROWS)]
-        kernels, biases = zip(*(_fit(part, self.units) for part in np.split(rows, self.groups, axis=1)), strict=True)
+        kernels, biases = zip(
+            *(_fit(part, self.units, self.whiten) for part in np.split(rows, self.groups, axis=1)), strict=True
+        )
         self.kernel.assign(np.stack(kernels))
         self.bias.assign(np.stack(biases))
 
@@ -68,10 +72,10 @@ class PrincipalComponents(keras.layers.Layer):
 
     def get_config(self):
         """Sizes; the fit is in the weights."""
-        return {**super().get_config(), "units": self.units, "groups": self.groups}
+        return {**super().get_config(), "units": self.units, "groups": self.groups, "whiten": self.whiten}
 
 
-def _fit(rows: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
+def _fit(rows: np.ndarray, units: int, whiten: float) -> tuple[np.ndarray, np.ndarray]:
     mean, deviation = rows.mean(0), rows.std(0)
     # A feature that hardly ever fires would be blown up to the size of the others: a tenth of the usual scale is added.
     scale = deviation + 0.1 * deviation.mean() + 1e-6
@@ -80,6 +84,7 @@ def _fit(rows: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(standard @ standard.T)
     values, vectors = values[::-1][:units], vectors[:, ::-1][:, :units]
     kernel = standard.T @ (vectors / np.sqrt(np.maximum(values, 1e-6)))
+    kernel /= (standard @ kernel).std(0) ** whiten + 1e-6
     kernel /= np.sqrt(np.mean((standard @ kernel) ** 2)) + 1e-6
     kernel /= scale[:, None]
     return kernel.astype(np.float32), (-mean @ kernel).astype(np.float32)

@@ -6,7 +6,9 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="tfav")
 class AbsoluteDifference(keras.layers.Layer):
-    """How much each feature has changed since `steps` steps ago: `|x[t] - x[t - steps]|`, 0 for the first ones.
+    """How much each feature has changed since `steps` steps ago: `|x[t] - x[t - steps]|`.
+
+    The first steps, which have nothing before them, repeat the first change there is.
 
     Args:
         steps: How far to look back.
@@ -21,7 +23,7 @@ class AbsoluteDifference(keras.layers.Layer):
         change = ops.abs(features[:, self.steps :] - features[:, : -self.steps])
         real = ops.cast(mask_of_steps, change.dtype)
         change = change * (real[:, self.steps :] * real[:, : -self.steps])[:, :, None]
-        return ops.pad(change, ((0, 0), (self.steps, 0), (0, 0)))
+        return ops.concatenate([ops.repeat(change[:, :1], self.steps, axis=1), change], axis=1)
 
     def get_config(self):
         """How far to look back."""
@@ -41,6 +43,11 @@ class MaskedPool(keras.layers.Layer):
         super().__init__(**kwargs)
         self.stretches = stretches
         self.maximum = maximum
+        self.supports_masking = True  # it is told the mask; one that Keras attaches as well adds nothing
+
+    def compute_mask(self, *_args, **_kwargs):
+        """None: time is gone."""
+        return None
 
     def call(self, features, mask_of_steps):
         """`[B, T, D]` and `[B, T]` to `[B, (stretches + maximum) * D]`."""

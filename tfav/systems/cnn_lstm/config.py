@@ -33,9 +33,10 @@ class Config:
         cnn_depths: Convolutions of each stage, beside the stem.
         subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
         batch_norm_momentum: Of our own CNN; Keras' 0.99 needs some hundred steps before it can be evaluated.
-        head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM pooled over time, on
-            features and their changes, beside a linear classifier on their means over thirds of the clip.
-        projection: Principal components kept of each view's features, fitted to the training part; 0: all features.
+        head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM's outputs, mean and
+            maximum over time.
+        projection: Principal components kept of each view's features and of their changes in time, fitted to the
+            training part; 0: the features as they are. With `cache_features` only.
         lstm_units: Width of the LSTM.
         dense_units: Width of the layer between LSTM and classes, in the head `last`.
         dropout: Dropped share of the LSTM's input.
@@ -216,12 +217,13 @@ PRESETS: dict[str, dict] = {
         "views": ("signed_change_crop", "change"),
         "pooling": "bands",
         "head": "pooled",
-        "projection": 64,
+        "projection": 256,
         "lstm_units": 32,
         "dropout": 0.5,
         "flip": True,
         "time_jitter": 0.12,
         "noise": 0.1,
+        "mixup": 0.2,
         "label_smoothing": 0.1,
         "val_fraction": 0.0,
         "batch_size": 64,

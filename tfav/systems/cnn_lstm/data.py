@@ -7,11 +7,13 @@ UCF101 and its three-class subset, UT-Interaction and any data set of one's own 
 folders in natural order, stored with the model.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,10 +25,10 @@ from tfav.io.frames import extract_frames
 from tfav.io.sampling import indices_evenly
 from tfav.systems.cnn_lstm import features
 from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.front import fit_front, head_size
 
 # Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
-_MAX_PROJECTION_VIDEOS = 256  # enough to tell which features vary together
 
 
 class Datasets(NamedTuple):
@@ -67,7 +69,7 @@ def build_dataset(
     if config.cache_features:
         files = features.compute([example.path for example in examples], config)
         columns["path"] = np.array([str(path) for path in files])
-        load, clip_bytes = _load_features(config, len(labels)), features.file_bytes(config)
+        load, clip_bytes = _load_features(config, len(labels)), 2 * config.num_frames * head_size(config) * 4
     else:
         columns["paths"] = pipeline.frame_column(_frame_files(config, examples), config.num_frames)
         load, clip_bytes = _load_pixels(config, len(labels)), config.num_frames * config.image_size**2 * 3
@@ -88,11 +90,13 @@ def build_dataset(
     )
 
 
-def training_rows(config: Config) -> np.ndarray:
-    """Features of single frames of the training part, `[N, D]` float32; of some of its videos where there are many."""
+@functools.lru_cache(maxsize=2)
+def fitted_front(config: Config) -> keras.Model | None:
+    """The projection fitted to the training part's features; `None` where the config has none. Once per process."""
+    if not (config.cache_features and config.projection):
+        return None
     examples = make_split(scan(config.data_dir).examples, config).train
-    chosen = examples[:: -(-len(examples) // _MAX_PROJECTION_VIDEOS)]
-    return features.load_rows(features.compute([example.path for example in chosen], config), config)
+    return fit_front(config, features.compute([example.path for example in examples], config))
 
 
 def make_split(examples: Sequence[Example], config: Config) -> splits.Split:
@@ -189,7 +193,7 @@ def _augment_pixels(config: Config):
 
 
 def _load_features(config: Config, num_classes: int):
-    read = features.reader(config)
+    read = features.reader(config, fitted_front(config))
 
     def load(example):
         return read(example["path"]), tf.one_hot(example["label"], num_classes)

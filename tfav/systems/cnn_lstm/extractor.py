@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import warnings
 from pathlib import Path
 
 import keras
@@ -114,8 +115,11 @@ def _mobilenet_v2(config: Config) -> keras.Model:
         ) from error
     if is_file:
         try:
-            backbone.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns when parts of the file find no place, and leaves those layers random.
+                warnings.simplefilter("error", UserWarning)
+                backbone.load_weights(weights)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise UsageError(
                 f"{weights}: does not fit MobileNetV2 with alpha {config.extractor_alpha} "
                 f"({' '.join(str(error).split())[:160]}). Set --extractor-alpha to what the file was made with."
@@ -128,6 +132,10 @@ def _pool_map(x, pooling: str):
     if pooling == "mean":
         return layers.GlobalAveragePooling2D(name="pool")(x)
     height = x.shape[1]
+    if height < 3:
+        raise UsageError(
+            f"pooling=bands needs a last map of 3 rows or more, here it has {height}. Give a larger image_size."
+        )
     edges = [round(height * third / 3) for third in range(4)]
     bands = []
     for index, (top, bottom) in enumerate(itertools.pairwise(edges)):

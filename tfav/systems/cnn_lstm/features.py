@@ -71,27 +71,34 @@ def extract(clip: clips.Clip, extractor: keras.Model) -> np.ndarray:
     return out.transpose(0, 2, 1, 3).reshape(orientations, time, -1)
 
 
-def reader(config: Config) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """A function, in graph ops, from a feature file to `features` `[2, T, D]` float16 and `mask` `[T]`."""
+def reader(config: Config, front: keras.Model | None = None) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function, in graph ops, from a feature file to `features` `[2, T, D]`, through `front`, and `mask` `[T]`."""
     time, size = config.num_frames, feature_size(config)
 
     def read(path):
         values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
         values = tf.reshape(values, [2, -1, size])
         length = tf.shape(values)[1]
-        padded = tf.pad(values, [[0, 0], [0, time - length], [0, 0]])
-        return {
-            "features": tf.ensure_shape(padded, [2, time, size]),
-            "mask": tf.sequence_mask(length, time, tf.float32),
-        }
+        values = tf.ensure_shape(tf.pad(values, [[0, 0], [0, time - length], [0, 0]]), [2, time, size])
+        mask = tf.sequence_mask(length, time, tf.float32)
+        if front is not None:
+            values = front({"features": tf.cast(values, tf.float32), "mask": tf.stack([mask, mask])})
+        return {"features": values, "mask": mask}
 
     return read
 
 
-def load_rows(files: Sequence[Path], config: Config) -> np.ndarray:
-    """Features of many frames, both orientations, as `[N, D]` float32."""
-    size = feature_size(config)
-    return np.concatenate([np.fromfile(file, np.float16).reshape(-1, size) for file in files]).astype(np.float32)
+def read_file(file: Path, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Both orientations of one video: `features` `[2, T, D]` float32, padded with zeros, and their `mask` `[2, T]`."""
+    values = np.fromfile(file, np.float16).reshape(2, -1, feature_size(config)).astype(np.float32)
+    return pad(values, config)
+
+
+def pad(values: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Brings `[B, T_real, D]` to the config's number of frames, and gives the mask `[B, T]` of the real ones."""
+    count, length = values.shape[:2]
+    mask = np.repeat((np.arange(config.num_frames) < length)[None], count, 0).astype(np.float32)
+    return np.pad(values, [(0, 0), (0, config.num_frames - length), (0, 0)]), mask
 
 
 def augment(config: Config) -> Callable:
@@ -107,11 +114,6 @@ def augment(config: Config) -> Callable:
 def first_orientation(inputs, target):
     """The batch as filmed: `features` `[B, 2, T, D]` to `[B, T, D]` float32."""
     return {**inputs, "features": tf.cast(inputs["features"][:, 0], tf.float32)}, target
-
-
-def file_bytes(config: Config) -> int:
-    """Size of one video's features."""
-    return 2 * config.num_frames * feature_size(config) * 2
 
 
 @functools.lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from tfav.data.splits import Split
 from tfav.errors import DataError, TfavError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
+from tfav.io.partial import partial_file
 from tfav.metrics import classification
 from tfav.systems.cnn_lstm import clips, data, features
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
@@ -97,6 +98,7 @@ def train(
         model = build_model(config)
         model.compile(**compile_args(config))
     save_extractor(config, Path(run_dir) / "extractor.keras")
+    _save_front(data.fitted_front(config), Path(run_dir) / "front.keras")
     history = training.fit(
         model,
         train_set,
@@ -233,14 +235,22 @@ def _load_scorer(run_dir: Path, config: Config):
         return score_pixels
     stored = run_dir / "extractor.keras"
     extractor = _load_model(stored) if stored.exists() else cached_extractor(config)
+    front = _load_model(run_dir / "front.keras") if config.projection else None
 
     def score_features(clip: clips.Clip) -> np.ndarray:
-        both = features.extract(clip, extractor)
-        both = np.pad(both, [(0, 0), (0, config.num_frames - both.shape[1]), (0, 0)])
-        mask = np.stack([clip.mask, clip.mask]).astype(np.float32)
-        return model.predict_on_batch({"features": both, "mask": mask}).mean(0)
+        both, mask = features.pad(features.extract(clip, extractor), config)
+        inputs = {"features": both, "mask": mask}
+        if front is not None:
+            inputs["features"] = front.predict_on_batch(inputs)
+        return model.predict_on_batch(inputs).mean(0)
 
     return score_features
+
+
+def _save_front(front: keras.Model | None, path: Path) -> None:
+    if front is not None and not path.exists():
+        with partial_file(path) as partial:
+            front.save(partial)
 
 
 def _load_model(path: Path) -> keras.Model:

@@ -1,0 +1,50 @@
+"""Settings: presets, the round trip, and values that contradict one another."""
+
+import dataclasses
+
+import pytest
+
+from tfav.errors import UsageError
+from tfav.systems.cnn_lstm import PRESETS, Config
+from tfav.training import settings
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name):
+    config = Config.preset(name, seed=3)
+    assert config.preset_name == name and config.seed == 3
+    assert Config.from_dict(settings.to_dict(config)) == config
+
+
+def test_every_field_is_documented():
+    for field in dataclasses.fields(Config):
+        assert f"        {field.name}: " in Config.__doc__ or f"    {field.name}: " in Config.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("transfr", {}, "unknown preset 'transfr'. Did you mean 'transfer'"),
+        ("demo", {"epoch": 3}, "unknown field 'epoch'. Did you mean 'epochs'"),
+        ("demo", {"epochs": 0}, "epochs must be 1 or more"),
+        ("demo", {"num_classes": 1}, "num_classes must be 2 or more"),
+        ("demo", {"split": "random"}, "split must be one of"),
+        ("demo", {"split": "lists"}, "needs train_list"),
+        ("demo", {"cache_features": True}, "needs a frozen"),
+        ("demo", {"views": ("change",)}, "need cache_features"),
+        ("demo", {"cnn_depths": (1,)}, "one number per stage"),
+    ],
+)
+def test_bad_settings(name, fields, message):
+    with pytest.raises(UsageError, match=message):
+        Config.preset(name, **fields)
+
+
+def test_class_count_needs_a_source():
+    with pytest.raises(UsageError, match="num_classes is 0"):
+        Config.preset("demo").class_count()
+
+
+def test_configuration_of_a_newer_version():
+    with pytest.raises(UsageError, match="tomorrow"):
+        Config.from_dict({"tomorrow": 1})

@@ -1,0 +1,202 @@
+"""From a class tree to batches: pixels and cached features, masks, order, and trees that cannot be used."""
+
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from tfav.data.folders import scan
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.frames import extract_frames
+from tfav.systems.cnn_lstm import Config, build_datasets, clips, extractor, features
+from tfav.systems.cnn_lstm.data import build_dataset
+
+
+def test_batches_have_the_promised_form(small_config):
+    train, val, test = build_datasets(small_config)
+    inputs, target = next(iter(train))
+    assert inputs["clip"].shape == (6, 6, 32, 32, 3) and inputs["clip"].dtype == "uint8"
+    assert inputs["mask"].numpy().all()
+    assert target.shape == (6, 6) and (target.numpy().sum(1) == 1).all()
+    assert test is None
+    assert sum(len(batch[1]) for batch in train) == 18 and sum(len(batch[1]) for batch in val) == 6
+
+
+def test_evaluation_is_in_order_and_training_is_not(small_config, videos):
+    tree = scan(videos)
+    expected = [tree.labels.index(example.label) for example in tree.examples]
+    plain = build_dataset(small_config, tree.examples, tree.labels)
+    got = np.concatenate([batch[1].numpy().argmax(1) for batch in plain])
+    assert got.tolist() == expected
+    shuffled = build_dataset(small_config, tree.examples, tree.labels, training=True)
+    orders = [np.concatenate([batch[1].numpy().argmax(1) for batch in shuffled]).tolist() for _ in range(2)]
+    assert sorted(orders[0]) == expected and orders[0] != expected and orders[0] != orders[1]
+
+
+def test_pixels_of_the_data_set_are_those_of_the_video(small_config, videos):
+    tree = scan(videos)
+    batch = next(iter(build_dataset(small_config, tree.examples[:2], tree.labels)))[0]
+    direct = clips.read_clip(tree.examples[0].path, small_config).pixels[0]
+    difference = np.abs(batch["clip"][0].numpy().astype(int) - direct)
+    assert difference.mean() < 6  # JPEG lies between the two
+    other = np.abs(batch["clip"][1].numpy().astype(int) - direct)
+    assert other.mean() > difference.mean() + 3
+
+
+def test_frame_folders_give_the_same_data_as_their_videos(small_config, videos, tmp_path):
+    extract_frames(videos, tmp_path / "frames", quiet=True, workers=0)
+    from_videos = clips.read_clip(sorted(videos.glob("grow/*.mp4"))[0], small_config)
+    folder = sorted((tmp_path / "frames/grow").iterdir())[0]
+    from_frames = clips.read_clip(folder, small_config)
+    assert np.abs(from_frames.pixels.astype(int) - from_videos.pixels).mean() < 3
+    config = Config.preset("demo", **{**_fields(small_config), "data_dir": str(tmp_path / "frames")})
+    assert next(iter(build_datasets(config).train))[0]["clip"].shape == (6, 6, 32, 32, 3)
+
+
+def _fields(config):
+    return {name: getattr(config, name) for name in ("num_frames", "image_size", "val_fraction", "batch_size")}
+
+
+def test_short_videos_are_padded_and_masked(small_config, videos):
+    config = Config.preset("demo", **{**_fields(small_config), "num_frames": 14, "data_dir": str(videos)})
+    clip = clips.read_clip(next(videos.glob("grow/*.mp4")), config)
+    assert clip.mask.tolist() == [True] * 10 + [False] * 4
+    assert not clip.pixels[:, 10:].any()
+    shuffled = clip.shuffled(np.random.default_rng(0))
+    assert shuffled.mask.tolist() == clip.mask.tolist() and not shuffled.pixels[:, 10:].any()
+    assert (shuffled.pixels != clip.pixels).any()
+    assert np.array_equal(np.sort(shuffled.pixels, axis=1), np.sort(clip.pixels, axis=1))
+
+
+@pytest.fixture(scope="module")
+def transfer_config(videos, tmp_path_factory):
+    """MobileNetV2 with random weights from a file, on tiny pictures."""
+    folder = tmp_path_factory.mktemp("transfer")
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, include_top=False, weights=None)
+    network.save_weights(folder / "m.weights.h5")
+    return Config.preset(
+        "transfer",
+        data_dir=str(videos),
+        cache_dir=str(folder / "cache"),
+        extractor_weights=str(folder / "m.weights.h5"),
+        extractor_alpha=0.35,
+        image_size=96,
+        num_frames=4,
+        projection=4,
+        lstm_units=4,
+        epochs=2,
+        passes_per_epoch=2,
+        batch_size=8,
+    )
+
+
+def test_features_are_computed_once_for_both_orientations(transfer_config, videos, monkeypatch):
+    paths = [example.path for example in scan(videos).examples][:3]
+    files = features.compute(paths, transfer_config)
+    stored = np.fromfile(files[0], np.float16).reshape(2, 4, -1)
+    clip = clips.read_clip(paths[0], transfer_config)
+    frozen = extractor.cached_extractor(transfer_config)
+    for orientation, pixels in enumerate((clip.pixels, clip.pixels[:, :, :, ::-1])):
+        views = [frozen.predict(view.astype("f"), verbose=0) for view in pixels]
+        expected = np.concatenate(views, axis=-1)
+        np.testing.assert_allclose(stored[orientation], expected, rtol=2e-3, atol=2e-3)
+    monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("the extractor ran again"))
+    assert features.compute(paths, transfer_config) == files
+    again = next(iter(build_datasets_of(transfer_config, videos, paths)))
+    assert again[0]["features"].shape == (3, 4, 2 * 3 * 1280)
+
+
+def build_datasets_of(config, videos, paths):
+    examples = [example for example in scan(videos).examples if example.path in paths]
+    return build_dataset(config, examples, scan(videos).labels)
+
+
+def test_changed_settings_or_files_are_computed_anew(transfer_config, videos, tmp_path):
+    source = next(videos.glob("grow/*.mp4"))
+    video = tmp_path / "v.mp4"
+    shutil.copy(source, video)
+    first = features.compute([video], transfer_config)
+    import dataclasses
+
+    assert features.compute([video], dataclasses.replace(transfer_config, views=("change",))) != first
+    assert features.compute([video], dataclasses.replace(transfer_config, num_frames=3)) != first
+    shutil.copy(next(videos.glob("shrink/*.mp4")), video)
+    assert features.compute([video], transfer_config) != first
+
+
+def test_flip_draws_an_orientation(transfer_config, videos):
+    tree = scan(videos)
+    import dataclasses
+
+    seen = set()
+    for flip in (True, False):
+        config = dataclasses.replace(transfer_config, flip=flip)
+        data = build_dataset(config, tree.examples[:1], tree.labels, training=True)
+        values = {float(inputs["features"].numpy().sum()) for _ in range(8) for inputs, _ in data.unbatch()}
+        seen |= {(flip, len(values))}
+    assert seen == {(True, 2), (False, 1)}
+
+
+def test_projection_is_fitted_when_the_model_is_built(transfer_config):
+    from tfav.systems.cnn_lstm import build_model
+    from tfav.systems.cnn_lstm.data import training_rows
+
+    model = build_model(transfer_config)
+    projected = model.get_layer("projection")(training_rows(transfer_config)).numpy()
+    assert projected.shape[1] == 8
+    np.testing.assert_allclose(projected.mean(0), 0, atol=0.2)
+    np.testing.assert_allclose((projected.reshape(-1, 2, 4) ** 2).mean((0, 2)), 1, rtol=0.2)
+
+
+def test_wrong_number_of_classes(videos):
+    with pytest.raises(UsageError, match="holds 6 classes .* the model has 3"):
+        build_datasets(Config.preset("notebook", data_dir=str(videos)))
+
+
+@pytest.fixture
+def copied(videos, tmp_path):
+    return shutil.copytree(videos, tmp_path / "copy")
+
+
+def test_one_class_is_too_few(copied, tmp_path):
+    for folder in sorted(copied.iterdir())[1:]:
+        shutil.rmtree(folder)
+    with pytest.raises(DataError, match="one class only"):
+        build_datasets(Config.preset("demo", data_dir=str(copied)))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video at all"])
+@pytest.mark.parametrize("preset", ["demo", "transfer"])
+def test_unreadable_video_is_counted_and_named(copied, tmp_path, content, preset, transfer_config):
+    bad = next(copied.glob("grow/*_g00_*.mp4"))
+    bad.write_bytes(content)
+    import dataclasses
+
+    base = transfer_config if preset == "transfer" else Config.preset("demo", num_frames=4, image_size=32)
+    config = dataclasses.replace(base, data_dir=str(copied), cache_dir=str(tmp_path / "c"))
+    with pytest.raises(DataError, match=bad.name) as raised:
+        build_datasets(config)
+    assert "1" in str(raised.value)
+
+
+def test_frame_folder_with_a_gap_or_two_sizes(videos, tmp_path):
+    frames = tmp_path / "frames"
+    extract_frames(videos, frames, quiet=True, workers=0)
+    config = Config.preset("demo", data_dir=str(frames), num_frames=4, image_size=32)
+    folder = next(frames.glob("grow/*"))
+    victim = sorted(folder.glob("*.jpg"))[4]
+    content = victim.read_bytes()
+    victim.unlink()
+    with pytest.raises(DataError, match="missing"):
+        build_datasets(config)
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "small.jpg"), np.zeros((8, 8, 3), np.uint8))
+    victim.write_bytes((tmp_path / "small.jpg").read_bytes())
+    with pytest.raises(DataError, match="8x8"):
+        build_datasets(config)
+    victim.write_bytes(content[:40])
+    with pytest.raises((DataError, MediaError), match=victim.name):
+        build_datasets(config)

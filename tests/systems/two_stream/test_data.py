@@ -1,0 +1,131 @@
+"""Samples: which, in what order of channels, what is drawn for them, and what is refused."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.io.clips import write_clip
+from tfav.errors import DataError, UsageError
+from tfav.io.flow_folders import extract_flow, folders_of, picture_path
+from tfav.systems.two_stream import Config, augmentation, build_datasets, data, samples
+
+
+def test_datasets_feed_the_models(small_config):
+    for stream, channels in (("spatial", 3), ("motion", 6)):
+        train, val, test = build_datasets(small_config(stream))
+        assert test is None
+        inputs, targets = next(iter(train))
+        assert inputs.shape[1:] == (32, 32, channels)
+        assert inputs.dtype == targets.dtype == "float32"
+        assert 0 <= float(inputs.numpy().min()) < float(inputs.numpy().max()) <= 1
+        assert sum(len(batch) for batch, _ in val) == 6 * 4  # one group of three, four samples of each video
+
+
+def test_motion_samples_are_u_then_v(small_config):
+    config = small_config("motion", image_size=48, frames_size=48)
+    found = samples.find_examples(config)
+    example = found.examples[0]
+    root = samples.pictures_root(config, [example])
+    columns = samples.columns_of(config, [example], found.labels)
+    assert columns["start"].tolist() == [0, 1, 2, 3]  # 9 flow pictures, 7 stacks of 3, 4 of them: steps of 1
+    stack, _ = next(iter(data.build_dataset(config, [example], found.labels).unbatch().skip(2).take(1)))
+    _, u, v = folders_of(root, example.name)
+    for channel, path in enumerate([picture_path(side, number) for side in (u, v) for number in (3, 4, 5)]):
+        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        np.testing.assert_allclose(stack[..., channel] * 255, picture, atol=1.01)  # two JPEG decoders
+
+
+@pytest.mark.parametrize(
+    ("num_starts", "wanted", "starts"),
+    [(19, 19, range(19)), (5, 19, range(5)), (40, 19, range(0, 38, 2)), (57, 19, range(0, 57, 3)), (1, 19, [0])],
+)
+def test_evaluation_samples_are_even(num_starts, wanted, starts):
+    assert samples.sample_starts(num_starts, wanted).tolist() == list(starts)
+
+
+def test_training_draws_anew_each_epoch_and_repeats_for_a_seed(small_config):
+    train = build_datasets(small_config("spatial"))[0]
+    first, second = (np.concatenate([batch for batch, _ in train]) for _ in range(2))
+    assert first.shape == second.shape and not np.array_equal(first, second)
+
+
+def test_prepared_folders_and_split_lists(videos_dir, small_config, tmp_path):
+    prepared = tmp_path / "prepared"
+    extract_flow(videos_dir, prepared, method="dis", workers=0, quiet=True)
+    config = small_config("motion", data_dir=str(prepared))
+    found = samples.find_examples(config)
+    assert (found.kind, len(found.examples), len(found.labels)) == ("prepared", 18, 6)
+    assert sum(len(batch) for batch, _ in build_datasets(config)[0]) == 12
+    for name, group in (("train.txt", "g00"), ("test.txt", "g01")):
+        rows = [f"{e.label}/{e.name}.avi 1" for e in found.examples if group in e.name]
+        (tmp_path / name).write_text("\n".join(rows))
+    lists = {"train_list": str(tmp_path / "train.txt"), "test_list": str(tmp_path / "test.txt")}
+    config = small_config("motion", data_dir=str(prepared), split="lists", val_fraction=0.0, label_pattern="x", **lists)
+    with pytest.raises(DataError, match="neither in its name nor in a split list"):
+        samples.find_examples(config)  # group g02 is in neither
+    for folder in prepared.rglob("*_g02_*"):
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    parts = build_datasets(config)
+    assert (sum(len(batch) for batch, _ in parts.train), sum(len(batch) for batch, _ in parts.test)) == (6, 24)
+
+
+def test_short_videos_are_counted(tmp_path, small_config):
+    for label, frames in (("hop", 10), ("skip", 5)):
+        for number in range(2):
+            path = tmp_path / "videos" / label / f"v_{label}_g{number:02d}_c01.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_clip(path, frames)
+    config = small_config("motion", data_dir=str(tmp_path / "videos"), stack_length=5, val_fraction=0.0)
+    with pytest.raises(DataError, match=r"2 videos have fewer than 6 frames.*v_skip_g00_c01 has 5"):
+        build_datasets(config)
+    assert build_datasets(small_config("spatial", data_dir=str(tmp_path / "videos"), val_fraction=0.0)).train
+
+
+def test_folders_that_cannot_be_used(tmp_path, videos_dir, small_config):
+    with pytest.raises(UsageError, match="data_dir is not set"):
+        samples.find_examples(Config())
+    with pytest.raises(UsageError, match="--num-classes 6"):
+        build_datasets(small_config(num_classes=4))
+    (tmp_path / "jpegs_256").mkdir()
+    with pytest.raises(DataError, match="no tvl1_flow"):
+        samples.find_examples(small_config(data_dir=str(tmp_path)))
+    broken = tmp_path / "videos"
+    shutil.copytree(videos_dir, broken)
+    (broken / "grow" / "v_grow_g07_c00.mp4").write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 of 19 videos cannot be used.*v_grow_g07_c00.mp4.*empty"):
+        build_datasets(small_config(data_dir=str(broken)))
+
+
+# Augmentation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strength", ["simple", "medium", "heavy"])
+@pytest.mark.parametrize(("stream", "channels"), [("spatial", 3), ("motion", 20)])
+def test_imgaug_changes_samples_and_keeps_their_form(strength, stream, channels):
+    import tensorflow as tf
+
+    augment = augmentation.build(Config(stream=stream, augmentation=strength, flip=False))
+    sample = tf.constant(np.random.default_rng(0).integers(40, 200, (24, 24, channels), dtype=np.uint8))
+    made = [augment(sample).numpy() for _ in range(6)]
+    assert {(m.shape, m.dtype) for m in made} == {((24, 24, channels), np.dtype("uint8"))}
+    assert any(not np.array_equal(m, sample) for m in made)
+    assert any(not np.array_equal(made[0], m) for m in made[1:])
+
+
+def test_one_draw_holds_for_all_channels_of_a_stack():
+    augmenter = augmentation.build_augmenter("medium")
+    moved = [step for step in augmenter if "Crop" in str(step)][0].then_list
+    plane = np.random.default_rng(0).integers(0, 256, (32, 32, 1), dtype=np.uint8)
+    cropped = moved.augment_image(np.repeat(plane, 20, axis=-1))
+    assert not np.array_equal(cropped[..., :1], plane)
+    assert (cropped == cropped[..., :1]).all()
+
+
+def test_mirrored_flow_changes_the_sign_of_u():
+    stack = np.full((4, 6, 4), 127, np.uint8)
+    stack[:, 0, :2], stack[:, 0, 2:] = 147, 157  # at the left edge: u of 20 levels, v of 30
+    mirrored = augmentation.mirror_flow(stack).numpy()
+    assert (mirrored[:, -1, :2] == 107).all() and (mirrored[:, -1, 2:] == 157).all()
+    assert (mirrored[:, :-1] == 127).all()
