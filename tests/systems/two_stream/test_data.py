@@ -34,7 +34,7 @@ def test_motion_samples_are_u_then_v(small_config):
     _, u, v = folders_of(root, example.name)
     for channel, path in enumerate([picture_path(side, number) for side in (u, v) for number in (3, 4, 5)]):
         picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        np.testing.assert_allclose(stack[..., channel] * 255, picture, atol=1.01)  # two JPEG decoders
+        np.testing.assert_allclose(stack[..., channel] * 255, picture, atol=2.01)  # two JPEG decoders
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_imgaug_changes_samples_and_keeps_their_form(strength, stream, channels)
 
 def test_one_draw_holds_for_all_channels_of_a_stack():
     augmenter = augmentation.build_augmenter("medium")
-    moved = [step for step in augmenter if "Crop" in str(step)][0].then_list
+    moved = next(step for step in augmenter if "Crop" in str(step)).then_list
     plane = np.random.default_rng(0).integers(0, 256, (32, 32, 1), dtype=np.uint8)
     cropped = moved.augment_image(np.repeat(plane, 20, axis=-1))
     assert not np.array_equal(cropped[..., :1], plane)

@@ -65,10 +65,10 @@ def test_cross_modality_is_the_mean_repeated():
         np.testing.assert_allclose(made[:, :, channel], kernel.mean(axis=2), rtol=1e-6)
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "vgg19"])
 def test_motion_backbone_takes_rgb_weights(backbone, tmp_path):
     fields = {"backbone": backbone, "image_size": 32, "backbone_alpha": 0.35, "stack_length": 4}
-    build = {"mobilenet_v2": keras.applications.MobileNetV2, "resnet50": keras.applications.ResNet50}[backbone]
+    build = {"mobilenet_v2": keras.applications.MobileNetV2, "vgg19": keras.applications.VGG19}[backbone]
     options = {"alpha": 0.35} if backbone == "mobilenet_v2" else {}
     original = build(input_shape=(32, 32, 3), include_top=False, weights=None, **options)
     path = tmp_path / "rgb.weights.h5"
@@ -76,7 +76,7 @@ def test_motion_backbone_takes_rgb_weights(backbone, tmp_path):
     rgb = build_backbone(Config(backbone_weights=str(path), **fields))
     motion = build_backbone(Config(stream="motion", backbone_weights=str(path), **fields))
     theirs, ours, carried = (model.get_weights() for model in (original, rgb, motion))
-    turn = slice(None, None, -1) if backbone == "resnet50" else slice(None)  # its weights see BGR
+    turn = slice(None, None, -1) if backbone == "vgg19" else slice(None)  # its weights see BGR
     np.testing.assert_array_equal(ours[0], theirs[0][:, :, turn])
     np.testing.assert_allclose(carried[0], cross_modality(theirs[0], 8), atol=1e-7)
     for one, other, third in zip(theirs[1:], ours[1:], carried[1:], strict=True):

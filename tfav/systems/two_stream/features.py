@@ -6,6 +6,7 @@ for what it is not, and the fusion, however often it is trained, runs no network
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,14 +76,12 @@ def compute(stream: Stream, config: Config, examples: Sequence[Example], *, prog
 
 def compute_both(config: Config, examples: Sequence[Example], *, progress: bool = True) -> dict[str, Stored]:
     """`compute` for both streams of a fusion's configuration: `{"spatial": ..., "motion": ...}`."""
-    paths = {"spatial": config.spatial, "motion": config.motion}
-    return {k: compute(load_stream(p, k), config, examples, progress=progress) for k, p in paths.items()}
+    return {s.kind: compute(s, config, examples, progress=progress) for s in _both(config)}
 
 
 def feature_size(config: Config) -> int:
     """Features of one step of the fusion: both streams' side by side."""
-    paths = {"spatial": config.spatial, "motion": config.motion}
-    return sum(with_features(load_stream(path, kind).model).output_shape[0][-1] for kind, path in paths.items())
+    return sum(with_features(stream.model).output_shape[0][-1] for stream in _both(config))
 
 
 def config_of(stream: Stream, config: Config) -> Config:
@@ -96,6 +95,21 @@ def config_of(stream: Stream, config: Config) -> Config:
         data_dir=config.data_dir,
         cache_dir=config.cache_dir,
     )
+
+
+def _both(config: Config) -> tuple[Stream, Stream]:
+    return _open(config.spatial, "spatial"), _open(config.motion, "motion")
+
+
+def _open(path: str, kind: str) -> Stream:
+    model = Path(path) / "best.keras" if Path(path).is_dir() else Path(path)
+    return _opened(path, kind, model.stat().st_mtime_ns if model.exists() else 0)
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(path: str, kind: str, changed_ns: int) -> Stream:
+    """Each part of a data set asks for both streams anew; opening them takes seconds."""
+    return load_stream(path, kind)
 
 
 def _answers(stream, config, examples) -> Iterator[tuple[np.ndarray, np.ndarray]]:

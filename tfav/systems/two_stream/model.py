@@ -153,8 +153,11 @@ def _fill(backbone: keras.Model, config: Config) -> None:
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such weights file. Give --backbone-weights a file, or imagenet to download them.")
     try:
-        backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where a file lacks a layer's weights, and leaves them random.
+            warnings.filterwarnings("error", message="Skipping")
+            backbone.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise UsageError(
             f"{path}: does not fit {config.backbone} without its top, alpha {config.backbone_alpha} "
             f"({' '.join(str(error).split())[:160]}). Give the file made for it."

@@ -83,7 +83,12 @@ def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
     size = config.frames_size or None
     report = extract_flow(videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size)
     if not report.ok:
-        raise DataError(f"{videos_dir}: {report.summary()} Mend or remove these files, then run it again.")
+        first = next(iter(report.failed.values()))
+        total = len(report.failed) + len(report.done) + len(report.skipped)
+        raise DataError(
+            f"{videos_dir}: {len(report.failed)} of {total} videos cannot be used; first: {first} "
+            "prepare_report.json in the cache names all."
+        )
     return out_dir
 
 

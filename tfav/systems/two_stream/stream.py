@@ -172,12 +172,14 @@ def with_features(model: keras.Model) -> keras.Model:
     Raises:
         UsageError: Its last layer is no `Dense`.
     """
-    last = model.layers[-1]
+    history = model.output._keras_history  # a layer's own .input may belong to another graph it was used in
+    last, node = history.operation, history.operation._inbound_nodes[history.node_index]
+    (entering,) = node.input_tensors
     if isinstance(last, keras.Model):  # the released motion network keeps its classifier inside the backbone
-        return keras.Model(model.input, with_features(last)(last.input))
+        return keras.Model(model.input, with_features(last)(entering))
     if not isinstance(last, layers.Dense):
         raise UsageError(f"{model.name}: ends in {type(last).__name__}, and the fusion needs a Dense classifier there.")
-    return keras.Model(model.input, [last.input, model.output])
+    return keras.Model(model.input, [entering, model.output])
 
 
 def _check_shape(path: Path, model: keras.Model, kind: str, stack_length: int) -> None:
