@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also runs as a plain script
@@ -36,13 +37,17 @@ LINES = ((0.91, "r", "spatial stream"), (0.87, "g", "motion stream"), (0.83, "b"
 
 
 def make_frames(num_frames: int):
-    """Frames, flow and scores of a made clip."""
+    """Frames, flow and scores of a made clip: smooth patterns that move, as pictures do and noise does not."""
     random = np.random.default_rng(0)
-    moments = [
-        Moment(*(random.integers(0, 256, shape, dtype=np.uint8) for shape in ((*SIZE, 3), SIZE, SIZE)))
-        for _ in range(num_frames)
-    ]
-    return moments, random.dirichlet(np.full(101, 0.05), (num_frames, 3))
+    noise = random.integers(0, 256, (SIZE[0], SIZE[1] + 2 * num_frames, 5), dtype=np.uint8)
+    pattern = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+    moments = []
+    for number in range(num_frames):
+        part = np.ascontiguousarray(pattern[:, 2 * number : 2 * number + SIZE[1]])
+        moments.append(Moment(part[..., :3].copy(), part[..., 3].copy(), part[..., 4].copy()))
+    centers = random.dirichlet(np.full(101, 0.05), 3)  # what is seen changes a little from frame to frame
+    scores = 0.8 * centers + 0.2 * random.dirichlet(np.full(101, 0.05), (num_frames, 3))
+    return moments, scores
 
 
 def draw_with_new_figures(moments, scores, labels):

@@ -121,10 +121,10 @@ def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: i
 
 def _draw_look(rng: np.random.Generator, size: int) -> Look:
     low = rng.uniform(0, 255, (3, 3, 3)).astype(np.float32)
-    background = 60 + 0.4 * cv2.resize(low, (size, size), interpolation=cv2.INTER_CUBIC)
+    background = 80 + 0.3 * cv2.resize(low, (size, size), interpolation=cv2.INTER_CUBIC)
     color = rng.uniform(0, 255, 3)
     # Push the colour away from the background, or some groups would show nothing.
-    while np.abs(color - background.mean(axis=(0, 1))).max() < 90:
+    while np.abs(color - background.mean(axis=(0, 1))).max() < 110:
         color = rng.uniform(0, 255, 3)
     return Look(str(rng.choice(sorted(_OUTLINES))), color, background, rng.uniform(2, 10))
 

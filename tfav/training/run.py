@@ -51,10 +51,9 @@ def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
         UsageError: The folder holds a run of another system, other settings or other labels.
     """
     run_dir = Path(run_dir)
+    check(run_dir, system, config, facts)
     if (run_dir / "config.json").exists():
-        return _check_same(load(run_dir, system), config, facts)
-    if run_dir.exists() and any(p for p in run_dir.iterdir() if not p.name.startswith(".")):
-        raise UsageError(f"{run_dir}: not empty and no run folder. Give --run-dir a new folder.")
+        return load(run_dir, system)
     run_dir.mkdir(parents=True, exist_ok=True)
     stored = {
         "tfav": __version__,
@@ -66,6 +65,19 @@ def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
     }
     write_json(run_dir / "config.json", stored)
     return load(run_dir, system)
+
+
+def check(run_dir: Path | str, system: str, config: dict, facts: dict) -> None:
+    """Refuses a folder that `start` would refuse, and makes nothing; to be asked before long work on the data.
+
+    Raises:
+        UsageError: As in `start`.
+    """
+    run_dir = Path(run_dir)
+    if (run_dir / "config.json").exists():
+        _check_same(load(run_dir, system), config, facts)
+    elif run_dir.exists() and (not run_dir.is_dir() or any(p for p in run_dir.iterdir() if p.name[0] != ".")):
+        raise UsageError(f"{run_dir}: not empty and no run folder. Give --run-dir a new folder.")
 
 
 def load(run_dir: Path | str, system: str | None = None) -> Run:
@@ -118,7 +130,7 @@ def environment() -> dict:
     }
 
 
-def _check_same(run: Run, config: dict, facts: dict) -> Run:
+def _check_same(run: Run, config: dict, facts: dict) -> None:
     for key, value in facts.items():
         if run.facts.get(key) != value:
             raise UsageError(
@@ -133,7 +145,6 @@ def _check_same(run: Run, config: dict, facts: dict) -> Run:
             f"({key} was {_short(run.config.get(key))}, now {_short(config[key])}). "
             "Give --run-dir a new folder, or the same settings to go on."
         )
-    return run
 
 
 def _short(value) -> str:

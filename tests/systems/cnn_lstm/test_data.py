@@ -1,5 +1,6 @@
 """From a class tree to batches: pixels and cached features, masks, order, and trees that cannot be used."""
 
+import dataclasses
 import shutil
 
 import keras
@@ -10,7 +11,7 @@ from tfav.data.folders import scan
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frames import extract_frames
 from tfav.systems.cnn_lstm import Config, build_datasets, clips, extractor, features
-from tfav.systems.cnn_lstm.data import build_dataset
+from tfav.systems.cnn_lstm.data import build_dataset, fitted_front, make_split
 
 
 def test_batches_have_the_promised_form(small_config):
@@ -105,7 +106,7 @@ def test_features_are_computed_once_for_both_orientations(transfer_config, video
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("the extractor ran again"))
     assert features.compute(paths, transfer_config) == files
     again = next(iter(build_datasets_of(transfer_config, videos, paths)))
-    assert again[0]["features"].shape == (3, 4, 2 * 3 * 1280)
+    assert again[0]["features"].shape == (3, 4, 4 * transfer_config.projection)
 
 
 def build_datasets_of(config, videos, paths):
@@ -118,8 +119,6 @@ def test_changed_settings_or_files_are_computed_anew(transfer_config, videos, tm
     video = tmp_path / "v.mp4"
     shutil.copy(source, video)
     first = features.compute([video], transfer_config)
-    import dataclasses
-
     assert features.compute([video], dataclasses.replace(transfer_config, views=("change",))) != first
     assert features.compute([video], dataclasses.replace(transfer_config, num_frames=3)) != first
     shutil.copy(next(videos.glob("shrink/*.mp4")), video)
@@ -128,8 +127,6 @@ def test_changed_settings_or_files_are_computed_anew(transfer_config, videos, tm
 
 def test_flip_draws_an_orientation(transfer_config, videos):
     tree = scan(videos)
-    import dataclasses
-
     seen = set()
     for flip in (True, False):
         config = dataclasses.replace(transfer_config, flip=flip)
@@ -139,19 +136,28 @@ def test_flip_draws_an_orientation(transfer_config, videos):
     assert seen == {(True, 2), (False, 1)}
 
 
-def test_projection_is_fitted_when_the_model_is_built(transfer_config):
-    from tfav.systems.cnn_lstm import build_model
-    from tfav.systems.cnn_lstm.data import training_rows
+def test_front_is_fitted_to_the_training_part_alone(transfer_config, videos):
+    config = dataclasses.replace(transfer_config, test_groups=("03",), split="group")
+    train, _, test = build_datasets(config)
+    front = fitted_front(config)
+    files = features.compute([e.path for e in make_split(scan(videos).examples, config).train], config)
+    projected = np.concatenate([front.predict_on_batch(_inputs(file, config)) for file in files])
+    projected = projected.reshape(-1, 4, config.projection)  # two views, each with its changes
+    np.testing.assert_allclose(projected.mean(0), 0, atol=0.05)
+    np.testing.assert_allclose((projected**2).mean((0, 2)), 1, rtol=0.05)
+    batch = next(iter(test))[0]["features"].numpy()
+    direct = [features.compute([e.path], config)[0] for e in make_split(scan(videos).examples, config).test]
+    np.testing.assert_allclose(batch[0], front.predict_on_batch(_inputs(direct[0], config))[0], atol=1e-3)
+    assert next(iter(train))[0]["features"].shape[-1] == 4 * config.projection
 
-    model = build_model(transfer_config)
-    projected = model.get_layer("projection")(training_rows(transfer_config)).numpy()
-    assert projected.shape[1] == 8
-    np.testing.assert_allclose(projected.mean(0), 0, atol=0.2)
-    np.testing.assert_allclose((projected.reshape(-1, 2, 4) ** 2).mean((0, 2)), 1, rtol=0.2)
+
+def _inputs(file, config):
+    both, mask = features.read_file(file, config)
+    return {"features": both, "mask": mask}
 
 
 def test_wrong_number_of_classes(videos):
-    with pytest.raises(UsageError, match="holds 6 classes .* the model has 3"):
+    with pytest.raises(UsageError, match=r"holds 6 classes .* the model has 3"):
         build_datasets(Config.preset("notebook", data_dir=str(videos)))
 
 
@@ -172,8 +178,6 @@ def test_one_class_is_too_few(copied, tmp_path):
 def test_unreadable_video_is_counted_and_named(copied, tmp_path, content, preset, transfer_config):
     bad = next(copied.glob("grow/*_g00_*.mp4"))
     bad.write_bytes(content)
-    import dataclasses
-
     base = transfer_config if preset == "transfer" else Config.preset("demo", num_frames=4, image_size=32)
     config = dataclasses.replace(base, data_dir=str(copied), cache_dir=str(tmp_path / "c"))
     with pytest.raises(DataError, match=bad.name) as raised:

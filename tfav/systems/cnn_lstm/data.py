@@ -69,7 +69,7 @@ def build_dataset(
     if config.cache_features:
         files = features.compute([example.path for example in examples], config)
         columns["path"] = np.array([str(path) for path in files])
-        load, clip_bytes = _load_features(config, len(labels)), 2 * config.num_frames * head_size(config) * 4
+        load, clip_bytes = _load_features(config, len(labels)), 8 * config.num_frames * head_size(config)
     else:
         columns["paths"] = pipeline.frame_column(_frame_files(config, examples), config.num_frames)
         load, clip_bytes = _load_pixels(config, len(labels)), config.num_frames * config.image_size**2 * 3

@@ -21,7 +21,7 @@ def demo(out_dir: Path | str) -> dict:
     """
     out_dir = Path(out_dir)
     for name, num_groups, seed in (("videos", 80, 1), ("unseen", 20, 2)):
-        bar = {"desc": f"making {name}", "unit": "video"}
+        bar = {"desc": f"making {name}", "unit": "video", "disable": None}
         synthetic.moving_shapes(
             out_dir / name,
             num_groups=num_groups,
@@ -31,7 +31,7 @@ def demo(out_dir: Path | str) -> dict:
         )
     config = Config.preset("demo", data_dir=str(out_dir / "videos"), cache_dir=str(out_dir / "cache"))
     run_dir = out_dir / "run"
-    task.train(config, run_dir, verbose=2)
+    task.train(config, run_dir)
     results = {}
     for name, shuffle in (("evaluation", False), ("evaluation_frames_shuffled", True)):
         results[name] = task.evaluate(run_dir, out_dir / "unseen", shuffle_frames=shuffle)

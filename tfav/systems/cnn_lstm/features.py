@@ -1,6 +1,7 @@
 """Features of a frozen extractor, computed once per frame and kept on disk.
 
-A file holds `[2, T, D]` float16: both orientations (as filmed, mirrored) of the `T` frames of one video. Its folder is
+A file holds `[O, T, D]` float16: the `T` frames of one video as filmed and, where clips are to be mirrored in training,
+mirrored as well (`O` is 2 then, else 1). Its folder is
 named by a hash of all that decides the numbers (extractor, weights, preprocessing), its name by the video, so nothing
 is ever taken for what it is not, and another run with the same extractor finds it done.
 """
@@ -48,49 +49,53 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     remove_partials(folder)
     failed: list[TfavError] = []
     read = clips.read_clips([path for path, _ in missing], config)
-    bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR)
+    bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR, disable=None)
     for (_, file), clip in zip(missing, bar, strict=True):
         if isinstance(clip, TfavError):
             failed.append(clip)
             continue
         with partial_file(file) as partial:
-            extract(clip, extractor).astype(np.float16).tofile(partial)
+            extract(clip, extractor, orientations(config)).astype(np.float16).tofile(partial)
     if failed:
         raise DataError(f"{len(failed)} of {len(paths)} videos cannot be used; first: {failed[0]}")
     return files
 
 
-def extract(clip: clips.Clip, extractor: keras.Model) -> np.ndarray:
-    """Features of a clip, `[2, T_real, D]` float32: as filmed and mirrored; views side by side in `D`."""
+def orientations(config: Config) -> int:
+    """2 where clips are also seen mirrored, else 1."""
+    return 2 if config.flip else 1
+
+
+def extract(clip: clips.Clip, extractor: keras.Model, count: int) -> np.ndarray:
+    """Features of a clip, `[count, T_real, D]` float32: as filmed and, for 2, mirrored; views side by side in `D`."""
     pixels = clip.pixels[:, clip.mask]
-    both = np.stack([pixels, pixels[:, :, :, ::-1]])
-    flat = both.reshape(-1, *both.shape[3:])
-    out = _run(extractor)(tf.constant(flat)).numpy()
-    orientations, num_views, time = both.shape[:3]
-    out = out.reshape(orientations, num_views, time, -1)
-    return out.transpose(0, 2, 1, 3).reshape(orientations, time, -1)
+    sides = np.stack([pixels, pixels[:, :, :, ::-1]][:count])
+    out = _run(extractor)(tf.constant(sides.reshape(-1, *sides.shape[3:]))).numpy()
+    _, num_views, time = sides.shape[:3]
+    out = out.reshape(count, num_views, time, -1)
+    return out.transpose(0, 2, 1, 3).reshape(count, time, -1)
 
 
 def reader(config: Config, front: keras.Model | None = None) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """A function, in graph ops, from a feature file to `features` `[2, T, D]`, through `front`, and `mask` `[T]`."""
-    time, size = config.num_frames, feature_size(config)
+    """A function, in graph ops, from a feature file to `features` `[O, T, D]`, through `front`, and `mask` `[T]`."""
+    count, time, size = orientations(config), config.num_frames, feature_size(config)
 
     def read(path):
         values = tf.io.decode_raw(tf.io.read_file(path), tf.float16)
-        values = tf.reshape(values, [2, -1, size])
+        values = tf.reshape(values, [count, -1, size])
         length = tf.shape(values)[1]
-        values = tf.ensure_shape(tf.pad(values, [[0, 0], [0, time - length], [0, 0]]), [2, time, size])
+        values = tf.ensure_shape(tf.pad(values, [[0, 0], [0, time - length], [0, 0]]), [count, time, size])
         mask = tf.sequence_mask(length, time, tf.float32)
         if front is not None:
-            values = front({"features": tf.cast(values, tf.float32), "mask": tf.stack([mask, mask])})
+            values = front({"features": tf.cast(values, tf.float32), "mask": tf.stack([mask] * count)})
         return {"features": values, "mask": mask}
 
     return read
 
 
 def read_file(file: Path, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Both orientations of one video: `features` `[2, T, D]` float32, padded with zeros, and their `mask` `[2, T]`."""
-    values = np.fromfile(file, np.float16).reshape(2, -1, feature_size(config)).astype(np.float32)
+    """All that is kept of one video: `features` `[O, T, D]` float32, padded with zeros, and their `mask` `[O, T]`."""
+    values = np.fromfile(file, np.float16).reshape(orientations(config), -1, feature_size(config)).astype(np.float32)
     return pad(values, config)
 
 
@@ -105,14 +110,14 @@ def augment(config: Config) -> Callable:
     """Picks one orientation per clip: at random with `flip`, else as filmed."""
 
     def pick(inputs, target):
-        which = tf.random.uniform([], 0, 2 if config.flip else 1, tf.int32)
+        which = tf.random.uniform([], 0, orientations(config), tf.int32)
         return {**inputs, "features": tf.cast(inputs["features"][which], tf.float32)}, target
 
     return pick
 
 
 def first_orientation(inputs, target):
-    """The batch as filmed: `features` `[B, 2, T, D]` to `[B, T, D]` float32."""
+    """The batch as filmed: `features` `[B, O, T, D]` to `[B, T, D]` float32."""
     return {**inputs, "features": tf.cast(inputs["features"][:, 0], tf.float32)}, target
 
 
@@ -124,7 +129,7 @@ def _run(extractor: keras.Model):
 def _key(config: Config, extractor: keras.Model) -> str:
     digest = hashlib.sha256()
     settings = (config.extractor, config.extractor_alpha, config.image_size, config.num_frames, config.views)
-    settings += (config.pooling,)
+    settings += (config.pooling, config.flip)
     digest.update(repr(settings).encode())
     for weight in extractor.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

@@ -1,5 +1,6 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ def train(
         config: What to train on and how.
         run_dir: The run folder.
         devices: As in `tfav.strategy`.
-        verbose: As in `model.fit`.
+        verbose: As in `model.fit`; `"auto"` is a bar on a terminal and a line per epoch elsewhere.
 
     Returns:
         One row per epoch: losses, accuracies, seconds.
@@ -91,9 +92,11 @@ def train(
     tree = scan(config.data_dir)
     labels = data.checked_labels(tree, config)
     split = data.make_split(tree.examples, config)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    stored, facts = settings.to_dict(config), {"labels": labels}
+    runs.check(run_dir, SYSTEM, stored, facts)
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = data.build_datasets(config)
+    runs.start(run_dir, SYSTEM, stored, facts)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
         model = build_model(config)
         model.compile(**compile_args(config))
@@ -106,7 +109,7 @@ def train(
         epochs=config.epochs,
         callbacks=callbacks(config, run_dir, [_example_predictions(config, split, labels, run_dir)]),
         run_dir=run_dir,
-        verbose=verbose,
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
     )
     return history
 
@@ -158,7 +161,7 @@ def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool 
             "Rename the folder, or train on these classes."
         )
     predictions = predict(run_dir, [example.path for example in tree.examples], shuffle_frames=shuffle_frames)
-    bar = tqdm(predictions, total=len(tree.examples), desc="evaluate", unit="video", disable=not progress)
+    bar = tqdm(predictions, total=len(tree.examples), desc="evaluate", unit="video", disable=None if progress else True)
     scored, failed = [], []
     for example, prediction in zip(tree.examples, bar, strict=True):
         if prediction.probabilities is None:
@@ -238,7 +241,7 @@ def _load_scorer(run_dir: Path, config: Config):
     front = _load_model(run_dir / "front.keras") if config.projection else None
 
     def score_features(clip: clips.Clip) -> np.ndarray:
-        both, mask = features.pad(features.extract(clip, extractor), config)
+        both, mask = features.pad(features.extract(clip, extractor, features.orientations(config)), config)
         inputs = {"features": both, "mask": mask}
         if front is not None:
             inputs["features"] = front.predict_on_batch(inputs)

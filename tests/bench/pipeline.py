@@ -1,0 +1,80 @@
+"""Clips of 10 x 224 x 224 from frame folders, delivered as float32 0-1: `make bench BENCH=pipeline`.
+
+The straightforward pipeline is a Python generator that reads, resizes and scales frame by frame with OpenCV, under
+`tf.data.Dataset.from_generator`. Ours is `build_datasets` of the notebook preset, whose batches are uint8 and are cast
+here as the model would. Both shuffle, batch and prefetch, and read the same JPEG files.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from tests.bench.rounds import measure, print_row
+from tests.conftest import shared_root
+from tfav.data.folders import scan
+from tfav.io.folders import list_frames
+from tfav.io.frames import extract_frames
+from tfav.systems.cnn_lstm import Config
+from tfav.systems.cnn_lstm.data import build_dataset
+
+NUM_FRAMES, SIZE, BATCH = 10, 224, 8
+
+
+def generator_pipeline(examples, labels) -> tf.data.Dataset:
+    """What one writes first."""
+
+    def clips():
+        for example in examples:
+            frames = []
+            for path in list_frames(example.path, check=False):
+                image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+                frames.append(cv2.resize(image, (SIZE, SIZE)).astype(np.float32) / 255)
+            yield np.stack(frames), labels.index(example.label)
+
+    signature = (tf.TensorSpec((NUM_FRAMES, SIZE, SIZE, 3), tf.float32), tf.TensorSpec((), tf.int32))
+    data = tf.data.Dataset.from_generator(clips, output_signature=signature)
+    return data.shuffle(len(examples)).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def consume(dataset: tf.data.Dataset) -> None:
+    """Takes every batch and touches it."""
+    for batch in dataset:
+        tf.reduce_max(batch[0][..., :1, :1, :]).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=shared_root() / "ucf101" / "videos", help="folder of class/video")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        raise SystemExit(f"{arguments.data}: no such folder. Give one with --data, or set TFAV_DATA.")
+    with tempfile.TemporaryDirectory() as work_dir:
+        extract_frames(arguments.data, work_dir, num_frames=NUM_FRAMES, quiet=True)
+        tree = scan(work_dir)
+        config = Config.preset("notebook", num_classes=len(tree.labels), batch_size=BATCH)
+
+        def ours() -> tf.data.Dataset:
+            data = build_dataset(config, tree.examples, tree.labels, training=True)
+            return data.map(lambda inputs, target: (tf.cast(inputs["clip"], tf.float32) / 255, target))
+
+        baseline = generator_pipeline(tree.examples, tree.labels)
+        facts = {"clips": len(tree.examples), "packages": ("tensorflow", "opencv-contrib-python", "numpy")}
+        sides = {"from_generator": lambda: consume(baseline), "build_datasets, first epoch": lambda: consume(ours())}
+        rows = [measure("clips 10 x 224 x 224, first epoch", sides, rounds=arguments.rounds, target=3.0, **facts)]
+        warm = ours()
+        consume(warm)
+        sides = {"from_generator": lambda: consume(baseline), "build_datasets, later epochs": lambda: consume(warm)}
+        rows.append(measure("clips 10 x 224 x 224, later epochs", sides, rounds=arguments.rounds, target=6.0, **facts))
+    for row in rows:
+        for side in ("baseline", "ours"):
+            row[side]["clips_per_sec"] = round(row["clips"] / row[side]["seconds"], 1)
+        print_row(row)
+
+
+if __name__ == "__main__":
+    main()
