@@ -217,3 +217,38 @@ def test_tvl1_of_a_real_clip_equals_opencv(shared_data):
     frames = read_video(shared_data("ucf101/abseiling_k400.mp4")).frames[:13]
     for mine, reference in zip(iter_flow(frames, workers=2), notebook_flow(frames), strict=True):
         np.testing.assert_array_equal(mine, reference)
+
+
+# Viewer -------------------------------------------------------------------------------------------------------------
+
+
+def test_colours_tell_direction_and_speed():
+    from tfav.report.flow import color_flow, color_wheel
+
+    wheel = color_wheel(101)
+    assert (wheel.shape, wheel.dtype) == ((101, 101, 3), np.uint8)
+    assert wheel[50, 50].tolist() == wheel[0, 0].tolist() == [255, 255, 255]
+    right, down, left, up = wheel[50, 98], wheel[98, 50], wheel[50, 2], wheel[2, 50]
+    assert right[0] > 250 and right[1] < 30 and right[2] < 30  # red
+    assert down[0] > 250 and down[1] > 200 and down[2] < 30  # yellow
+    assert left[0] < 30 and left[2] > 200  # cyan
+    assert up[1] < 30 and up[2] > 200  # blue to violet
+    flow = np.zeros((4, 4, 2), np.float32)
+    assert (color_flow(flow) == 255).all()
+    flow[..., 0] = 2
+    half, full, beyond = (color_flow(flow, motion)[0, 0, 1] for motion in (4, 2, 1))
+    assert 100 < half < 150 and full < 5 and color_flow(flow, 1)[0, 0, 0] < 200 and beyond < 5
+    for wrong in (lambda: color_flow(flow[..., 0]), lambda: color_flow(flow, -1)):
+        with pytest.raises(UsageError, match="Received"):
+            wrong()
+
+
+def test_the_viewer_is_a_piece_of_a_page(tmp_path):
+    from tfav.report.flow import flow_section
+
+    path = write_video(tmp_path / "a & b.mp4", moving_frames(20, 32, 48), fps=25)
+    section = flow_section(path)
+    assert section.startswith("<figure>") and "a &amp; b.mp4" in section
+    assert section.count("data:image/") == 2 and len(section) < 1_000_000
+    with pytest.raises(UsageError, match="one frame only"):
+        flow_section(write_video(tmp_path / "one.mp4", moving_frames(1), fps=25))

@@ -7,6 +7,7 @@ from tfav.systems.two_stream import Config, build_model, train
 
 SMALL = {
     "backbone": "small",
+    "batch_norm_momentum": 0.9,
     "image_size": 32,
     "stack_length": 3,
     "flow_method": "dis",

@@ -105,6 +105,14 @@ def test_weights_that_do_not_fit(tmp_path):
         build_model(Config(backbone="small", image_size=32, num_classes=3, backbone_weights="imagenet"))
 
 
+def test_momentum_of_the_backbones_normalisations(tmp_path):
+    build_model(Config(backbone="small", image_size=32, num_classes=3, batch_norm_momentum=0.8)).save(
+        tmp_path / "m.keras"
+    )
+    backbone = keras.saving.load_model(tmp_path / "m.keras").get_layer("small")
+    assert {layer.momentum for layer in backbone.layers if layer.name.startswith("norm")} == {0.8}
+
+
 def test_a_frozen_backbone_leaves_the_classifier():
     model = build_model(Config(backbone="small", image_size=32, num_classes=3, backbone_trainable=False))
     assert [weight.path for weight in model.trainable_weights] == ["predictions/kernel", "predictions/bias"]

@@ -32,6 +32,8 @@ class Config:
         backbone_weights: Weights file of the RGB backbone; `imagenet` downloads them; empty: random. The motion stream
             takes them too, its first convolution by cross-modality initialisation.
         backbone_trainable: Train the backbone, or only the classifier.
+        batch_norm_momentum: Of the backbone's batch normalisations; 0 keeps its own. Keras' 0.99 and 0.999 need
+            hundreds of steps until what they saw in training also holds in evaluation.
         normalization: `fixed` (levels the backbone expects, no parameters) or `batch` (batch normalisation without
             scale and offset, as in the released files: two running statistics for each channel).
         image_size: Height and width of what the model sees, in pixels.
@@ -75,6 +77,7 @@ class Config:
     backbone_alpha: float = 1.0
     backbone_weights: str = ""
     backbone_trainable: bool = True
+    batch_norm_momentum: float = 0.0
     normalization: str = "fixed"
     image_size: int = 299
     stack_length: int = 10
@@ -119,6 +122,8 @@ class Config:
         smallest = _SMALLEST[self.backbone]
         if self.image_size < smallest:
             raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
+        if not 0 <= self.batch_norm_momentum < 1:
+            raise UsageError(f"batch_norm_momentum must be 0 to below 1. Received: {self.batch_norm_momentum}")
         if self.num_classes < 0 or self.num_classes == 1:
             raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
         if self.split == "lists" and not (self.train_list and self.test_list):
@@ -190,6 +195,7 @@ PRESETS: dict[str, dict] = {
         "backbone": "mobilenet_v2",
         "backbone_alpha": 0.35,
         "backbone_weights": "imagenet",
+        "batch_norm_momentum": 0.9,
         "image_size": 112,
         "flow_method": "dis",
         "frames_size": 128,
@@ -211,6 +217,7 @@ PRESETS: dict[str, dict] = {
     "demo": {
         "stream": "motion",
         "backbone": "small",
+        "batch_norm_momentum": 0.9,
         "image_size": 48,
         "stack_length": 5,
         "flow_method": "dis",

@@ -46,6 +46,9 @@ def build_model(config: Config) -> keras.Model:
         x = build_normalization(config)(inputs)
         backbone = build_backbone(config)
         backbone.trainable = config.backbone_trainable
+        for layer in backbone.layers if config.batch_norm_momentum else ():
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = config.batch_norm_momentum
         x = layers.GlobalAveragePooling2D(name="avg_pool")(backbone(x))
         if config.dropout:
             x = layers.Dropout(config.dropout, name="dropout")(x)
@@ -140,8 +143,7 @@ def _small_cnn(input_shape, name, include_top, weights) -> keras.Model:
     x = inputs = layers.Input(input_shape, name=f"{name}_input")
     for number, filters in enumerate(_SMALL_FILTERS, 1):
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{number}")(x)
-        # Keras' momentum of 0.99 needs some hundred steps before the network can be evaluated.
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
+        x = layers.BatchNormalization(name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
     return keras.Model(inputs, x, name=name)
 
