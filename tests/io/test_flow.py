@@ -43,6 +43,14 @@ def test_tvl1_equals_opencv_pair_by_pair(workers):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_small_video_does_not_change_the_next_one(method):
+    frames = moving_frames(2, 64, 80)
+    first = compute_flow(*frames, method)
+    compute_flow(*moving_frames(2, 20, 20), method)  # TV-L1 has no room for five scales here
+    np.testing.assert_array_equal(compute_flow(*frames, method), first)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_the_motion(method):
     frames = moving_frames(3, 64, 80)
     flows = list(iter_flow(frames, method, workers=1 if method != "tvl1" else 0))

@@ -26,7 +26,7 @@ class Method(NamedTuple):
     """A way to compute flow.
 
     Attributes:
-        create: Makes an object with `calc(previous, following, None)`; one is kept for each thread.
+        create: Makes an object with `calc(previous, following, None)`; one is kept for each thread and size.
         in_processes: Spread over processes; else over threads, where a pair costs less than its way to a process.
     """
 
@@ -190,9 +190,10 @@ def _result(pool, task, future) -> np.ndarray:
 def _flow_of_pair(previous, following, method, convert) -> np.ndarray:
     """Compute one pair, in whichever process or thread; grey frames in."""
     kept = vars(_of_this_thread).setdefault("kept", {})
-    if method not in kept:
-        kept[method] = METHODS[method].create()
-    flow = kept[method].calc(previous, following, None)
+    # A new one for each size: TV-L1 lowers its number of scales for a small picture and never raises it again.
+    if kept.get(method, (None,))[0] != previous.shape:
+        kept[method] = previous.shape, METHODS[method].create()
+    flow = kept[method][1].calc(previous, following, None)
     return flow if convert is None else convert(flow)
 
 
