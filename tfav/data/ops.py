@@ -121,7 +121,7 @@ def mixup(strength: float) -> Callable:
         return share * values + (1 - share) * tf.gather(values, other)
 
     def apply(inputs, target):
-        batch = tf.shape(target)[0]
+        batch = tf.shape(tf.nest.flatten(target)[0])[0]
         draws = [tf.random.gamma([batch], strength) for _ in range(2)]
         share = draws[0] / tf.maximum(draws[0] + draws[1], 1e-9)
         share = tf.maximum(share, 1 - share)  # the first stays the greater part, so that no pair is drawn twice
@@ -130,7 +130,7 @@ def mixup(strength: float) -> Callable:
             name: tf.maximum(value, tf.gather(value, other)) if name == "mask" else blend(value, other, share)
             for name, value in inputs.items()
         }
-        return mixed, blend(target, other, share)
+        return mixed, tf.nest.map_structure(lambda values: blend(values, other, share), target)
 
     return apply
 

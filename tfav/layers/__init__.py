@@ -2,6 +2,14 @@
 
 from tfav.layers.frames import PerFrame, SubtractClipMean
 from tfav.layers.projection import PrincipalComponents
-from tfav.layers.sequences import AbsoluteDifference, MaskedPool, TimeJitter
+from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, TimeJitter
 
-__all__ = ["AbsoluteDifference", "MaskedPool", "PerFrame", "PrincipalComponents", "SubtractClipMean", "TimeJitter"]
+__all__ = [
+    "AbsoluteDifference",
+    "MaskedPool",
+    "PerFrame",
+    "PrincipalComponents",
+    "SubtractClipMean",
+    "SumToOne",
+    "TimeJitter",
+]

@@ -106,3 +106,13 @@ class TimeJitter(keras.layers.Layer):
     def get_config(self):
         """Strength and seed."""
         return {**super().get_config(), "share": self.share, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class SumToOne(keras.layers.Layer):
+    """Divides by the sum over the last axis, so that products of probabilities are probabilities again."""
+
+    def call(self, values):
+        """`[..., K]`, 0 or more, to `[..., K]` with a sum of 1; all zeros become equal shares."""
+        values = values + keras.config.epsilon()
+        return values / ops.sum(values, axis=-1, keepdims=True)

@@ -15,6 +15,8 @@ _COLORS = {"train": "#1f6fb2", "val": "#d1495b"}
 def curves(history: list[dict]) -> str:
     """Loss, accuracy (where logged) and learning rate over the epochs, training beside validation."""
     epochs = [row["epoch"] for row in history]
+    # A model with several outputs puts the output's name in front of the metric's.
+    history = [{key.replace("class_accuracy", "accuracy"): value for key, value in row.items()} for row in history]
     names = [name for name in ("loss", "accuracy", "learning_rate") if any(name in row for row in history)]
     figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):

@@ -94,8 +94,8 @@ def transfer_config(videos, tmp_path_factory):
 
 
 def test_features_are_computed_once_for_both_orientations(transfer_config, videos, monkeypatch):
-    paths = [example.path for example in scan(videos).examples][:3]
-    files = features.compute(paths, transfer_config)
+    everything = [example.path for example in scan(videos).examples]
+    paths, files = everything[:3], features.compute(everything, transfer_config)[:3]
     stored = np.fromfile(files[0], np.float16).reshape(2, 4, -1)
     clip = clips.read_clip(paths[0], transfer_config)
     frozen = extractor.cached_extractor(transfer_config)

@@ -34,7 +34,7 @@ class Config:
         subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
         batch_norm_momentum: Of our own CNN; Keras' 0.99 needs some hundred steps before it can be evaluated.
         head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM's outputs, mean and
-            maximum over time.
+            maximum over time, times a linear classifier of means over six stretches of the clip.
         projection: Principal components kept of each view's features and of their changes in time, fitted to the
             training part; 0: the features as they are. With `cache_features` only.
         lstm_units: Width of the LSTM.
@@ -168,6 +168,10 @@ class Config:
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
         return settings.from_dict(cls, stored, source)
+
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the model's outputs; several where parts of the head learn on their own."""
+        return ("class", "lstm_class", "pooled_class") if self.head == "pooled" else ("class",)
 
     def class_count(self) -> int:
         """`num_classes`, counted in `data_dir` where it is 0.

@@ -172,7 +172,7 @@ def _load_pixels(config: Config, num_classes: int):
 
     def load(example):
         clip, mask = decode(example["paths"])
-        return {"clip": clip, "mask": tf.cast(mask, tf.float32)}, tf.one_hot(example["label"], num_classes)
+        return {"clip": clip, "mask": tf.cast(mask, tf.float32)}, _target(config, example["label"], num_classes)
 
     return load
 
@@ -196,6 +196,12 @@ def _load_features(config: Config, num_classes: int):
     read = features.reader(config, fitted_front(config))
 
     def load(example):
-        return read(example["path"]), tf.one_hot(example["label"], num_classes)
+        return read(example["path"]), _target(config, example["label"], num_classes)
 
     return load
+
+
+def _target(config: Config, label: tf.Tensor, num_classes: int):
+    one_hot = tf.one_hot(label, num_classes)
+    outputs = config.outputs()
+    return one_hot if len(outputs) == 1 else dict.fromkeys(outputs, one_hot)

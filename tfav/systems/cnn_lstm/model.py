@@ -3,13 +3,15 @@
 import keras
 from keras import layers, ops
 
-from tfav.layers import MaskedPool, PerFrame, SubtractClipMean, TimeJitter
+from tfav.layers import MaskedPool, PerFrame, SubtractClipMean, SumToOne, TimeJitter
 from tfav.systems.cnn_lstm.config import Config
 from tfav.systems.cnn_lstm.extractor import build_extractor
 from tfav.systems.cnn_lstm.front import head_size
 from tfav.training import mixed_precision
 
+_STRETCHES = 6
 _LSTM_L2 = 1e-4
+_LINEAR_L2 = 1e-3
 
 
 def build_model(config: Config) -> keras.Model:
@@ -21,7 +23,8 @@ def build_model(config: Config) -> keras.Model:
 
     Returns:
         A model with inputs `clip` `[B, T, S, S, 3]` uint8 (RGB, 0-255) or `features` `[B, T, head_size]` float32, and
-        `mask` `[B, T]` float32, 1 where a frame is real; output `class` `[B, num_classes]` float32 probabilities.
+        `mask` `[B, T]` float32, 1 where a frame is real; output `class` `[B, num_classes]` float32 probabilities, with
+        the head `pooled` one of a dict of three.
 
     Raises:
         UsageError: `num_classes` is not set and cannot be counted in `data_dir`.
@@ -43,10 +46,8 @@ def build_head(config: Config, size: int) -> keras.Model:
     """The LSTM and the classifier: `features` `[B, T, size]` and `mask` `[B, T]` to class probabilities."""
     features = layers.Input((config.num_frames, size), name="features")
     mask = layers.Input((config.num_frames,), name="mask")
-    x = _HEADS[config.head](features, mask, config)
-    # float32 whatever the policy: probabilities in bfloat16 have two digits.
-    x = layers.Activation("softmax", dtype="float32", name="class")(x)
-    return keras.Model({"features": features, "mask": mask}, x, name="head")
+    probabilities = _HEADS[config.head](features, mask, config)
+    return keras.Model({"features": features, "mask": mask}, probabilities, name="head")
 
 
 def _apply_last_head(features, mask, config: Config):
@@ -56,13 +57,28 @@ def _apply_last_head(features, mask, config: Config):
     )
     x = lstm(features, mask=ops.cast(mask, "bool"))
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
-    return layers.Dense(config.class_count(), name="logits")(x)
+    return _apply_classes(x, config, "class")
 
 
 def _apply_pooled_head(features, mask, config: Config):
-    """An LSTM both ways over every second step, its outputs' mean and maximum over time."""
+    """Two classifiers that learn on their own, and their product: what one is unsure of, the other decides.
+
+    One is an LSTM both ways over every second step, its outputs' mean and maximum over time. The other is linear in the
+    means over six stretches of the clip: with few videos hardly worse, and wrong about others.
+
+    Returns:
+        `class` (the product), `lstm_class` and `pooled_class`, each `[B, num_classes]` probabilities; the last two are
+        what losses are for.
+    """
     x = TimeJitter(config.time_jitter, seed=config.seed, name="time_jitter")(features, mask)
     x = layers.GaussianNoise(config.noise, seed=config.seed, name="noise")(x)
+    pooled = MaskedPool(_STRETCHES, name="stretches")(x, mask)
+    pooled = layers.Dropout(config.dropout, seed=config.seed, name="drop_stretches")(pooled)
+    regularizer = keras.regularizers.L2(_LINEAR_L2)
+    pooled_class = _apply_classes(
+        pooled, config, "pooled_class", kernel_initializer="zeros", kernel_regularizer=regularizer
+    )
+
     # A feature is dropped for the whole clip: dropped frame by frame, its neighbours in time would give it away.
     x = layers.SpatialDropout1D(0.6 * config.dropout, seed=config.seed, name="drop_features")(x)
     x = layers.AveragePooling1D(2, name="half")(x)
@@ -76,7 +92,17 @@ def _apply_pooled_head(features, mask, config: Config):
     x = layers.Bidirectional(lstm, name="lstm")(x, mask=ops.cast(half_mask, "bool"))
     x = MaskedPool(maximum=True, name="pool")(x, half_mask)
     x = layers.Dropout(config.dropout, seed=config.seed, name="drop_pooled")(x)
-    return layers.Dense(config.class_count(), name="logits")(x)
+    lstm_class = _apply_classes(x, config, "lstm_class")
+
+    product = layers.Multiply(name="product", dtype="float32")([lstm_class, pooled_class])
+    probabilities = SumToOne(name="class", dtype="float32")(product)
+    return {"class": probabilities, "lstm_class": lstm_class, "pooled_class": pooled_class}
+
+
+def _apply_classes(x, config: Config, name: str, **settings):
+    x = layers.Dense(config.class_count(), name=f"{name}_logits", **settings)(x)
+    # float32 whatever the policy: probabilities in bfloat16 have two digits.
+    return layers.Activation("softmax", dtype="float32", name=name)(x)
 
 
 _HEADS = {"last": _apply_last_head, "pooled": _apply_pooled_head}

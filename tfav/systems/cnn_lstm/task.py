@@ -43,11 +43,12 @@ def compile_args(config: Config) -> dict:
         optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
     else:
         optimizer = keras.optimizers.Adam(config.learning_rate)
-    return {
-        "optimizer": optimizer,
-        "loss": keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
-        "metrics": ["accuracy"],
-    }
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    if len(config.outputs()) == 1:
+        return {"optimizer": optimizer, "loss": loss, "metrics": ["accuracy"]}
+    # Each part of the head has a loss of its own; `class`, their product, is what is scored.
+    losses = {name: loss if name != "class" else None for name in config.outputs()}
+    return {"optimizer": optimizer, "loss": losses, "metrics": {"class": ["accuracy"]}}
 
 
 def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
@@ -63,11 +64,15 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         )
     return training_callbacks.standard(
         run_dir,
-        monitor="val_accuracy" if has_val else None,
+        monitor=_monitor(config) if has_val else None,
         patience=config.patience,
         schedule=schedule,
         extra=extra,
     )
+
+
+def _monitor(config: Config) -> str:
+    return "val_accuracy" if len(config.outputs()) == 1 else "val_class_accuracy"
 
 
 def train(
@@ -233,7 +238,7 @@ def _load_scorer(run_dir: Path, config: Config):
 
         def score_pixels(clip: clips.Clip) -> np.ndarray:
             inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None].astype(np.float32)}
-            return model.predict_on_batch(inputs)[0]
+            return _classes(model.predict_on_batch(inputs))[0]
 
         return score_pixels
     stored = run_dir / "extractor.keras"
@@ -245,9 +250,13 @@ def _load_scorer(run_dir: Path, config: Config):
         inputs = {"features": both, "mask": mask}
         if front is not None:
             inputs["features"] = front.predict_on_batch(inputs)
-        return model.predict_on_batch(inputs).mean(0)
+        return _classes(model.predict_on_batch(inputs)).mean(0)
 
     return score_features
+
+
+def _classes(outputs) -> np.ndarray:
+    return outputs["class"] if isinstance(outputs, dict) else outputs
 
 
 def _save_front(front: keras.Model | None, path: Path) -> None:
@@ -272,7 +281,7 @@ def _example_predictions(config: Config, split: Split, labels: Sequence[str], ru
 
     def describe(model: keras.Model) -> list[dict]:
         rows = []
-        for example, probabilities in zip(chosen, model.predict_on_batch(batch), strict=True):
+        for example, probabilities in zip(chosen, _classes(model.predict_on_batch(batch)), strict=True):
             best = ranking(probabilities, labels, top=1)[0]
             text = f"{example.label}: {best['label']} {best['probability']:.0%}"
             rows.append({"path": str(example.path), "label": example.label, **best, "text": text})
