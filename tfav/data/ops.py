@@ -3,6 +3,10 @@
 Each function here takes its settings and returns an operation `clip -> clip` on a `[T, H, W, C]` tensor, so that a
 chain reads `chain(random_crop(112, 112), random_flip(), color_jitter(0.2))`. Operations keep the dtype: uint8 stays
 0-255, float32 stays in the range it came in.
+
+An operation also takes a `seed`, `[2]` int64, and then repeats itself for it. Give it one wherever the global seed is
+set: TensorFlow starts the draws of a data set's functions anew with every epoch then, and all epochs would be augmented
+    alike.
 """
 
 from collections.abc import Callable
@@ -18,9 +22,9 @@ ClipOp = Callable[[tf.Tensor], tf.Tensor]
 def chain(*operations: ClipOp) -> ClipOp:
     """One operation that applies the given ones in order."""
 
-    def apply(clip):
-        for operation in operations:
-            clip = operation(clip)
+    def apply(clip, seed=None):
+        for index, operation in enumerate(operations):
+            clip = operation(clip, _split(seed, index))
         return clip
 
     return apply
@@ -28,12 +32,12 @@ def chain(*operations: ClipOp) -> ClipOp:
 
 def resize(height: int, width: int) -> ClipOp:
     """Stretches every frame to `height` x `width` (bilinear, antialiased), whatever the aspect ratio was."""
-    return lambda clip: _keep_dtype(clip, tf.image.resize(clip, (height, width), antialias=True))
+    return lambda clip, seed=None: _keep_dtype(clip, tf.image.resize(clip, (height, width), antialias=True))
 
 
 def letterbox(height: int, width: int) -> ClipOp:
     """Fits every frame into `height` x `width` without distortion; the rest is black."""
-    return lambda clip: _keep_dtype(clip, tf.image.resize_with_pad(clip, height, width, antialias=True))
+    return lambda clip, seed=None: _keep_dtype(clip, tf.image.resize_with_pad(clip, height, width, antialias=True))
 
 
 def center_crop(height: int, width: int) -> ClipOp:
@@ -43,7 +47,7 @@ def center_crop(height: int, width: int) -> ClipOp:
         tf.errors.InvalidArgumentError: The clip is smaller than the crop.
     """
 
-    def apply(clip):
+    def apply(clip, seed=None):
         top, left = _free_space(clip, height, width)
         return _crop(clip, top // 2, left // 2, height, width)
 
@@ -53,9 +57,9 @@ def center_crop(height: int, width: int) -> ClipOp:
 def random_crop(height: int, width: int) -> ClipOp:
     """Cuts `height` x `width` at one random place, the same in all frames."""
 
-    def apply(clip):
+    def apply(clip, seed=None):
         top, left = _free_space(clip, height, width)
-        return _crop(clip, _draw_int(top + 1), _draw_int(left + 1), height, width)
+        return _crop(clip, _draw_int(top + 1, _split(seed, 0)), _draw_int(left + 1, _split(seed, 1)), height, width)
 
     return apply
 
@@ -63,10 +67,10 @@ def random_crop(height: int, width: int) -> ClipOp:
 def random_shift(pixels: int) -> ClipOp:
     """Moves the whole picture by up to `pixels` in each direction; what enters at the edge is mirrored."""
 
-    def apply(clip):
+    def apply(clip, seed=None):
         height, width = clip.shape[1], clip.shape[2]
         padded = tf.pad(clip, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]], "SYMMETRIC")
-        return random_crop(height, width)(padded)
+        return random_crop(height, width)(padded, seed)
 
     return apply
 
@@ -74,8 +78,8 @@ def random_shift(pixels: int) -> ClipOp:
 def random_flip(probability: float = 0.5) -> ClipOp:
     """Mirrors the whole clip left to right with the given probability."""
 
-    def apply(clip):
-        return tf.cond(tf.random.uniform([]) < probability, lambda: tf.reverse(clip, axis=[2]), lambda: clip)
+    def apply(clip, seed=None):
+        return tf.cond(_draw(0, 1, seed) < probability, lambda: tf.reverse(clip, axis=[2]), lambda: clip)
 
     return apply
 
@@ -90,16 +94,16 @@ def color_jitter(brightness: float = 0.2, contrast: float = 0.2, saturation: flo
         hue: Largest shift of hue, 0-0.5; needs 3 channels.
     """
 
-    def apply(clip):
+    def apply(clip, seed=None):
         image = tf.image.convert_image_dtype(clip, tf.float32)
         if saturation:
-            image = tf.image.adjust_saturation(image, tf.random.uniform([], 1 - saturation, 1 + saturation))
+            image = tf.image.adjust_saturation(image, _draw(1 - saturation, 1 + saturation, _split(seed, 0)))
         if hue:
-            image = tf.image.adjust_hue(image, tf.random.uniform([], -hue, hue))
+            image = tf.image.adjust_hue(image, _draw(-hue, hue, _split(seed, 1)))
         if contrast:
-            image = tf.image.adjust_contrast(image, tf.random.uniform([], 1 - contrast, 1 + contrast))
+            image = tf.image.adjust_contrast(image, _draw(1 - contrast, 1 + contrast, _split(seed, 2)))
         if brightness:
-            image += tf.random.uniform([], -brightness, brightness)
+            image += _draw(-brightness, brightness, _split(seed, 3))
         return tf.image.convert_image_dtype(tf.clip_by_value(image, 0.0, 1.0), clip.dtype, saturate=True)
 
     return apply
@@ -112,7 +116,7 @@ def mixup(strength: float) -> Callable:
         strength: Both parameters of the beta distribution the share is drawn from.
 
     Returns:
-        A function of a batch `(inputs, target)`; masks become the union of both.
+        A function of a batch `(inputs, target)` and a seed; masks become the union of both.
     """
 
     def blend(values, other, share):
@@ -120,12 +124,12 @@ def mixup(strength: float) -> Callable:
         share = tf.reshape(share, [-1] + [1] * (values.shape.rank - 1))
         return share * values + (1 - share) * tf.gather(values, other)
 
-    def apply(inputs, target):
+    def apply(inputs, target, seed):
         batch = tf.shape(tf.nest.flatten(target)[0])[0]
-        draws = [tf.random.gamma([batch], strength) for _ in range(2)]
+        draws = [tf.random.stateless_gamma([batch], _split(seed, index), strength) for index in range(2)]
         share = draws[0] / tf.maximum(draws[0] + draws[1], 1e-9)
         share = tf.maximum(share, 1 - share)  # the first stays the greater part, so that no pair is drawn twice
-        other = tf.random.shuffle(tf.range(batch))
+        other = tf.argsort(tf.random.stateless_uniform([batch], _split(seed, 2)))
         mixed = {
             name: tf.maximum(value, tf.gather(value, other)) if name == "mask" else blend(value, other, share)
             for name, value in inputs.items()
@@ -156,11 +160,11 @@ def from_imgaug(augmenter) -> ClipOp:
         fixed = fixed.to_deterministic()
         return np.stack([fixed.augment_image(frame) for frame in frames])
 
-    def apply(clip):
+    def apply(clip, seed=None):
         # Through uint8, since that is what imgaug's augmenters are all tested on.
         pixels = tf.image.convert_image_dtype(clip, tf.uint8, saturate=True)
-        seed = tf.random.uniform([], 0, 2**31 - 1, tf.int32)
-        out = tf.ensure_shape(tf.numpy_function(augment, [pixels, seed], tf.uint8, stateful=True), clip.shape)
+        draw = _draw_int(2**31 - 1, seed)
+        out = tf.ensure_shape(tf.numpy_function(augment, [pixels, draw], tf.uint8, stateful=True), clip.shape)
         return tf.image.convert_image_dtype(out, clip.dtype)
 
     return apply
@@ -175,7 +179,7 @@ def pad_time(num_frames: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tenso
         well be black.
     """
 
-    def apply(clip):
+    def apply(clip, seed=None):
         clip = clip[:num_frames]
         length = tf.shape(clip)[0]
         padding = [[0, num_frames - length]] + [[0, 0]] * (clip.shape.rank - 1)
@@ -204,5 +208,18 @@ def _crop(clip, top, left, height, width):
     return tf.ensure_shape(cropped, [clip.shape[0], height, width, clip.shape[3]])
 
 
-def _draw_int(limit):
-    return tf.random.uniform([], 0, limit, tf.int32)
+def _draw_int(limit, seed):
+    if seed is None:
+        return tf.random.uniform([], 0, limit, tf.int32)
+    return tf.random.stateless_uniform([], seed, 0, limit, tf.int32)
+
+
+def _draw(low, high, seed):
+    if seed is None:
+        return tf.random.uniform([], low, high)
+    return tf.random.stateless_uniform([], seed, low, high)
+
+
+def _split(seed, index: int):
+    """A seed of its own for each of several draws."""
+    return None if seed is None else tf.random.fold_in(seed, index)

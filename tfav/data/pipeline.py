@@ -34,7 +34,8 @@ def for_training(
         columns: Name -> `[N, ...]` array; one example is one row of every column.
         load: Maps an example to `(inputs, target)`. The expensive and repeatable part: decoding, resizing.
         batch_size: Examples per step, over all replicas together.
-        augment: Maps `(inputs, target)` to the same. The random part, drawn anew each epoch.
+        augment: Maps `(inputs, target, seed)` to `(inputs, target)`. The random part; `seed` `[2]` int64 is another one
+            for every example and epoch.
         augment_batch: The same for a whole batch, for what mixes examples.
         passes: Passes over the data in one epoch, each in an order of its own.
         cache: `"memory"`, the path of a file on disk, or `None`. What `load` gave is kept there.
@@ -52,10 +53,10 @@ def for_training(
     # The buffer holds references to rows of the cache; it spans the whole set, or classes would come in runs.
     dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True).repeat(passes)
     if augment is not None:
-        dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = _map_with_seeds(dataset, augment, seed)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
     if augment_batch is not None:
-        dataset = dataset.map(augment_batch, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = _map_with_seeds(dataset, augment_batch, seed + 1)
     return _served(dataset)
 
 
@@ -113,6 +114,14 @@ def decode_frames(height: int, width: int) -> Callable[[tf.Tensor], tuple[tf.Ten
         return tf.ensure_shape(frames, [paths.shape[0], height, width, 3]), mask
 
     return decode
+
+
+def _map_with_seeds(dataset: tf.data.Dataset, function: Callable, seed: int) -> tf.data.Dataset:
+    # Seeds come with the elements, so that they do not depend on which of the parallel calls is first, and are drawn
+    # anew each epoch, which random operations in a mapped function are not once the global seed is set.
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
+    pairs = tf.data.Dataset.zip(dataset, seeds)
+    return pairs.map(lambda element, seed: function(*element, seed), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _count(columns: Columns) -> int:

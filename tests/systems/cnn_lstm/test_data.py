@@ -76,6 +76,8 @@ def transfer_config(videos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("transfer")
     keras.utils.set_random_seed(0)
     network = keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, include_top=False, weights=None)
+    # Fresh kernels let the signal fade over fifty layers, until all features are zero in half precision.
+    network.set_weights([3 * weight if weight.ndim > 1 else weight for weight in network.get_weights()])
     network.save_weights(folder / "m.weights.h5")
     return Config.preset(
         "transfer",
@@ -89,6 +91,7 @@ def transfer_config(videos, tmp_path_factory):
         lstm_units=4,
         epochs=2,
         passes_per_epoch=2,
+        mixup=0.0,
         batch_size=8,
     )
 
@@ -97,12 +100,13 @@ def test_features_are_computed_once_for_both_orientations(transfer_config, video
     everything = [example.path for example in scan(videos).examples]
     paths, files = everything[:3], features.compute(everything, transfer_config)[:3]
     stored = np.fromfile(files[0], np.float16).reshape(2, 4, -1)
+    assert (stored.std(-1) > 0.01).all()
     clip = clips.read_clip(paths[0], transfer_config)
     frozen = extractor.cached_extractor(transfer_config)
     for orientation, pixels in enumerate((clip.pixels, clip.pixels[:, :, :, ::-1])):
         views = [frozen.predict(view.astype("f"), verbose=0) for view in pixels]
         expected = np.concatenate(views, axis=-1)
-        np.testing.assert_allclose(stored[orientation], expected, rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(stored[orientation], expected, rtol=5e-3, atol=5e-3)
     monkeypatch.setattr(features, "extract", lambda *_: pytest.fail("the extractor ran again"))
     assert features.compute(paths, transfer_config) == files
     again = next(iter(build_datasets_of(transfer_config, videos, paths)))

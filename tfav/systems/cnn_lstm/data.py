@@ -189,7 +189,7 @@ def _augment_pixels(config: Config):
     if not operations:
         return None
     apply = ops.chain(*operations)
-    return lambda inputs, target: ({**inputs, "clip": apply(inputs["clip"])}, target)
+    return lambda inputs, target, seed: ({**inputs, "clip": apply(inputs["clip"], seed)}, target)
 
 
 def _load_features(config: Config, num_classes: int):

@@ -109,8 +109,8 @@ def pad(values: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
 def augment(config: Config) -> Callable:
     """Picks one orientation per clip: at random with `flip`, else as filmed."""
 
-    def pick(inputs, target):
-        which = tf.random.uniform([], 0, orientations(config), tf.int32)
+    def pick(inputs, target, seed):
+        which = tf.random.stateless_uniform([], seed, 0, orientations(config), tf.int32)
         return {**inputs, "features": tf.cast(inputs["features"][which], tf.float32)}, target
 
     return pick

@@ -1,0 +1,91 @@
+"""The chain: order, completeness, caching, and augmentation that differs from epoch to epoch and repeats for a seed."""
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfav.data import pipeline
+from tfav.errors import DataError
+
+COLUMNS = {"x": np.arange(10, dtype=np.int32)}
+
+
+def load(row):
+    return {"x": row["x"]}, row["x"]
+
+
+def numbers(dataset):
+    return [int(value) for batch in dataset for value in batch[1]]
+
+
+def draw(inputs, target, seed):
+    return inputs, tf.random.stateless_uniform([], seed, 0, 10**6, tf.int32)
+
+
+def test_evaluation_is_ordered_and_whole():
+    dataset = pipeline.for_evaluation(COLUMNS, load, batch_size=4)
+    assert numbers(dataset) == list(range(10)) == numbers(dataset)
+    assert [len(batch[1]) for batch in dataset] == [4, 4, 2]
+
+
+def test_training_sees_all_in_another_order_each_epoch():
+    dataset = pipeline.for_training(COLUMNS, load, batch_size=4, passes=2)
+    first, second = numbers(dataset), numbers(dataset)
+    assert sorted(first[:10]) == sorted(first[10:]) == sorted(second[:10]) == list(range(10))
+    assert first[:10] != first[10:] and first != second
+    assert numbers(pipeline.for_training(COLUMNS, load, batch_size=4, passes=2)) == first
+
+
+@pytest.mark.parametrize("batch_wise", [False, True])
+def test_augmentation_is_new_each_epoch_even_with_a_global_seed(batch_wise):
+    def draw_batch(inputs, target, seed):
+        return inputs, tf.random.stateless_uniform(tf.shape(target), seed, 0, 10**6, tf.int32)
+
+    def build(seed):
+        tf.random.set_seed(0)  # with it, random operations of a mapped function start anew each epoch
+        how = {"augment_batch": draw_batch} if batch_wise else {"augment": draw}
+        return pipeline.for_training(COLUMNS, load, batch_size=4, seed=seed, **how)
+
+    dataset = build(1)
+    epochs = [numbers(dataset) for _ in range(3)]
+    assert len({value for epoch in epochs for value in epoch}) == 30
+    assert [numbers(d) for d in [build(1)] for _ in range(3)] == epochs
+    assert numbers(build(2)) != epochs[0]
+
+
+def test_cache_loads_once(tmp_path):
+    calls = []
+
+    def counted(row):
+        def note(x):
+            calls.append(int(x))
+            return x
+
+        return {"x": row["x"]}, tf.ensure_shape(tf.numpy_function(note, [row["x"]], tf.int32), [])
+
+    for cache, expected in ((None, 20), ("memory", 10), (tmp_path / "cache", 10)):
+        calls.clear()
+        dataset = pipeline.for_training(COLUMNS, counted, batch_size=4, cache=cache)
+        assert sorted(numbers(dataset)) == sorted(numbers(dataset)) == list(range(10))
+        assert len(calls) == expected
+
+
+def test_decoded_frames_are_rgb_resized_and_masked(tmp_path):
+    paths = []
+    for index, color in enumerate(((255, 0, 0), (0, 0, 255))):  # BGR: blue, red
+        path = tmp_path / f"é {index}.png"
+        path.write_bytes(cv2.imencode(".png", np.full((20, 30, 3), color, np.uint8))[1])
+        paths.append(path)
+    (row,) = pipeline.frame_column([paths], 4)
+    frames, mask = pipeline.decode_frames(8, 10)(tf.constant(row))
+    assert frames.shape == (4, 8, 10, 3) and frames.dtype == tf.uint8
+    assert mask.numpy().tolist() == [True, True, False, False]
+    assert frames.numpy()[:, 4, 4].tolist() == [[0, 0, 255], [255, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_no_examples_is_an_error():
+    with pytest.raises(DataError, match="no examples"):
+        pipeline.for_training({"x": np.array([])}, load, batch_size=2)
+    with pytest.raises(ValueError, match="equally long"):
+        pipeline.for_training({"x": np.zeros(2), "y": np.zeros(3)}, load, batch_size=2)
