@@ -134,7 +134,7 @@ BAD_CALLS = {
         "Did you mean --epochs",
     ),
     "wrong type": (["train", "cnn_lstm", "--preset", "demo", "--run-dir", "r", "--epochs", "abc"], "--epochs"),
-    "missing flag": (["predict", "cnn_lstm", "v.mp4"], "--run-dir"),
+    "missing flag": (["predict", "cnn_lstm", "v.mp4"], "needs --run-dir"),
     "not a run": (["predict", "cnn_lstm", "--run-dir", "nowhere", "v.mp4"], "nowhere: not a run folder"),
     "no data": (
         ["train", "cnn_lstm", "--preset", "demo", "--run-dir", "r", "--data-dir", "gone"],

@@ -25,7 +25,7 @@ FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
 
 @dataclasses.dataclass(frozen=True)
 class Prepare:
-    """Make a data set ready for training, once: for cnn_lstm, videos become folders of frames.
+    """Make a data set ready for training, once: videos become folders of frames, for two_stream also of flow.
 
     Parallel, and resumable: what is done is skipped, what a killed run left half-done is done again.
 
@@ -45,8 +45,10 @@ class Prepare:
     """keep so many frames, evenly spaced over the whole length; or neither: all frames."""
     size: int | None = None
     """Length of a frame's shorter side in pixels; as filmed where not given."""
-    quality: int = 95
-    """Of the JPEG files, 1-100."""
+    quality: int | None = None
+    """Of the JPEG files, 1-100; 95 where not given."""
+    flow_method: str | None = None
+    """Optical flow for two_stream: tvl1 (the reference), dis or farneback (fast)."""
     workers: int | None = None
     """Processes; one per core where not given."""
     json: bool = False
@@ -105,8 +107,18 @@ class Predict:
     """One of the systems listed by tfav --help."""
     files: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE...")]
     """Video files."""
-    run_dir: Path
-    """A trained run."""
+    run_dir: Path | None = None
+    """A trained run; for two_stream instead:"""
+    spatial: str | None = None
+    """its spatial stream, a run folder or an old Keras .h5 file, and"""
+    motion: str | None = None
+    """its motion stream;"""
+    demo: Path | None = None
+    """an annotated .mp4 to write;"""
+    labels: Path | None = None
+    """class names, one a line, where an .h5 file has others than UCF101's;"""
+    flow_method: str | None = None
+    """tvl1, dis or farneback."""
     top: int = 5
     """Classes to print."""
     json: bool = False
@@ -190,15 +202,9 @@ class WeightsConvert:
 
 
 def _prepare(args: Prepare) -> int:
-    report = load(args.system).prepare(
-        args.source,
-        args.out,
-        every_sec=args.every_sec,
-        num_frames=args.num_frames,
-        size=args.size,
-        quality=args.quality,
-        workers=args.workers,
-    )
+    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    report = load(args.system).prepare(args.source, args.out, **given)
     print(report.summary())
     _print_json(args, report.as_dict())
     return 0 if report.ok else 1
@@ -216,7 +222,7 @@ def _evaluate(args: Evaluate) -> int:
 
 
 def _predict(args: Predict) -> int:
-    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top)
+    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **_given_streams(args))
     for row in result["files"]:
         if "error" in row:
             print(f"error: {row['error']}", file=sys.stderr)
@@ -226,6 +232,14 @@ def _predict(args: Predict) -> int:
             print(f"  {rank['probability']:6.1%}  {rank['label']}")
     _print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
+
+
+def _given_streams(args: Predict) -> dict:
+    names = ("spatial", "motion", "demo", "labels", "flow_method")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.run_dir is None and not {"spatial", "motion"} <= set(given):
+        raise UsageError("tfav predict needs --run-dir, or --spatial and --motion for two_stream.")
+    return given
 
 
 def _report(args: Report) -> int:

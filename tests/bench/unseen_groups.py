@@ -15,9 +15,10 @@ import keras
 import numpy as np
 
 from tests.bench.rounds import describe_machine
+from tfav.data.class_trees import make_split
 from tfav.data.folders import scan
 from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, features
-from tfav.systems.cnn_lstm.data import fitted_front, make_split
+from tfav.systems.cnn_lstm.data import fitted_front
 
 
 def train_and_score(config: Config) -> list[tuple[str, bool]]:

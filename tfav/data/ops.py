@@ -24,7 +24,7 @@ def chain(*operations: ClipOp) -> ClipOp:
 
     def apply(clip, seed=None):
         for index, operation in enumerate(operations):
-            clip = operation(clip, _split(seed, index))
+            clip = operation(clip, split_seed(seed, index))
         return clip
 
     return apply
@@ -59,7 +59,9 @@ def random_crop(height: int, width: int) -> ClipOp:
 
     def apply(clip, seed=None):
         top, left = _free_space(clip, height, width)
-        return _crop(clip, _draw_int(top + 1, _split(seed, 0)), _draw_int(left + 1, _split(seed, 1)), height, width)
+        return _crop(
+            clip, _draw_int(top + 1, split_seed(seed, 0)), _draw_int(left + 1, split_seed(seed, 1)), height, width
+        )
 
     return apply
 
@@ -97,13 +99,13 @@ def color_jitter(brightness: float = 0.2, contrast: float = 0.2, saturation: flo
     def apply(clip, seed=None):
         image = tf.image.convert_image_dtype(clip, tf.float32)
         if saturation:
-            image = tf.image.adjust_saturation(image, _draw(1 - saturation, 1 + saturation, _split(seed, 0)))
+            image = tf.image.adjust_saturation(image, _draw(1 - saturation, 1 + saturation, split_seed(seed, 0)))
         if hue:
-            image = tf.image.adjust_hue(image, _draw(-hue, hue, _split(seed, 1)))
+            image = tf.image.adjust_hue(image, _draw(-hue, hue, split_seed(seed, 1)))
         if contrast:
-            image = tf.image.adjust_contrast(image, _draw(1 - contrast, 1 + contrast, _split(seed, 2)))
+            image = tf.image.adjust_contrast(image, _draw(1 - contrast, 1 + contrast, split_seed(seed, 2)))
         if brightness:
-            image += _draw(-brightness, brightness, _split(seed, 3))
+            image += _draw(-brightness, brightness, split_seed(seed, 3))
         return tf.image.convert_image_dtype(tf.clip_by_value(image, 0.0, 1.0), clip.dtype, saturate=True)
 
     return apply
@@ -126,10 +128,10 @@ def mixup(strength: float) -> Callable:
 
     def apply(inputs, target, seed):
         batch = tf.shape(tf.nest.flatten(target)[0])[0]
-        draws = [tf.random.stateless_gamma([batch], _split(seed, index), strength) for index in range(2)]
+        draws = [tf.random.stateless_gamma([batch], split_seed(seed, index), strength) for index in range(2)]
         share = draws[0] / tf.maximum(draws[0] + draws[1], 1e-9)
         share = tf.maximum(share, 1 - share)  # the first stays the greater part, so that no pair is drawn twice
-        other = tf.argsort(tf.random.stateless_uniform([batch], _split(seed, 2)))
+        other = tf.argsort(tf.random.stateless_uniform([batch], split_seed(seed, 2)))
         mixed = {
             name: tf.maximum(value, tf.gather(value, other)) if name == "mask" else blend(value, other, share)
             for name, value in inputs.items()
@@ -220,6 +222,6 @@ def _draw(low, high, seed):
     return tf.random.stateless_uniform([], seed, low, high)
 
 
-def _split(seed, index: int):
-    """A seed of its own for each of several draws."""
+def split_seed(seed: tf.Tensor | None, index: int) -> tf.Tensor | None:
+    """A seed of its own for each of several draws; none where there is none."""
     return None if seed is None else tf.random.fold_in(seed, index)

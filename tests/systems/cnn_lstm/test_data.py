@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from tfav.data.class_trees import make_split
 from tfav.data.folders import scan
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frames import extract_frames
 from tfav.systems.cnn_lstm import Config, build_datasets, clips, extractor, features
-from tfav.systems.cnn_lstm.data import build_dataset, fitted_front, make_split
+from tfav.systems.cnn_lstm.data import build_dataset, fitted_front
 
 
 def test_batches_have_the_promised_form(small_config):

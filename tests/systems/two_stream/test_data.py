@@ -71,6 +71,16 @@ def test_prepared_folders_and_split_lists(videos_dir, small_config, tmp_path):
     assert (sum(len(batch) for batch, _ in parts.train), sum(len(batch) for batch, _ in parts.test)) == (6, 24)
 
 
+def test_ucf101_is_counted_as_in_its_own_list(tmp_path):
+    labels = samples.ucf101_labels()
+    for label in labels:
+        name = label.replace("HandstandPushups", "HandStandPushups")  # how the files spell it
+        (tmp_path / "jpegs_256" / f"v_{name}_g01_c01").mkdir(parents=True)
+    (tmp_path / "tvl1_flow").mkdir()
+    found = samples.find_examples(Config(data_dir=str(tmp_path)))
+    assert found.labels == labels != sorted(labels)
+
+
 def test_short_videos_are_counted(tmp_path, small_config):
     for label, frames in (("hop", 10), ("skip", 5)):
         for number in range(2):

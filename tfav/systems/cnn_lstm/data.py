@@ -17,9 +17,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, pipeline, splits
-from tfav.data.folders import Example, Tree, scan
-from tfav.errors import DataError, UsageError
+from tfav.data import ops, pipeline
+from tfav.data.class_trees import check_class_count, make_split
+from tfav.data.folders import Example, scan
+from tfav.errors import DataError
 from tfav.io.folders import list_frames
 from tfav.io.frames import extract_frames
 from tfav.io.sampling import indices_evenly
@@ -53,7 +54,7 @@ def build_datasets(config: Config) -> Datasets:
     """
     tree = scan(config.data_dir)
     split = make_split(tree.examples, config)
-    labels = checked_labels(tree, config)
+    labels = check_class_count(tree.labels, config)
     return Datasets(
         build_dataset(config, split.train, labels, training=True),
         build_dataset(config, split.val, labels) if split.val else None,
@@ -97,51 +98,6 @@ def fitted_front(config: Config) -> keras.Model | None:
         return None
     examples = make_split(scan(config.data_dir).examples, config).train
     return fit_front(config, features.compute([example.path for example in examples], config))
-
-
-def make_split(examples: Sequence[Example], config: Config) -> splits.Split:
-    """Divides the examples as `config.split` says; `auto` goes by group where the names allow it."""
-    shares = {"val": config.val_fraction, "test": config.test_fraction, "seed": config.seed}
-    if config.split == "lists":
-        return splits.by_lists(
-            examples,
-            config.train_list,
-            config.test_list,
-            val=config.val_fraction,
-            group_pattern=config.group_pattern if _has_groups(examples, config) else "",
-            seed=config.seed,
-        )
-    if config.split == "group" or (config.split == "auto" and _has_groups(examples, config)):
-        return splits.by_group(
-            examples,
-            config.group_pattern,
-            val_groups=config.val_groups,
-            test_groups=config.test_groups,
-            **shares,
-        )
-    if config.val_groups or config.test_groups:
-        raise UsageError("val_groups and test_groups need names that match group_pattern, with --split group.")
-    return splits.by_fraction(examples, **shares)
-
-
-def checked_labels(tree: Tree, config: Config) -> list[str]:
-    """The class names of a tree, if they are as many as the model has outputs."""
-    if config.num_classes and config.num_classes != len(tree.labels):
-        raise UsageError(
-            f"{config.data_dir}: holds {len(tree.labels)} classes ({', '.join(tree.labels[:6])}"
-            f"{', ...' if len(tree.labels) > 6 else ''}), the model has {config.num_classes}. "
-            f"Give --num-classes {len(tree.labels)}."
-        )
-    if len(tree.labels) < 2:
-        raise DataError(f"{config.data_dir}: holds one class only; a classifier needs two or more.")
-    return tree.labels
-
-
-def _has_groups(examples: Sequence[Example], config: Config) -> bool:
-    try:
-        return len(set(splits.group_finder(examples, config.group_pattern).values())) > 1
-    except DataError:
-        return False
 
 
 def _frame_files(config: Config, examples: Sequence[Example]) -> list[list[Path]]:

@@ -11,13 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from tfav import training
+from tfav.data.class_trees import check_class_count, check_known_classes, make_split
 from tfav.data.folders import Example, scan
 from tfav.data.splits import Split
-from tfav.errors import DataError, TfavError
+from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
 from tfav.io.partial import partial_file
 from tfav.metrics import classification
+from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.cnn_lstm import clips, data, features
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.extractor import cached_extractor, save_extractor
@@ -95,8 +97,8 @@ def train(
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     tree = scan(config.data_dir)
-    labels = data.checked_labels(tree, config)
-    split = data.make_split(tree.examples, config)
+    labels = check_class_count(tree.labels, config)
+    split = make_split(tree.examples, config)
     stored, facts = settings.to_dict(config), {"labels": labels}
     runs.check(run_dir, SYSTEM, stored, facts)
     keras.utils.set_random_seed(config.seed)
@@ -159,12 +161,7 @@ def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool 
     run, _ = open_run(run_dir)
     labels = run.facts["labels"]
     tree = scan(data_dir)
-    unknown = [label for label in tree.labels if label not in labels]
-    if unknown:
-        raise DataError(
-            f"{data_dir}: the model does not know class {', '.join(unknown)}. It knows: {', '.join(labels)}. "
-            "Rename the folder, or train on these classes."
-        )
+    check_known_classes(data_dir, tree.labels, labels)
     predictions = predict(run_dir, [example.path for example in tree.examples], shuffle_frames=shuffle_frames)
     bar = tqdm(predictions, total=len(tree.examples), desc="evaluate", unit="video", disable=None if progress else True)
     scored, failed = [], []
@@ -185,8 +182,14 @@ def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool 
     return result
 
 
-def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5) -> dict:
-    """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`."""
+def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5, **others) -> dict:
+    """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`.
+
+    Raises:
+        UsageError: Options that are two_stream's, or no run.
+    """
+    if others or run_dir is None:
+        raise UsageError(f"cnn_lstm takes --run-dir alone. Received: {', '.join(others) or 'no run folder'}")
     labels = open_run(run_dir)[0].facts["labels"]
     rows = []
     for prediction in predict(run_dir, files):
@@ -199,30 +202,20 @@ def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int 
     return {"files": rows, "labels": labels}
 
 
-def prepare(source: Path | str, out: Path | str, **options) -> PrepareReport:
-    """Turns videos into folders of frames; options as in `tfav.io.frames.extract_frames`."""
+def prepare(source: Path | str, out: Path | str, *, flow_method: str | None = None, **options) -> PrepareReport:
+    """Turns videos into folders of frames; options as in `tfav.io.frames.extract_frames`.
+
+    Raises:
+        UsageError: Flow is asked for, which this system does not use.
+    """
+    if flow_method is not None:
+        raise UsageError("cnn_lstm uses no flow. Leave --flow-method out, or prepare two_stream.")
     return extract_frames(source, out, **options)
 
 
 def describe_evaluation(result: dict) -> str:
-    """The scores as text: totals, a row per class, files that could not be read."""
-    low, high = result["top1_interval"]
-    width = max(len(row["label"]) for row in result["per_class"])
-    lines = [f"{'class':<{width}}  precision  recall  videos"]
-    for row in result["per_class"]:
-        lines.append(f"{row['label']:<{width}}  {row['precision']:9.2f}  {row['recall']:6.2f}  {row['count']:6d}")
-    lines.append(
-        f"top-1 {result['top1']:.1%} (95 % interval {low:.1%} to {high:.1%}), top-5 {result['top5']:.1%}, "
-        f"{result['count']} videos, {len(result['failed'])} failed, {result['seconds']:.1f} s"
-    )
-    lines += [f"failed: {row['reason']}" for row in result["failed"]]
-    return "\n".join(lines)
-
-
-def ranking(probabilities: np.ndarray, labels: Sequence[str], top: int = 5) -> list[dict]:
-    """The most likely classes, best first, as `{"label", "probability"}`."""
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return [{"label": labels[index], "probability": round(float(probabilities[index]), 6)} for index in order]
+    """The scores as text: a row per class, totals, files that could not be read."""
+    return describe_scores(result)
 
 
 def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:

@@ -73,18 +73,22 @@ def build_augmenter(name: str):
     return iaa.Sequential(steps, random_order=True)
 
 
-def build(config: Config) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The operation on one sample, `[S, S, channels]` uint8 to the same, with one draw for all of its channels."""
+def build(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The operation on one sample `[S, S, channels]` uint8 and a seed, with one draw for all of its channels."""
     apply_imgaug = None
     if config.augmentation != "none":
         apply_imgaug = ops.from_imgaug(build_augmenter(config.augmentation))
 
-    def augment(sample):
+    def augment(sample, seed):
         if config.flip:
             mirror = mirror_flow if config.stream == "motion" else mirror_picture
-            sample = tf.cond(tf.random.uniform([]) < 0.5, lambda: mirror(sample), lambda: sample)
+            sample = tf.cond(
+                tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < 0.5, lambda: mirror(sample), lambda: sample
+            )
         if apply_imgaug is not None:
-            sample = apply_imgaug(sample[None])[0]  # a clip of one frame, however many channels that has
+            sample = apply_imgaug(sample[None], ops.split_seed(seed, 1))[
+                0
+            ]  # a clip of one frame, however many channels that has
         return sample
 
     return augment

@@ -17,13 +17,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import splits
+from tfav.data import ops, splits
 from tfav.data.folders import Example, scan
 from tfav.errors import DataError, UsageError
 from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of
-from tfav.io.folders import list_classes
+from tfav.io.folders import list_classes, natural_key
 from tfav.systems.two_stream import augmentation
 from tfav.systems.two_stream.config import Config
+
+# UCF101 spells one class differently in its file names than in its folders and lists.
+_RESPELT = {"HandStandPushups": "HandstandPushups"}
 
 
 class Found(NamedTuple):
@@ -48,7 +51,7 @@ def find_examples(config: Config) -> Found:
         tree = scan(data_dir)
         if tree.kind != "videos":
             raise DataError(f"{data_dir}: holds folders of frames without flow. Give the videos, or prepare them anew.")
-        return Found(tree.examples, tree.labels, "videos")
+        return Found(tree.examples, _in_order(tree.labels), "videos")
     if not (data_dir / FLOW_DIR).is_dir():
         raise DataError(f"{data_dir}: holds {FRAMES_DIR} but no {FLOW_DIR}. Run tfav prepare two_stream on the videos.")
     listed = {}
@@ -57,7 +60,7 @@ def find_examples(config: Config) -> Found:
     examples = []
     for name in list_classes(data_dir / FRAMES_DIR):
         match = re.search(config.label_pattern, name)
-        label = listed.get(name) or (match[1] if match else None)
+        label = listed.get(name) or (_RESPELT.get(match[1], match[1]) if match else None)
         if label is None:
             raise DataError(
                 f"{data_dir / FRAMES_DIR / name}: its class stands neither in its name nor in a split list. "
@@ -66,7 +69,13 @@ def find_examples(config: Config) -> Found:
         examples.append(Example(data_dir / FRAMES_DIR / name, label, name))
     if not examples:
         raise DataError(f"{data_dir / FRAMES_DIR}: holds no videos.")
-    return Found(examples, sorted({example.label for example in examples}), "prepared")
+    labels = sorted({example.label for example in examples}, key=natural_key)
+    return Found(examples, _in_order(labels), "prepared")
+
+
+def ucf101_labels() -> list[str]:
+    """The 101 classes of UCF101 in the order of its `classInd.txt`, which the released networks count by."""
+    return (Path(__file__).parent / "ucf101_classes.txt").read_text(encoding="utf-8").split()
 
 
 def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
@@ -144,6 +153,11 @@ def columns_of(
     return text | {key: np.array(rows[key], np.int32) for key in ("start", "num_starts", "label")}
 
 
+def _in_order(labels: list[str]) -> list[str]:
+    """UCF101's classes are counted as its own list does, or the released networks would mean others by a number."""
+    return ucf101_labels() if set(labels) == set(ucf101_labels()) else labels
+
+
 def _sample_reader(config: Config):
     """A function, in graph ops, from a row and a start to the sample, `[S, S, channels]` uint8."""
     size = config.image_size
@@ -177,12 +191,12 @@ def reader(config: Config, num_classes: int):
 
 
 def random_reader(config: Config, num_classes: int):
-    """As `reader`, with the start drawn at random and the sample augmented; takes `(row, label)`."""
+    """As `reader`, with the start drawn at random and the sample augmented; takes `(row, label, seed)`."""
     read_sample, augment = _sample_reader(config), augmentation.build(config)
 
-    def load(row, label):
-        start = tf.random.uniform([], 0, row["num_starts"], tf.int32)
-        return to_unit(augment(read_sample(row, start))), tf.one_hot(label, num_classes)
+    def load(row, label, seed):
+        start = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 0, row["num_starts"], tf.int32)
+        return to_unit(augment(read_sample(row, start), ops.split_seed(seed, 1))), tf.one_hot(label, num_classes)
 
     return load
 

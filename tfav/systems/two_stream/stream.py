@@ -11,6 +11,7 @@ from keras import layers
 
 from tfav.errors import TfavError, UsageError
 from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.systems.two_stream.samples import ucf101_labels
 from tfav.training import run as runs
 from tfav.weights import load_legacy_model
 
@@ -159,11 +160,6 @@ def read_labels(path) -> list[str]:
     if not names:
         raise UsageError(f"{path}: an empty class list.")
     return names
-
-
-def ucf101_labels() -> list[str]:
-    """The 101 classes of UCF101 in the order of its `classInd.txt`, which the released networks count by."""
-    return (Path(__file__).parent / "ucf101_classes.txt").read_text(encoding="utf-8").split()
 
 
 def with_features(model: keras.Model) -> keras.Model:

@@ -236,18 +236,20 @@ def predict_streams(
     return {"files": rows, "labels": names}
 
 
-def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5) -> dict:
-    """As `predict_streams`, with the two streams of a fusion run.
+def predict_files(run_dir: Path | str | None, files: Sequence[Path | str], **options) -> dict:
+    """As `predict_streams`, with the two streams of a fusion run, or with `spatial` and `motion` among the options.
 
     Raises:
         UsageError: The run is one stream alone.
     """
+    if run_dir is None:
+        return predict_streams(files=files, **options)
     _, config = open_run(run_dir)
     if config.stream != "fusion":
         raise UsageError(
             f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
         )
-    return predict_streams(config.spatial, config.motion, files, top=top)
+    return predict_streams(**{"spatial": config.spatial, "motion": config.motion, **options}, files=files)
 
 
 def prepare(
