@@ -202,6 +202,7 @@ class WeightsConvert:
 
 
 def _prepare(args: Prepare) -> int:
+    command_line.start_tensorflow()
     names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     report = load(args.system).prepare(args.source, args.out, **given)
@@ -212,6 +213,7 @@ def _prepare(args: Prepare) -> int:
 
 def _evaluate(args: Evaluate) -> int:
     system = load(args.system)
+    command_line.start_tensorflow()
     result = system.evaluate(args.run_dir, args.data_dir, shuffle_frames=args.shuffle_frames, progress=True)
     if not args.shuffle_frames:  # shuffled scores are an experiment, not the run's result
         write_json(args.run_dir / "evaluation.json", result)
@@ -222,7 +224,9 @@ def _evaluate(args: Evaluate) -> int:
 
 
 def _predict(args: Predict) -> int:
-    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **_given_streams(args))
+    streams = _given_streams(args)
+    command_line.start_tensorflow()
+    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
     for row in result["files"]:
         if "error" in row:
             print(f"error: {row['error']}", file=sys.stderr)
@@ -250,6 +254,7 @@ def _report(args: Report) -> int:
 
 
 def _demo(args: Demo) -> int:
+    command_line.start_tensorflow()
     for name in SYSTEMS:
         print(f"== {name}: {SYSTEMS[name]}")
         load(name).demo(args.run_dir / name)
@@ -278,6 +283,7 @@ def _inspect(args: WeightsInspect) -> int:
 
 
 def _convert(args: WeightsConvert) -> int:
+    command_line.start_tensorflow()
     from tfav import weights
 
     print(weights.convert(args.file, args.out))
@@ -290,6 +296,7 @@ def _train(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     load(name)  # an unknown name ends here
     options, config = command_line.parse_train(Train, name, rest)
+    command_line.start_tensorflow()
     history = load(name).train(config, options.run_dir, devices=options.devices)
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")
