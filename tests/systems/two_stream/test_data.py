@@ -118,10 +118,11 @@ def test_imgaug_changes_samples_and_keeps_their_form(strength, stream, channels)
 
     augment = augmentation.build(Config(stream=stream, augmentation=strength, flip=False))
     sample = tf.constant(np.random.default_rng(0).integers(40, 200, (24, 24, channels), dtype=np.uint8))
-    made = [augment(sample).numpy() for _ in range(6)]
+    made = [augment(sample, tf.constant([number, 7], tf.int64)).numpy() for number in range(6)]
     assert {(m.shape, m.dtype) for m in made} == {((24, 24, channels), np.dtype("uint8"))}
     assert any(not np.array_equal(m, sample) for m in made)
     assert any(not np.array_equal(made[0], m) for m in made[1:])
+    np.testing.assert_array_equal(augment(sample, tf.constant([3, 7], tf.int64)), made[3])  # a seed repeats itself
 
 
 def test_one_draw_holds_for_all_channels_of_a_stack():

@@ -86,9 +86,8 @@ def build(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
                 tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < 0.5, lambda: mirror(sample), lambda: sample
             )
         if apply_imgaug is not None:
-            sample = apply_imgaug(sample[None], ops.split_seed(seed, 1))[
-                0
-            ]  # a clip of one frame, however many channels that has
+            # To imgaug, a clip of one frame, however many channels that has.
+            sample = apply_imgaug(sample[None], ops.split_seed(seed, 1))[0]
         return sample
 
     return augment
