@@ -173,3 +173,27 @@ def test_switches_can_be_spelt_out():
     assert parse_train(cli.Train, "cnn_lstm", [*base, "--flip", "true"])[1].flip is True
     assert parse_train(cli.Train, "cnn_lstm", [*base, "--flip"])[1].flip is True
     assert parse_train(cli.Train, "cnn_lstm", [*base, "--subtract-mean", "False"])[1].subtract_mean is False
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 300 kB, where the user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command here")
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_is_one_line_and_leaves_nothing_half_written(small_disk, videos, tmp_path, capsys):
+    where = ["--data-dir", videos, "--run-dir", small_disk / "run", "--cache-dir", tmp_path]
+    assert tfav("train", "cnn_lstm", "--preset", "demo", *where, *SMALL, "--lstm-units", "64") == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and "no space left" in said and str(small_disk) in said
+    assert not [path for path in small_disk.rglob("*") if ".partial" in path.name or path.suffix == ".keras"]

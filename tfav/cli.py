@@ -17,6 +17,7 @@ from tfav._version import __version__
 from tfav.errors import UsageError
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
+from tfav.training.start import start_tensorflow
 
 Positional = tyro.conf.Positional
 SystemName = Annotated[Positional[str], tyro.conf.arg(metavar="SYSTEM")]
@@ -118,7 +119,9 @@ class Predict:
     labels: Path | None = None
     """class names, one a line, where an .h5 file has others than UCF101's;"""
     flow_method: str | None = None
-    """tvl1, dis or farneback."""
+    """tvl1, dis or farneback;"""
+    stack_length: int | None = None
+    """flow pictures the motion stream takes, where an .h5 file has others than 10."""
     top: int = 5
     """Classes to print."""
     json: bool = False
@@ -202,7 +205,7 @@ class WeightsConvert:
 
 
 def _prepare(args: Prepare) -> int:
-    command_line.start_tensorflow()
+    start_tensorflow()
     names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     report = load(args.system).prepare(args.source, args.out, **given)
@@ -213,7 +216,7 @@ def _prepare(args: Prepare) -> int:
 
 def _evaluate(args: Evaluate) -> int:
     system = load(args.system)
-    command_line.start_tensorflow()
+    start_tensorflow()
     result = system.evaluate(args.run_dir, args.data_dir, shuffle_frames=args.shuffle_frames, progress=True)
     if not args.shuffle_frames:  # shuffled scores are an experiment, not the run's result
         write_json(args.run_dir / "evaluation.json", result)
@@ -225,21 +228,25 @@ def _evaluate(args: Evaluate) -> int:
 
 def _predict(args: Predict) -> int:
     streams = _given_streams(args)
-    command_line.start_tensorflow()
+    start_tensorflow()
     result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
     for row in result["files"]:
         if "error" in row:
             print(f"error: {row['error']}", file=sys.stderr)
             continue
+        for warning in row.get("warnings", ()):
+            print(f"warning: {warning}", file=sys.stderr)
         print(row["path"])
         for rank in row["ranking"]:
             print(f"  {rank['probability']:6.1%}  {rank['label']}")
+        if "demo" in row:
+            print(f"  wrote {row['demo']}")
     _print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
 
 
 def _given_streams(args: Predict) -> dict:
-    names = ("spatial", "motion", "demo", "labels", "flow_method")
+    names = ("spatial", "motion", "demo", "labels", "flow_method", "stack_length")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.run_dir is None and not {"spatial", "motion"} <= set(given):
         raise UsageError("tfav predict needs --run-dir, or --spatial and --motion for two_stream.")
@@ -254,7 +261,7 @@ def _report(args: Report) -> int:
 
 
 def _demo(args: Demo) -> int:
-    command_line.start_tensorflow()
+    start_tensorflow()
     for name in SYSTEMS:
         print(f"== {name}: {SYSTEMS[name]}")
         load(name).demo(args.run_dir / name)
@@ -283,7 +290,7 @@ def _inspect(args: WeightsInspect) -> int:
 
 
 def _convert(args: WeightsConvert) -> int:
-    command_line.start_tensorflow()
+    start_tensorflow()
     from tfav import weights
 
     print(weights.convert(args.file, args.out))
@@ -296,7 +303,7 @@ def _train(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     load(name)  # an unknown name ends here
     options, config = command_line.parse_train(Train, name, rest)
-    command_line.start_tensorflow()
+    start_tensorflow()
     history = load(name).train(config, options.run_dir, devices=options.devices)
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")

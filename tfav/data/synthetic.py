@@ -94,19 +94,19 @@ def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: i
     """Frames of one clip, `[H, W, 3]` uint8 RGB, for one of `MOVING_SHAPES`."""
     size = look.background.shape[0]
     center = size * rng.uniform(0.35, 0.65, 2)
-    radius = size * rng.uniform(0.16, 0.26)
+    radius = size * rng.uniform(0.14, 0.22)
     angle = rng.uniform(0, 2 * np.pi)
     # Progress from -1 to 1 over the clip. Running it backwards turns each action into its partner: nothing else
     # differs.
     steps = np.linspace(-1, 1, num_frames)
     if label in ("move_left", "turn_anticlockwise", "shrink"):
         steps = steps[::-1]
-    travel = size * rng.uniform(0.15, 0.3)
+    travel = size * rng.uniform(0.18, 0.32)
     # Turning is about a pivot beside the shape, as a hand turns about a shoulder, through up to three quarters of a
     # circle.
     sweep = rng.uniform(1.4, 2.3)  # radians to either side
-    arm = size * rng.uniform(0.16, 0.24)
-    growth = rng.uniform(1.5, 2.0)
+    arm = size * rng.uniform(0.2, 0.28)
+    growth = rng.uniform(1.6, 2.2)
     for step in steps:
         place, turned, scaled = center, angle, radius
         if label.startswith("move"):

@@ -5,5 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["callbacks", "loop", "run", "settings"],
-    submod_attrs={"strategy": ["mixed_precision", "prepare_devices", "strategy"], "loop": ["fit"]},
+    submod_attrs={
+        "strategy": ["mixed_precision", "prepare_devices", "strategy"],
+        "loop": ["fit"],
+        "start": ["start_tensorflow"],
+    },
 )

@@ -253,7 +253,7 @@ PRESETS: dict[str, dict] = {
         "color_jitter": 0.3,
         "val_fraction": 0.15,
         "batch_size": 16,
-        "epochs": 28,
+        "epochs": 25,
         "learning_rate": 3e-3,
         "weight_decay": 1e-2,
         "schedule": "cosine",

@@ -20,7 +20,7 @@ def demo(out_dir: Path | str) -> dict:
         `top1` and `top1_shuffled` on groups that were not in training.
     """
     out_dir = Path(out_dir)
-    for name, num_groups, seed in (("videos", 80, 1), ("unseen", 20, 2)):
+    for name, num_groups, seed in (("videos", 100, 1), ("unseen", 20, 2)):
         bar = {"desc": f"making {name}", "unit": "video", "disable": None}
         synthetic.moving_shapes(
             out_dir / name,
