@@ -254,6 +254,7 @@ def _given_streams(args: Predict) -> dict:
 
 
 def _report(args: Report) -> int:
+    start_tensorflow()
     from tfav.report import write_report
 
     print(f"wrote {write_report(args.run_dir)}")

@@ -18,7 +18,7 @@ def curves(history: list[dict]) -> str:
     # A model with several outputs puts the output's name in front of the metric's.
     history = [{key.replace("class_accuracy", "accuracy"): value for key, value in row.items()} for row in history]
     names = [name for name in ("loss", "accuracy", "learning_rate") if any(name in row for row in history)]
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3), squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3), squeeze=False, layout="constrained")
     for axis, name in zip(axes[0], names, strict=True):
         for side, key in (("train", name), ("val", f"val_{name}")):
             values = [row.get(key) for row in history]
