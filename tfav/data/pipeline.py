@@ -95,20 +95,19 @@ def decode_frames(height: int, width: int) -> Callable[[tf.Tensor], tuple[tf.Ten
     """
 
     def read(path):
-        # Integer IDCT and a uint8 result: a quarter of the memory traffic of float frames, and no visible difference.
         image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        image = tf.ensure_shape(image, [None, None, 3])
-        same = tf.reduce_all(tf.equal(tf.shape(image)[:2], [height, width]))
-        return tf.cond(same, lambda: image, lambda: _resize(image))
+        return tf.ensure_shape(image, [None, None, 3])
 
-    def _resize(image):
-        resized = tf.image.resize(image, (height, width))  # bilinear
-        return tf.saturate_cast(tf.round(resized), tf.uint8)
+    def resize(frames):
+        # All frames in one call, and straight from uint8: a loop over float frames takes twice the time.
+        return tf.saturate_cast(tf.image.resize(frames, (height, width)) + 0.5, tf.uint8)  # bilinear, rounded
 
     def decode(paths):
         mask = tf.strings.length(paths) > 0
         # Clips run in parallel already, one per core, so the frames of one clip need not.
         frames = tf.map_fn(read, tf.boolean_mask(paths, mask), fn_output_signature=tf.uint8, parallel_iterations=1)
+        same = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], [height, width]))
+        frames = tf.cond(same, lambda: frames, lambda: resize(frames))
         missing = tf.shape(paths)[0] - tf.shape(frames)[0]
         frames = tf.pad(frames, [[0, missing], [0, 0], [0, 0], [0, 0]])
         return tf.ensure_shape(frames, [paths.shape[0], height, width, 3]), mask
