@@ -30,7 +30,7 @@ demo: setup ## Make data, train, evaluate, predict and report every system, smal
 	$(BIN)/tfav demo --run-dir runs/demo
 
 test: setup ## Run the tests (TESTS=... for some of them, TESTS=--runslow for all).
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile $(TESTS)
 
 lint: setup ## Check style and format.
 	$(BIN)/ruff check .
