@@ -47,11 +47,14 @@ def for_training(
     """
     count = _count(columns)
     dataset = tf.data.Dataset.from_tensor_slices(columns)
-    # Keep what is expensive and never changes. The cache stands before the shuffle, so that it holds one fixed order.
-    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = _cached(dataset, cache)
-    # The buffer holds references to rows of the cache; it spans the whole set, or classes would come in runs.
+    if cache is not None:
+        # Keep what is expensive and never changes. The cache stands before the shuffle: it holds one fixed order.
+        dataset = _cached(dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE), cache)
+    # The buffer spans the whole set, or classes would come in runs. It holds references into the cache or, without
+    # one, the rows themselves, which are small: loaded clips of a large set would not fit into memory.
     dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True).repeat(passes)
+    if cache is None:
+        dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     if augment is not None:
         dataset = _map_with_seeds(dataset, augment, seed)
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
