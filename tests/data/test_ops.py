@@ -21,6 +21,12 @@ def in_graph(operation, clip):
     return next(iter(tf.data.Dataset.from_tensors(clip).map(operation)))
 
 
+def draws(operation, clip, count):
+    """The operation with as many seeds; without them, another test's global seed would make all draws one."""
+    seeds = [tf.constant([number, 0], tf.int64) for number in range(count)]
+    return [in_graph(lambda frames, seed=seed: operation(frames, seed), clip).numpy() for seed in seeds]
+
+
 @pytest.mark.parametrize(
     "operation",
     [
@@ -33,7 +39,7 @@ def in_graph(operation, clip):
     ids=["crop", "flip", "shift", "color", "chain"],
 )
 def test_all_frames_get_the_same_draw_and_clips_differ(operation, clip):
-    results = [in_graph(operation, clip).numpy() for _ in range(8)]
+    results = draws(operation, clip, 8)
     for result in results:
         assert result.dtype == np.uint8
         assert (result == result[:1]).all()
@@ -80,7 +86,7 @@ def test_imgaug_bridge_draws_once_per_clip(clip):
     import imgaug.augmenters as iaa
 
     augmenter = iaa.Sequential([iaa.Fliplr(0.5), iaa.Multiply((0.5, 1.5)), iaa.AdditiveGaussianNoise(scale=(5, 20))])
-    results = [in_graph(ops.from_imgaug(augmenter), clip).numpy() for _ in range(6)]
+    results = draws(ops.from_imgaug(augmenter), clip, 6)
     for result in results:
         assert result.shape == clip.shape
         assert (result == result[:1]).all()
