@@ -41,7 +41,8 @@ def unpack(archive, folder, *, kind: str, max_bytes: int = MAX_BYTES) -> Path:
     Args:
         archive: The file.
         folder: Takes its content; an older folder there is replaced.
-        kind: "zip", "tar" (plain or compressed) or "rar". RAR needs one of the programs in `RAR_PROGRAMS`.
+        kind: "zip", "tar" (plain or compressed), "rar", or "file": no archive, the file itself goes into the folder.
+            RAR needs one of the programs in `RAR_PROGRAMS`.
         max_bytes: Limit of the unpacked size.
 
     Returns:
@@ -186,4 +187,9 @@ def _run(command: list, archive: Path) -> str:
     return result.stdout
 
 
-_UNPACKERS = {"zip": _unpack_zip, "tar": _unpack_tar, "rar": _unpack_rar}
+def _keep_file(archive: Path, folder: Path, budget: _Budget) -> None:
+    with archive.open("rb") as source:
+        budget.copy(source, folder / archive.name)
+
+
+_UNPACKERS = {"zip": _unpack_zip, "tar": _unpack_tar, "rar": _unpack_rar, "file": _keep_file}

@@ -34,7 +34,7 @@ class RemoteFile:
         name: On disk.
         url: Address, https; or
         drive_id: Google Drive's id.
-        kind: "zip", "tar" or "rar".
+        kind: "zip", "tar", "rar", or "file" for one that is no archive.
         folder: Where it unpacks to, below the data set's folder; "" is that folder itself, for a single file.
         num_bytes: Its size, None where that is not recorded.
         sha256: In hexadecimal, None where that is not recorded: then the first download's is written down beside it
@@ -100,6 +100,21 @@ DATASETS: dict[str, RemoteDataset] = {
         ),
         licence="not recorded yet",
         card="mobilenet-v2-hub.md",
+    ),
+    "face-detector": RemoteDataset(
+        (
+            RemoteFile(
+                "face_detection_yunet_2023mar.onnx",
+                # The repository keeps large files apart: its plain address gives a pointer of three lines.
+                url="https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_detection_yunet/"
+                "face_detection_yunet_2023mar.onnx",
+                kind="file",
+                num_bytes=232589,
+                sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+            ),
+        ),
+        licence="MIT",
+        card="face-detector.md",
     ),
 }
 

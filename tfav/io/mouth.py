@@ -1,0 +1,202 @@
+"""A steady picture of a speaker's mouth: who speaks, where the mouth is in each frame, and the crop around it.
+
+The box has one size relative to the face, follows the mouth smoothly, and stays inside the frame. The course notebook's
+fixed box is here as well.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from tfav.errors import DataError, UsageError
+from tfav.io.faces import Scene, Track
+
+CROP_WIDTH, CROP_HEIGHT = 104, 56  # pixels
+BOX_EYES = 1.75  # the box is so many eye distances wide
+NOTEBOOK_BOX = (190, 236, 80, 220)  # top, bottom, left, right in GRID's 360x288
+MAX_LOST_SEC = 1.0  # a face may be out of sight for so long; in between, its place is guessed
+_GRID_SIZE = (288, 360)
+_SMOOTH_FRAMES = 4.0  # standard deviation: the jitter of detections goes, nodding stays
+_SCALE_SEC = 5.0  # the size of the box is a median over this long, one value for a GRID clip
+_EPSILON = 1e-3  # of motion, so that of faces that all stand still the one longest on screen is taken
+
+
+class MouthPath(NamedTuple):
+    """Where the mouth is in each frame from `start` up to `stop`.
+
+    Attributes:
+        centers: `[stop - start, 2]` float64, x and y in pixels.
+        eye_px: `[stop - start]` float64, the distance of the eyes in pixels, constant for short clips.
+        start: First frame in which the face is near enough to a detection.
+        stop: The frame after the last such.
+        warnings: What a person should know, one line each.
+    """
+
+    centers: np.ndarray
+    eye_px: np.ndarray
+    start: int
+    stop: int
+    warnings: list[str]
+
+
+def choose_face(scene: Scene, number: int | None = None, *, fps: float = 25.0) -> Track:
+    """The face whose mouth to read.
+
+    Args:
+        scene: All faces.
+        number: Which one, counted from 1 by first appearance and then from the left; None: the one that speaks, by
+            motion of the mouth times time on screen.
+        fps: Frames per second, for messages.
+
+    Raises:
+        DataError: There is no face.
+        UsageError: There is no face of that number; the message lists those that there are.
+    """
+    if not scene.tracks:
+        raise DataError(
+            f"no face was found in {scene.num_frames} frames of {scene.width}x{scene.height}. It must be seen from the "
+            "front and be larger than 20 pixels"
+        )
+    if number is None:
+        return max(scene.tracks, key=lambda track: (track.motion + _EPSILON) * len(track.frames))
+    if not 1 <= number <= len(scene.tracks):
+        raise UsageError(f"there is no face {number}. Faces seen: {describe_faces(scene, fps)}.")
+    return scene.tracks[number - 1]
+
+
+def describe_faces(scene: Scene, fps: float = 25.0) -> str:
+    """The faces of a scene in words: number, place, times, motion of the mouth."""
+    lines = []
+    for number, track in enumerate(scene.tracks, 1):
+        x, y = np.median([face.mouth for face in track.faces], axis=0)
+        lines.append(
+            f"{number} at ({x:.0f}, {y:.0f}) from {track.frames[0] / fps:.1f} to {track.frames[-1] / fps:.1f} s, "
+            f"mouth motion {track.motion:.2f}"
+        )
+    return "; ".join(lines)
+
+
+def follow(track: Track, scene: Scene, *, fps: float = 25.0, max_lost_sec: float = MAX_LOST_SEC) -> MouthPath:
+    """The mouth's place in every frame, smoothed over time.
+
+    A face lost for a moment is bridged by a straight line, with a warning. One that comes late or leaves early has a
+    path that begins late or ends early, with a warning.
+
+    Args:
+        track: The chosen face.
+        scene: What it comes from.
+        fps: Frames per second.
+        max_lost_sec: How long it may be lost in between.
+
+    Raises:
+        DataError: It is lost for longer; the message says from when to when.
+    """
+    every, max_gap = scene.every, max(scene.every, round(max_lost_sec * fps))
+    found = np.array(track.frames)
+    gaps, warnings = np.diff(found), []
+    for before, gap in zip(found, gaps, strict=False):
+        span = f"from {before / fps:.1f} to {(before + gap) / fps:.1f} s"
+        if gap > max_gap + every:
+            raise DataError(
+                f"the face is lost {span}, longer than {max_lost_sec:g} s. Cut the video there, or choose another face"
+            )
+        if gap > every:
+            warnings.append(f"the face is lost {span}; the mouth's place is guessed there")
+    start = 0 if found[0] <= max_gap else int(found[0])
+    stop = scene.num_frames if scene.num_frames - 1 - found[-1] <= max_gap else int(found[-1]) + 1
+    if (start, stop) != (0, scene.num_frames):
+        warnings.append(
+            f"the face is seen from {start / fps:.1f} to {stop / fps:.1f} s of {scene.num_frames / fps:.1f} s only"
+        )
+    frames = np.arange(start, stop)
+    mouths = np.stack([face.mouth for face in track.faces])
+    centers = np.stack([np.interp(frames, found, mouths[:, axis]) for axis in range(2)], axis=1)
+    eye_px = np.array([face.eye_px for face in track.faces])
+    return MouthPath(_smooth(centers), _slow_median(found, eye_px, frames, _SCALE_SEC * fps), start, stop, warnings)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    reach = int(3 * _SMOOTH_FRAMES)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH_FRAMES) ** 2)
+    kernel /= kernel.sum()
+    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+    return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in range(values.shape[1])], axis=1)
+
+
+def _slow_median(found: np.ndarray, values: np.ndarray, frames: np.ndarray, span: float) -> np.ndarray:
+    if len(frames) <= span:
+        return np.full(len(frames), np.median(values))
+    medians = [np.median(values[np.abs(found - frame) <= span / 2]) for frame in found]
+    return _smooth(np.interp(frames, found, medians)[:, None])[:, 0]
+
+
+def mouth_box(
+    center: np.ndarray, eye_px: float, height: int, width: int, *, aspect: float = CROP_WIDTH / CROP_HEIGHT
+) -> tuple[float, float, float, float]:
+    """The box around a mouth, moved and if need be shrunk until it lies inside the frame.
+
+    Args:
+        center: x and y of the mouth in pixels.
+        eye_px: Distance of the eyes in pixels.
+        height: Of the frame.
+        width: Of the frame.
+        aspect: Width of the box over its height.
+
+    Returns:
+        x and y of the box's centre, its width and its height, in pixels; 0 <= x - w/2 and x + w/2 <= width, likewise
+        for y.
+    """
+    box_width = min(BOX_EYES * eye_px, float(width), height * aspect)
+    box_height = box_width / aspect
+    x = float(np.clip(center[0], box_width / 2, width - box_width / 2))
+    y = float(np.clip(center[1], box_height / 2, height - box_height / 2))
+    return x, y, box_width, box_height
+
+
+def crop_mouths(
+    frames: Iterable[np.ndarray], path: MouthPath, *, width: int = CROP_WIDTH, height: int = CROP_HEIGHT
+) -> Iterator[np.ndarray]:
+    """Cut the mouth out of each frame along a path.
+
+    Args:
+        frames: `[H, W, 3]` uint8 RGB each, all frames of the video from its first one; those outside of the path are
+            left out.
+        path: From `follow`.
+        width: Of the crop in pixels.
+        height: Of the crop in pixels.
+
+    Yields:
+        `[height, width]` uint8 grey.
+    """
+    for index, frame in enumerate(frames):
+        if not path.start <= index < path.stop:
+            continue
+        at = index - path.start
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        x, y, box_width, box_height = mouth_box(path.centers[at], path.eye_px[at], *grey.shape, aspect=width / height)
+        # Cut at a fraction of a pixel: whole pixels would make the mouth jump by 2 % of the crop.
+        size = max(1, round(box_width)), max(1, round(box_height))
+        patch = cv2.getRectSubPix(grey, size, (x - 0.5, y - 0.5))
+        how = cv2.INTER_AREA if size[0] > width else cv2.INTER_LINEAR
+        yield cv2.resize(patch, (width, height), interpolation=how)
+
+
+def crop_fixed(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The course notebook's fixed box `[190:236, 80:220]`, which suits GRID's 360x288 only.
+
+    Yields:
+        `[46, 140]` uint8 grey.
+
+    Raises:
+        DataError: A frame of another size.
+    """
+    top, bottom, left, right = NOTEBOOK_BOX
+    for frame in frames:
+        if frame.shape[:2] != _GRID_SIZE:
+            raise DataError(
+                f"the fixed box is made for 360x288, this video is {frame.shape[1]}x{frame.shape[0]}. Let the box "
+                "follow the mouth"
+            )
+        yield cv2.cvtColor(np.ascontiguousarray(frame[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
