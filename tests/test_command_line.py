@@ -92,6 +92,18 @@ def test_train_evaluate_predict_report(run, videos, capsys):
     assert len(page) < 10e6
 
 
+def test_evaluate_scores_a_part_of_the_runs_own_data(run, capsys):
+    counts = {}
+    for part in ("all", "train", "val"):
+        assert tfav("evaluate", "cnn_lstm", "--run-dir", run, "--part", part, "--json") == 0
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        counts[part] = result["count"]
+        assert result["part"] == part
+    assert counts["all"] == 18 == counts["train"] + counts["val"] and counts["val"] > 0
+    assert tfav("evaluate", "cnn_lstm", "--run-dir", run) == 2
+    assert "--part test" in capsys.readouterr().err
+
+
 def test_evaluate_goes_on_past_a_corrupt_video_and_says_so(run, videos, tmp_path, capsys):
     copied = shutil.copytree(videos, tmp_path / "copy")
     bad = next(copied.glob("shrink/*.mp4"))

@@ -78,18 +78,21 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Score every example under a folder.
+    """Score every example under a folder, or of a part of the run's own data.
 
     Example:
         tfav evaluate cnn_lstm --run-dir runs/mine --data-dir unseen_videos
+        tfav evaluate two_stream --run-dir runs/fusion --part test
     """
 
     system: SystemName
     """One of the systems listed by tfav --help."""
     run_dir: Path
     """A trained run."""
-    data_dir: Path
-    """Folder of CLASS/VIDEO."""
+    data_dir: Path | None = None
+    """Folder of CLASS/VIDEO; the run's own where not given, and then --part is needed."""
+    part: str | None = None
+    """train, val or test: that part of the run's split; all: every example."""
     shuffle_frames: bool = False
     """Put each clip's frames in random order first, to see what their order is worth."""
     json: bool = False
@@ -216,8 +219,12 @@ def _prepare(args: Prepare) -> int:
 
 def _evaluate(args: Evaluate) -> int:
     system = load(args.system)
+    if args.data_dir is None and args.part is None:
+        raise UsageError("tfav evaluate needs --data-dir FOLDER, or --part test for that part of the run's own data.")
     start_tensorflow()
-    result = system.evaluate(args.run_dir, args.data_dir, shuffle_frames=args.shuffle_frames, progress=True)
+    result = system.evaluate(
+        args.run_dir, args.data_dir, part=args.part or "all", shuffle_frames=args.shuffle_frames, progress=True
+    )
     if not args.shuffle_frames:  # shuffled scores are an experiment, not the run's result
         write_json(args.run_dir / "evaluation.json", result)
     print(system.describe_evaluation(result))

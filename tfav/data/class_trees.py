@@ -10,6 +10,8 @@ from tfav.data import splits
 from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
 
+PARTS = ("all", "train", "val", "test")
+
 
 def make_split(examples: Sequence[Example], config) -> splits.Split:
     """Divides the examples as `config.split` says; `auto` goes by group where the names allow it.
@@ -39,6 +41,23 @@ def make_split(examples: Sequence[Example], config) -> splits.Split:
     if config.val_groups or config.test_groups:
         raise UsageError("val_groups and test_groups need names that match group_pattern, with --split group.")
     return splits.by_fraction(examples, **shares)
+
+
+def part_of(examples: Sequence[Example], config, part: str) -> list[Example]:
+    """The examples to score: `all`, or the `train`, `val` or `test` part of the split that `config` describes.
+
+    Raises:
+        UsageError: An unknown part, or one that the split does not have.
+        DataError: As in `make_split`.
+    """
+    if part not in PARTS:
+        raise UsageError(f"part must be one of {', '.join(PARTS)}. Received: part={part}")
+    if part == "all":
+        return list(examples)
+    chosen = getattr(make_split(examples, config), part)
+    if not chosen:
+        raise UsageError(f"the run's split has no {part} part. Choose another one of {', '.join(PARTS)}.")
+    return list(chosen)
 
 
 def check_class_count(labels: Sequence[str], config) -> list[str]:

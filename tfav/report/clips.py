@@ -2,11 +2,13 @@
 
 import base64
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from tfav.errors import MediaError
 from tfav.io.encoding import write_gif
 from tfav.io.folders import list_frames
 from tfav.io.sampling import indices_evenly
@@ -26,8 +28,7 @@ def gif_data_url(path: Path | str) -> str:
     path = Path(path)
     if path.is_dir():
         files = list_frames(path, check=False)
-        images = [cv2.imread(str(files[i])) for i in indices_evenly(len(files), _MAX_FRAMES)]
-        frames = np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in images])
+        frames = read_pictures([files[i] for i in indices_evenly(len(files), _MAX_FRAMES)])
     else:
         frames = read_video(path, num_frames=_MAX_FRAMES).frames
     height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
@@ -36,3 +37,18 @@ def gif_data_url(path: Path | str) -> str:
         file = write_gif(Path(folder) / "clip.gif", small, fps=max(1.0, len(small) / _SECONDS))
         encoded = base64.b64encode(file.read_bytes()).decode()
     return f"data:image/gif;base64,{encoded}"
+
+
+def read_pictures(files: Sequence[Path]) -> np.ndarray:
+    """Frames of one folder, `[T, H, W, 3]` uint8 RGB.
+
+    Raises:
+        MediaError: One that cannot be read.
+    """
+    frames = []
+    for file in files:
+        image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise MediaError(file, "not a readable image", "Extract the frames of its folder again.")
+        frames.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return np.stack(frames)

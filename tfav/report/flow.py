@@ -13,7 +13,9 @@ from PIL import Image
 from tfav.errors import UsageError
 from tfav.io.encoding import write_gif
 from tfav.io.flow import iter_flow
+from tfav.io.folders import list_frames
 from tfav.io.video import probe, read_video
+from tfav.report.clips import read_pictures
 
 # Steps of the wheel from each colour to the next: as many as the eye tells apart there.
 _SECTORS = (
@@ -76,7 +78,7 @@ def flow_section(video: Path | str, *, method: str = "dis", max_motion: float | 
     """A piece of a report: the frames of a video beside their coloured flow, moving, and the colour wheel.
 
     Args:
-        video: A video file; the frames around its middle are shown.
+        video: A video file or a folder of frames; the frames around its middle are shown.
         method: A name of `tfav.io.flow.METHODS`.
         max_motion: As for `color_flow`; None: from all that is shown.
 
@@ -84,7 +86,7 @@ def flow_section(video: Path | str, *, method: str = "dis", max_motion: float | 
         HTML that stands on its own: pictures are inside it.
 
     Raises:
-        MediaError: The file cannot be read.
+        MediaError: The file, or a frame of the folder, cannot be read.
         UsageError: An unknown method, or a video of one frame.
     """
     frames = _middle_frames(Path(video))
@@ -119,9 +121,14 @@ def _wheel() -> np.ndarray:
 
 
 def _middle_frames(video: Path) -> np.ndarray:
-    num_frames = probe(video).num_frames
+    files = list_frames(video, check=False) if video.is_dir() else None
+    num_frames = probe(video).num_frames if files is None else len(files)
     first = max(0, (num_frames - _MAX_FRAMES) // 2)
-    frames = read_video(video, np.arange(first, min(num_frames, first + _MAX_FRAMES)), strict=False).frames
+    middle = np.arange(first, min(num_frames, first + _MAX_FRAMES))
+    if files is None:
+        frames = read_video(video, middle, strict=False).frames
+    else:
+        frames = read_pictures([files[index] for index in middle])
     height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
     return np.stack([cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA) for frame in frames])
 

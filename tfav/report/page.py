@@ -1,5 +1,6 @@
 """The report: everything about a run in one HTML file that needs no network."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from tfav._version import __version__
 from tfav.errors import TfavError
 from tfav.io.partial import partial_file
 from tfav.report import clips, plots
+from tfav.report.flow import flow_section
 from tfav.systems import SYSTEMS
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 
 _NUM_EXAMPLES = 6
 _NUM_WORST = 6
+_NUM_FLOWS = 3
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -44,6 +47,7 @@ def write_report(run_dir: Path | str) -> Path:
         confusion=plots.confusion(main["confusion"], main["labels"]) if main else "",
         examples=_examples(main) if main else [],
         worst=_worst(main) if main else [],
+        flows=_flows(main, run.config["flow_method"]) if main and "flow_method" in run.config else [],
         config=json.dumps(run.config, indent=2),
         environment=json.dumps(run.environment, indent=2),
         version=__version__,
@@ -64,11 +68,24 @@ def _evaluations(run_dir: Path) -> list[tuple[str, dict]]:
 
 
 def _examples(result: dict) -> list[dict]:
+    return [_card(video) for video in _first_of_classes(result)[:_NUM_EXAMPLES]]
+
+
+def _first_of_classes(result: dict) -> list[dict]:
     """The first video of each class in turn, so that the sample is not the model's choice."""
     first: dict[str, dict] = {}
     for video in result["videos"]:
         first.setdefault(video["label"], video)
-    return [_card(video) for video in list(first.values())[:_NUM_EXAMPLES]]
+    return list(first.values())
+
+
+def _flows(result: dict, method: str) -> list[str]:
+    """What a run that learns from optical flow looks at, for some of the examples."""
+    sections = []
+    for video in _first_of_classes(result)[:_NUM_FLOWS]:
+        with contextlib.suppress(TfavError):  # its card says what is wrong
+            sections.append(flow_section(video["path"], method=method))
+    return sections
 
 
 def _worst(result: dict) -> list[dict]:
@@ -115,7 +132,16 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 <p><span class="big">{{ "%.1f" | format(100 * main.top1) }} %</span> top-1
 (95 % interval {{ "%.1f" | format(100 * main.top1_interval[0]) }} to
 {{ "%.1f" | format(100 * main.top1_interval[1]) }} %),
-top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos.</p>
+top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos\
+{% if main.part and main.part != "all" %} of the {{ main.part }} part{% endif %}.</p>
+{% if main.streams %}
+<table><tr><th>stream</th><th>top-1</th><th>top-5</th></tr>
+{% for name, scores in main.streams.items() %}
+<tr><td>{{ name }}</td><td>{{ "%.1f" | format(100 * scores.top1) }} %</td>
+<td>{{ "%.1f" | format(100 * scores.top5) }} %</td></tr>
+{% endfor %}
+</table>
+{% endif %}
 {% if evaluations | length > 1 %}
 <table><tr><th>frames</th><th>top-1</th><th>videos</th></tr>
 {% for name, result in evaluations %}
@@ -164,6 +190,13 @@ top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos.</p>
 {% endfor %}
 </div>
 {% endif %}
+{% endfor %}
+{% endif %}
+
+{% if flows %}
+<h2>Optical flow</h2>
+{% for flow in flows %}
+{{ flow | safe }}
 {% endfor %}
 {% endif %}
 

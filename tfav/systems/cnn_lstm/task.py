@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfav import training
-from tfav.data.class_trees import check_class_count, check_known_classes, make_split
+from tfav.data.class_trees import check_class_count, check_known_classes, make_split, part_of
 from tfav.data.folders import Example, scan
 from tfav.data.splits import Split
 from tfav.errors import DataError, TfavError, UsageError
@@ -141,12 +141,20 @@ def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames:
         yield Prediction(Path(path), score(clip))
 
 
-def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool = False, progress: bool = True) -> dict:
+def evaluate(
+    run_dir: Path | str,
+    data_dir: Path | str | None = None,
+    *,
+    part: str = "all",
+    shuffle_frames: bool = False,
+    progress: bool = True,
+) -> dict:
     """Scores every example of a class tree, per video.
 
     Args:
         run_dir: A trained run.
-        data_dir: Folder of `CLASS/VIDEO`; class names must be ones the model knows.
+        data_dir: Folder of `CLASS/VIDEO`; class names must be ones the model knows. None: the run's own.
+        part: `all` examples of it, or the `train`, `val` or `test` part of the run's split.
         shuffle_frames: As in `predict`.
         progress: Show a bar.
 
@@ -155,17 +163,20 @@ def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool 
         classes) and `failed` (files that could not be read, with the reason). JSON-ready.
 
     Raises:
+        UsageError: No run, or no such part.
         DataError: A class the model does not know, or not one readable video.
     """
     started = time.monotonic()
-    run, _ = open_run(run_dir)
+    run, config = open_run(run_dir)
     labels = run.facts["labels"]
+    data_dir = config.data_dir if data_dir is None else data_dir
     tree = scan(data_dir)
     check_known_classes(data_dir, tree.labels, labels)
-    predictions = predict(run_dir, [example.path for example in tree.examples], shuffle_frames=shuffle_frames)
-    bar = tqdm(predictions, total=len(tree.examples), desc="evaluate", unit="video", disable=None if progress else True)
+    examples = part_of(tree.examples, config, part)
+    predictions = predict(run_dir, [example.path for example in examples], shuffle_frames=shuffle_frames)
+    bar = tqdm(predictions, total=len(examples), desc="evaluate", unit="video", disable=None if progress else True)
     scored, failed = [], []
-    for example, prediction in zip(tree.examples, bar, strict=True):
+    for example, prediction in zip(examples, bar, strict=True):
         if prediction.probabilities is None:
             failed.append({"path": str(example.path), "reason": prediction.error})
         else:
@@ -178,7 +189,8 @@ def evaluate(run_dir: Path | str, data_dir: Path | str, *, shuffle_frames: bool 
         {"path": str(example.path), "label": example.label, "ranking": ranking(probabilities, labels)}
         for example, probabilities in scored
     ]
-    result |= {"failed": failed, "shuffled_frames": shuffle_frames, "seconds": round(time.monotonic() - started, 2)}
+    result |= {"failed": failed, "part": part, "shuffled_frames": shuffle_frames}
+    result["seconds"] = round(time.monotonic() - started, 2)
     return result
 
 

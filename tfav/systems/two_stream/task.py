@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tfav import training
-from tfav.data.class_trees import check_class_count, check_known_classes, make_split
+from tfav.data.class_trees import check_class_count, check_known_classes, make_split, part_of
 from tfav.data.folders import Example
 from tfav.errors import TfavError, UsageError
 from tfav.io.executor import PrepareReport
@@ -27,7 +27,6 @@ from tfav.training import run as runs
 from tfav.training import settings
 
 FUSION_FILE = "fusion.json"  # in a fusion's run folder: the weight chosen on its validation part
-_PARTS = ("all", "train", "val", "test")
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 
 
@@ -351,16 +350,9 @@ def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> d
 
 
 def _examples_of(config: Config, part: str, labels: Sequence[str]) -> list[Example]:
-    if part not in _PARTS:
-        raise UsageError(f"part must be one of {', '.join(_PARTS)}. Received: part={part}")
     found = samples.find_examples(config)
     check_known_classes(config.data_dir, found.labels, labels)
-    if part == "all":
-        return found.examples
-    examples = getattr(make_split(found.examples, config), part)
-    if not examples:
-        raise UsageError(f"the run's split has no {part} part. Choose another one of {', '.join(_PARTS)}.")
-    return examples
+    return part_of(found.examples, config, part)
 
 
 def _brief(result: dict) -> dict:
