@@ -1,7 +1,8 @@
 """The one `tf.data` chain of all systems, as two functions: `for_training` and `for_evaluation`.
 
-Both take columns (arrays whose first axis counts examples) and a `load` function made of TensorFlow ops, so that the
-whole chain runs in the graph: in parallel, with no Python in the way, and fit for a tf.data service.
+Both take columns (arrays whose first axis counts examples, or a data set of such rows, as `shards.read_rows` gives) and
+a `load` function made of TensorFlow ops, so that the whole chain runs in the graph: in parallel, with no Python in the
+way, and fit for a tf.data service.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +13,11 @@ import tensorflow as tf
 
 from tfav.errors import DataError
 
-Columns = dict[str, np.ndarray]
+Columns = dict[str, np.ndarray] | tf.data.Dataset
 Load = Callable[[dict[str, tf.Tensor]], tuple]
+
+# Rows of a data set are shuffled among so many: they may hold whole encoded clips.
+_SHUFFLED_RECORDS = 512
 
 
 def for_training(
@@ -31,7 +35,8 @@ def for_training(
     """Shuffled, cached, augmented, batched, prefetched; reshuffled every epoch.
 
     Args:
-        columns: Name -> `[N, ...]` array; one example is one row of every column.
+        columns: Name -> `[N, ...]` array; one example is one row of every column. Or a data set of rows that knows how
+            many it has.
         load: Maps an example to `(inputs, target)`. The expensive and repeatable part: decoding, resizing.
         batch_size: Examples per step, over all replicas together.
         augment: Maps `(inputs, target, seed)` to `(inputs, target)`. The random part; `seed` `[2]` int64 is another one
@@ -45,13 +50,14 @@ def for_training(
     Returns:
         A data set of `(inputs, target)` batches, one epoch long.
     """
-    count = _count(columns)
-    dataset = tf.data.Dataset.from_tensor_slices(columns)
+    dataset, count = _rows(columns)
     if cache is not None:
         # Keep what is expensive and never changes. The cache stands before the shuffle: it holds one fixed order.
         dataset = _cached(dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE), cache)
     # The buffer spans the whole set, or classes would come in runs. It holds references into the cache or, without
     # one, the rows themselves, which are small: loaded clips of a large set would not fit into memory.
+    if cache is None and isinstance(columns, tf.data.Dataset):
+        count = min(count, _SHUFFLED_RECORDS)
     dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True).repeat(passes)
     if cache is None:
         dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
@@ -69,13 +75,12 @@ def for_evaluation(
     """Ordered and finite, with nothing random and nothing dropped: row `i` of the columns is prediction `i`.
 
     Args:
-        columns: Name -> `[N, ...]` array.
+        columns: As in `for_training`.
         load: Maps an example to `(inputs, target)`.
         batch_size: Examples per step; the last batch may be smaller.
         cache: As in `for_training`.
     """
-    _count(columns)
-    dataset = tf.data.Dataset.from_tensor_slices(columns)
+    dataset, _ = _rows(columns)
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _cached(dataset, cache)
     return _served(dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE))
@@ -102,8 +107,9 @@ def decode_frames(height: int, width: int) -> Callable[[tf.Tensor], tuple[tf.Ten
         return tf.ensure_shape(image, [None, None, 3])
 
     def resize(frames):
-        # All frames in one call, and straight from uint8: a loop over float frames takes twice the time.
-        return tf.saturate_cast(tf.image.resize(frames, (height, width)) + 0.5, tf.uint8)  # bilinear, rounded
+        # All frames in one call, and straight from uint8: a loop over float frames takes twice the time. A mean of
+        # uint8 values stays within 0-255, so that rounding needs no clipping.
+        return tf.cast(tf.image.resize(frames, (height, width)) + 0.5, tf.uint8)  # bilinear
 
     def decode(paths):
         mask = tf.strings.length(paths) > 0
@@ -126,14 +132,19 @@ def _map_with_seeds(dataset: tf.data.Dataset, function: Callable, seed: int) -> 
     return pairs.map(lambda element, seed: function(*element, seed), num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _count(columns: Columns) -> int:
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f"columns must be equally long. Received: {lengths}")
-    count = next(iter(lengths.values()))
+def _rows(columns: Columns) -> tuple[tf.data.Dataset, int]:
+    if isinstance(columns, tf.data.Dataset):
+        count = int(columns.cardinality())
+        if count < 0:
+            raise ValueError("a data set of rows must know their number; see tf.data.experimental.assert_cardinality")
+    else:
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"columns must be equally long. Received: {lengths}")
+        count = next(iter(lengths.values()))
     if count == 0:
         raise DataError("there are no examples to make a data set of. Check the data folder and the split.")
-    return count
+    return columns if isinstance(columns, tf.data.Dataset) else tf.data.Dataset.from_tensor_slices(columns), count
 
 
 def _cached(dataset: tf.data.Dataset, cache: str | Path | None) -> tf.data.Dataset:
@@ -146,4 +157,6 @@ def _served(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     # Without files to split by, sharding by data is what MirroredStrategy would fall back to, with a warning.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # One call per core does what the tuner finds in the end; its thread can hold up the end of an epoch for a second.
+    options.autotune.enabled = False
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
