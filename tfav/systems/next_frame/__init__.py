@@ -1,0 +1,26 @@
+"""Next-frame prediction with ConvLSTM networks on Moving MNIST, or on any videos.
+
+config = Config.preset("cpu", mnist="mnist.npz")
+train, val, test = build_datasets(config)
+model = build_model(config)
+model.compile(**compile_args(config))
+model.fit(train, validation_data=val, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
+frames = predict_next(model, test_inputs, 10)
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["config", "data", "evaluation", "model", "prediction", "recurrence", "rollout", "task"],
+    submod_attrs={
+        "config": ["Config", "PRESETS"],
+        "data": ["build_datasets"],
+        "demo": ["demo"],
+        "evaluation": ["describe_evaluation", "evaluate"],
+        "model": ["build_forecaster", "build_model", "build_notebook"],
+        "prediction": ["predict_files"],
+        "rollout": ["predict_next"],
+        "task": ["callbacks", "compile_args", "prepare", "train"],
+    },
+)

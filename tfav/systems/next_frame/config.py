@@ -1,0 +1,234 @@
+"""The settings of `next_frame`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfav.errors import UsageError
+from tfav.training import settings
+
+SYSTEM = "next_frame"
+_CHOICES = {
+    "model": ("notebook", "forecaster"),
+    "loss": ("bce", "mse", "mse_mae"),
+    "schedule": ("constant", "cosine", "plateau"),
+}
+_POSITIVE = (
+    "image_size",
+    "input_frames",
+    "output_frames",
+    "patch_size",
+    "train_sequences",
+    "test_sequences",
+    "batch_size",
+    "epochs",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that decides what is learnt and how.
+
+    Attributes:
+        preset_name: Preset this configuration came from.
+        data_dir: Empty: Moving MNIST, made on the fly; or a `.npy` of sequences in the benchmark's layout; or a folder
+            of videos or of folders of frames.
+        cache_dir: Where sequences cut from videos are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
+        mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or scikit-learn's small digits.
+        num_digits: Digits on the canvas of Moving MNIST, 1-3.
+        image_size: Height and width of a frame in the model, in pixels; 64 for Moving MNIST.
+        channels: 1 grey, 3 colour.
+        input_frames: Frames the model looks at; the `notebook` model is trained on all but the last of the sequence.
+        output_frames: Frames to predict after them, in training (`forecaster`) and in evaluation.
+        model: `notebook`, the keras.io example, or `forecaster`, an encoder-forecaster ConvLSTM.
+        filters: Channels of each ConvLSTM layer.
+        kernel_sizes: Side of each layer's kernels; one number per layer.
+        patch_size: The forecaster sees squares of so many pixels a side as one place with as many channels.
+        sampling_epochs: Scheduled sampling (Bengio et al., 2015): over so many epochs the share of true frames among
+            the forecaster's inputs in the second part goes from 1 to 0; 0: it sees its own frames from the start.
+        train_sequences: Made sequences in an epoch.
+        val_sequences: Made sequences to validate on; 0: none.
+        test_sequences: Made sequences in the test set, from test digits and seed 0.
+        new_each_epoch: Make other sequences in every epoch, never the same twice.
+        val_fraction: Share of a folder's or a file's sequences kept for validation, of whole videos where known.
+        test_fraction: Share kept for the test part.
+        batch_size: Sequences per step.
+        epochs: Number of epochs.
+        learning_rate: Adam's rate.
+        clip_norm: Longest gradient of a step; 0: any.
+        loss: `bce`, `mse`, or `mse_mae`, the sum of both errors.
+        schedule: `constant`; `cosine` from `learning_rate` to 0 over all epochs; or `plateau`: a tenth after
+            `plateau_patience` epochs without a better validation loss.
+        plateau_patience: Epochs, see `schedule`.
+        patience: Epochs without a better validation loss before stopping; 0 never stops.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        seed: Of the sequences, the initial weights and the order.
+    """
+
+    preset_name: str = "notebook"
+    data_dir: str = ""
+    cache_dir: str = ""
+    mnist: str = ""
+    num_digits: int = 2
+    image_size: int = 64
+    channels: int = 1
+    input_frames: int = 10
+    output_frames: int = 10
+    model: str = "notebook"
+    filters: tuple[int, ...] = (64, 64, 64)
+    kernel_sizes: tuple[int, ...] = (5, 3, 1)
+    patch_size: int = 1
+    sampling_epochs: int = 0
+    train_sequences: int = 900
+    val_sequences: int = 100
+    test_sequences: int = 1000
+    new_each_epoch: bool = False
+    val_fraction: float = 0.1
+    test_fraction: float = 0.1
+    batch_size: int = 5
+    epochs: int = 20
+    learning_rate: float = 1e-3
+    clip_norm: float = 0.0
+    loss: str = "bce"
+    schedule: str = "plateau"
+    plateau_patience: int = 5
+    patience: int = 10
+    precision: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuses values that contradict one another.
+
+        Raises:
+            UsageError: Naming the field, what it needs and what it was given.
+        """
+        for field, valid in _CHOICES.items():
+            if getattr(self, field) not in valid:
+                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
+        for field in _POSITIVE:
+            if getattr(self, field) < 1:
+                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        if self.channels not in (1, 3):
+            raise UsageError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}")
+        if not self.filters or len(self.filters) != len(self.kernel_sizes):
+            raise UsageError(
+                "filters and kernel_sizes need one number per layer each. "
+                f"Received: {self.filters} and {self.kernel_sizes}"
+            )
+        if self.image_size % self.patch_size:
+            raise UsageError(
+                f"image_size must be a multiple of patch_size. Received: {self.image_size} and {self.patch_size}"
+            )
+        if self.model == "notebook" and (self.patch_size != 1 or self.sampling_epochs):
+            raise UsageError("patch_size and sampling_epochs are the forecaster's; leave them out for model=notebook.")
+        if self.is_made and (self.image_size != 64 or self.channels != 1):
+            raise UsageError(
+                "Moving MNIST is 64 x 64 and grey; give data_dir for other frames. "
+                f"Received: image_size={self.image_size}, channels={self.channels}"
+            )
+        if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
+            raise UsageError(
+                "val_fraction and test_fraction must be 0 or more and leave something to train on. "
+                f"Received: {self.val_fraction} and {self.test_fraction}"
+            )
+
+    @classmethod
+    def preset(cls, name: str, **overrides) -> "Config":
+        """The configuration of a named preset, with some fields set otherwise.
+
+        Raises:
+            UsageError: An unknown preset or field.
+        """
+        return settings.from_preset(cls, PRESETS, name, overrides)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
+        """Reads what a run folder keeps."""
+        return settings.from_dict(cls, stored, source)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the data are Moving MNIST, made on the fly."""
+        return not self.data_dir
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a whole sequence."""
+        return self.input_frames + self.output_frames
+
+    @property
+    def has_val(self) -> bool:
+        """Whether there is a validation part."""
+        return (self.val_sequences if self.is_made else self.val_fraction) > 0
+
+    def cache_path(self) -> Path:
+        """Folder for sequences cut from videos."""
+        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+
+
+# Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
+PRESETS: dict[str, dict] = {
+    # The course notebook, which is the keras.io example: 746,689 parameters, 900 + 100 sequences made once.
+    #   tfav train next_frame --preset notebook --mnist mnist.npz --run-dir runs/notebook
+    #   Two cores: not measured.
+    "notebook": {},
+    # A forecaster for two cores without a GPU.
+    #   tfav train next_frame --preset cpu --mnist mnist.npz --run-dir runs/cpu
+    #   Two cores: not measured.
+    "cpu": {
+        "model": "forecaster",
+        "filters": (64, 64),
+        "kernel_sizes": (5, 5),
+        "patch_size": 4,
+        "train_sequences": 1600,
+        "new_each_epoch": True,
+        "batch_size": 16,
+        "epochs": 20,
+        "clip_norm": 1.0,
+        "loss": "mse",
+        "schedule": "cosine",
+        "patience": 0,
+        "precision": "mixed_bfloat16",
+    },
+    # The size of the published table's ConvLSTM; its 200 epochs of 10,000 sequences want a GPU.
+    #   tfav train next_frame --preset convlstm --mnist mnist.npz --run-dir runs/convlstm
+    #   Not measured.
+    "convlstm": {
+        "model": "forecaster",
+        "filters": (128, 128, 128, 128),
+        "kernel_sizes": (5, 5, 5, 5),
+        "patch_size": 4,
+        "sampling_epochs": 80,
+        "train_sequences": 10_000,
+        "new_each_epoch": True,
+        "batch_size": 16,
+        "epochs": 200,
+        "learning_rate": 5e-4,
+        "loss": "mse",
+        "schedule": "cosine",
+        "patience": 0,
+    },
+    # Seconds long: a small forecaster on one digit.
+    #   make demo
+    "demo": {
+        "model": "forecaster",
+        "num_digits": 1,
+        "input_frames": 5,
+        "output_frames": 5,
+        "filters": (32,),
+        "kernel_sizes": (5,),
+        "patch_size": 4,
+        "train_sequences": 480,
+        "val_sequences": 32,
+        "test_sequences": 64,
+        "new_each_epoch": True,
+        "batch_size": 16,
+        "epochs": 6,
+        "learning_rate": 3e-3,
+        "clip_norm": 1.0,
+        "loss": "bce",
+        "schedule": "cosine",
+        "patience": 0,
+    },
+}

@@ -1,0 +1,67 @@
+"""The models: the keras.io example, and the encoder-forecaster."""
+
+import keras
+
+from tfav.systems.next_frame.config import Config
+from tfav.systems.next_frame.recurrence import Forecaster
+from tfav.training import mixed_precision
+
+FORECASTER = "forecaster"  # name of the layer that holds the recurrence
+
+
+def build_model(config: Config) -> keras.Model:
+    """The model that `config.model` names.
+
+    Returns:
+        A model of `frames` `[B, T, H, W, C]` float, 0-1. `notebook`: what follows each frame, `[B, T, H, W, C]`
+        float32, 0-1. `forecaster`: see `build_forecaster`.
+    """
+    return {"notebook": build_notebook, "forecaster": build_forecaster}[config.model](config)
+
+
+def build_notebook(config: Config) -> keras.Model:
+    """The keras.io example: ConvLSTM layers with batch normalisation between, and a 3-D convolution at the end.
+
+    746,689 parameters in the preset `notebook`. The last layer looks one frame back and one ahead; at the end of a
+    sequence, where the prediction is, it sees zeros in place of the frame ahead.
+
+    Reference:
+        https://keras.io/examples/vision/conv_lstm/
+    """
+    with mixed_precision(config.precision):
+        frames = keras.Input((None, config.image_size, config.image_size, config.channels), name="frames")
+        x = frames
+        for number, (count, size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True)):
+            if number:
+                x = keras.layers.BatchNormalization(name=f"norm_{number}")(x)
+            x = keras.layers.ConvLSTM2D(
+                count, size, padding="same", return_sequences=True, activation="relu", name=f"conv_lstm_{number + 1}"
+            )(x)
+        out = keras.layers.Conv3D(
+            config.channels, 3, padding="same", activation="sigmoid", dtype="float32", name="next_frames"
+        )(x)
+    return keras.Model(frames, out, name="notebook")
+
+
+def build_forecaster(config: Config) -> keras.Model:
+    """An encoder-forecaster ConvLSTM on patches: looks at `input_frames` and goes on by itself.
+
+    Returns:
+        A model of `frames` `[B, T, H, W, C]` float, 0-1, with `T` at least `input_frames`; in training, where true
+        frames can take the place of the model's own, all of the sequence. It gives what follows each frame,
+        `[B, input_frames + output_frames - 1, H, W, C]` float32; the last `output_frames` are the forecast.
+    """
+    with mixed_precision(config.precision):
+        frames = keras.Input((None, config.image_size, config.image_size, config.channels), name="frames")
+        out = Forecaster(
+            config.input_frames,
+            config.output_frames,
+            config.filters,
+            config.kernel_sizes,
+            config.patch_size,
+            activation="sigmoid" if config.loss == "bce" else "linear",
+            true_share=1.0 if config.sampling_epochs else 0.0,
+            seed=config.seed,
+            name=FORECASTER,
+        )(frames)
+    return keras.Model(frames, out, name="forecaster")
