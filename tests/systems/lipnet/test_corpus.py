@@ -1,0 +1,175 @@
+"""GRID's trees, alignments and names; alphabets that are their own inverse."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.systems.lipnet.conftest import ALIGNMENT
+from tfav.errors import DataError, UsageError
+from tfav.systems.lipnet import corpus
+from tfav.systems.lipnet.alphabet import ALPHABETS, alphabet, required_frames
+from tfav.systems.lipnet.corpus import Word, describe_speech, find_clips, read_alignment, sentence_of
+
+# Alphabets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(ALPHABETS))
+@given(data=st.data())
+def test_decoding_is_the_inverse_of_encoding(name, data):
+    symbols = ALPHABETS[name]
+    text = data.draw(st.text(symbols.symbols, max_size=60))
+    classes = symbols.encode(text)
+    assert classes.dtype == np.int32
+    assert symbols.decode(classes) == text
+    assert symbols.blank not in classes
+    assert all(0 <= number < symbols.num_classes for number in classes)
+    assert symbols.decode([*classes, symbols.blank, -1]) == text
+
+
+@given(st.lists(st.integers(1, 39), max_size=60))
+def test_encoding_is_the_inverse_of_decoding(classes):
+    assert ALPHABETS["notebook"].encode(ALPHABETS["notebook"].decode(classes)).tolist() == classes
+
+
+def test_the_numbers_are_those_of_the_notebook_and_of_keras():
+    assert ALPHABETS["notebook"].encode("az'?!19 ").tolist() == [1, 26, 27, 28, 29, 30, 38, 39]
+    assert (ALPHABETS["notebook"].blank, ALPHABETS["notebook"].num_classes) == (40, 41)
+    assert ALPHABETS["compact"].encode("az ").tolist() == [1, 26, 27]
+    assert (ALPHABETS["compact"].blank, ALPHABETS["compact"].num_classes) == (0, 28)
+
+
+def test_an_unknown_symbol_or_alphabet_is_refused():
+    with pytest.raises(DataError, match="'caf\u00e9 2' holds '2' '\u00e9', which the alphabet compact does not have"):
+        ALPHABETS["compact"].encode("caf\u00e9 2")
+    with pytest.raises(UsageError, match="Valid: notebook, compact"):
+        alphabet("cyrillic")
+
+
+@given(st.lists(st.integers(1, 3), max_size=12))
+def test_frames_that_ctc_needs(classes):
+    path = []  # the shortest path that collapses to the labels
+    for label in classes:
+        path += [0, label] if path and path[-1] == label else [label]
+    assert required_frames(classes) == len(path)
+
+
+# Alignments ---------------------------------------------------------------------------------------------------------
+
+
+def test_pauses_are_dropped_and_times_are_frames(tmp_path):
+    (tmp_path / "a.align").write_text(ALIGNMENT)
+    words = read_alignment(tmp_path / "a.align")
+    assert words[0] == Word("bin", 5.0, 9.0)
+    assert [word.text for word in words] == ["bin", "blue", "at", "f", "two", "now"]
+    assert words[4] == Word("two", 21.0, 26.5)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("14000 15500", r"a\.align, line 4: .*3 columns. Received 2: '14000 15500'"),
+        ("14000 15500 at home", r"line 4: .*Received 4"),
+        ("14000 13000 at", "line 4: times run backwards"),
+        ("8000 15500 at", "line 4: times run backwards.*after 14000"),
+        ("-1 15500 at", "line 4: times run backwards"),
+        ("nan 15500 at", "line 4: times run backwards"),
+        ("x 15500 at", "line 4: expected two numbers"),
+        ("14000 15500 \u00e0t", "line 4: unknown symbol '\u00e0' in the word"),
+    ],
+)
+def test_a_broken_alignment_names_file_and_line(tmp_path, line, words):
+    lines = ALIGNMENT.splitlines()
+    lines[3] = line
+    (tmp_path / "a.align").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        read_alignment(tmp_path / "a.align")
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"0 100 sil\n", "no words"), (b"\xff\xfe", "not a readable text")])
+def test_an_alignment_without_words_or_text(tmp_path, content, words):
+    (tmp_path / "a.align").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        read_alignment(tmp_path / "a.align")
+
+
+def test_names_spell_sentences():
+    assert sentence_of("bbaf2n") == "bin blue at f two now"
+    assert sentence_of("srizza") == "set red in z zero again"
+    for name in ("bbaf2", "bbaf2nn", "xbaf2n", "bbaw2n", "bbaf0n", "clip01"):
+        assert sentence_of(name) == ""
+    assert len(corpus.WORDS) == len(set(corpus.WORDS)) == 51
+
+
+def test_all_real_alignments_say_what_their_names_spell(shared_data):
+    files = sorted(shared_data("grid/align/s1").glob("*.align"))
+    assert len(files) == 800
+    for file in files:
+        words = read_alignment(file)
+        assert " ".join(word.text for word in words) == sentence_of(file.stem), file
+
+
+# Trees --------------------------------------------------------------------------------------------------------------
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(ALIGNMENT if name.endswith(".align") else "")
+
+
+@pytest.mark.parametrize(
+    ("files", "source"),
+    [
+        (("s1/bbaf2n.mpg", "align/s1/bbaf2n.align"), "."),
+        (("s1/bbaf2n.mpg", "align/s1/bbaf2n.align"), "s1"),
+        (("data/s1/bbaf2n.mp4", "data/alignments/s1/bbaf2n.align"), "."),
+        (("data/s1/bbaf2n.mpg", "data/alignments/s1/bbaf2n.align"), "data"),
+        (("s1/video/mpg_6000/bbaf2n.mpg", "s1/align/bbaf2n.align"), "."),
+        (("s1/bbaf2n.mpg", "s1/bbaf2n.align"), "."),
+        (("s1/bbaf2n.mpg", "s1/align/bbaf2n.align"), "s1"),
+    ],
+)
+def test_every_known_tree_is_read(tmp_path, files, source):
+    touch(tmp_path, *files)
+    (clip,), failures = find_clips(tmp_path / source)
+    assert clip.id == "s1/bbaf2n"
+    assert clip.align.samefile(tmp_path / files[1])
+    assert not failures
+    assert describe_speech(clip)[0] == "bin blue at f two now"
+
+
+def test_speakers_keep_their_own_alignments_and_copies_of_a_speaker_share_them(tmp_path):
+    touch(
+        tmp_path, "s1/bbaf2n.mpg", "s2/bbaf2n.mpg", "s1_mpg/bbaf2n.mpg", "align/s1/bbaf2n.align", "others/x/lbbc2a.mpg"
+    )
+    clips = {clip.id: clip for clip in find_clips(tmp_path)[0]}
+    assert list(clips) == ["x/lbbc2a", "s1/bbaf2n", "s1_mpg/bbaf2n", "s2/bbaf2n"]
+    assert clips["s1/bbaf2n"].align == clips["s1_mpg/bbaf2n"].align
+    assert clips["s2/bbaf2n"].align is None
+    assert describe_speech(clips["x/lbbc2a"]) == ("lay blue by c two again", [])
+
+
+def test_a_flat_folder_of_alignments_belongs_to_one_speaker_only(tmp_path):
+    touch(tmp_path, "s1/bbaf2n.mpg", "s2/bbaf2n.mpg", "align/bbaf2n.align")
+    assert [clip.align for clip in find_clips(tmp_path)[0]] == [None, None]
+
+
+def test_two_videos_of_one_name_both_fail(tmp_path):
+    touch(tmp_path, "s1/bbaf2n.mpg", "s1/bbaf2n.mp4", "s1/srwi5a.mpg")
+    clips, failures = find_clips(tmp_path)
+    assert [clip.id for clip in clips] == ["s1/srwi5a"]
+    assert list(failures) == ["s1/bbaf2n"]
+    assert "share the name s1/bbaf2n" in failures["s1/bbaf2n"]
+
+
+def test_no_alignment_and_no_code_is_an_error_that_names_the_way_out(tmp_path):
+    touch(tmp_path, "s1/holiday.mp4")
+    (clip,), _ = find_clips(tmp_path)
+    with pytest.raises(DataError, match=r"no holiday\.align, and its name is no GRID code.*Add align/s1/"):
+        describe_speech(clip)
+
+
+def test_a_folder_without_videos(tmp_path):
+    with pytest.raises(DataError, match="no videos in it"):
+        find_clips(tmp_path)

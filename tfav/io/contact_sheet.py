@@ -1,0 +1,56 @@
+"""Many small pictures on one, each with its name under it: whether they show what they should is seen at a glance."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfav.errors import MediaError, UsageError
+from tfav.io.partial import partial_file
+
+_CAPTION_PX = 12
+_GAP_PX = 2
+
+
+def write_contact_sheet(
+    path: Path | str, pictures: Sequence[np.ndarray], captions: Sequence[str], *, columns: int = 12
+) -> Path:
+    """Write a PNG.
+
+    Args:
+        path: Where.
+        pictures: `[H, W]` uint8 grey or `[H, W, 3]` uint8 RGB each; brought to the first one's size.
+        captions: One each.
+        columns: Pictures in a row.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: No pictures, or another number of captions.
+        MediaError: The picture cannot be written.
+    """
+    if not len(pictures) or len(pictures) != len(captions):
+        raise UsageError(f"need as many captions as pictures. Received: {len(captions)} and {len(pictures)}")
+    height, width = pictures[0].shape[:2]
+    cell_height, cell_width = height + _CAPTION_PX + _GAP_PX, width + _GAP_PX
+    columns = min(columns, len(pictures))
+    sheet = np.full((-(-len(pictures) // columns) * cell_height, columns * cell_width, 3), 255, np.uint8)
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        top, left = number // columns * cell_height, number % columns * cell_width
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=2)
+        if picture.shape[:2] != (height, width):
+            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        cell = sheet[top : top + cell_height, left : left + cell_width]
+        cell[:height, :width] = picture
+        band = np.ascontiguousarray(cell[height:])
+        cv2.putText(band, caption, (1, 9), cv2.FONT_HERSHEY_PLAIN, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
+        cell[height:] = band
+    encoded, data = cv2.imencode(".png", sheet[..., ::-1])
+    if not encoded:
+        raise MediaError(path, "the contact sheet cannot be stored as PNG")
+    with partial_file(path) as partial:
+        partial.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
+    return Path(path)

@@ -1,0 +1,113 @@
+"""What changes at random from epoch to epoch, one draw for all frames of a clip, and how pixels become model input.
+
+All in TensorFlow operations. Time is changed by one row of frame numbers, which frames and frame labels both follow, so
+that they stay together.
+"""
+
+import tensorflow as tf
+
+from tfav.data import ops
+from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
+
+
+def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Which frame of a clip stands at each place of the changed one.
+
+    Speed and shift are drawn once, each frame is left out or doubled with probability `config.drop`. At either end the
+    first or last frame stands still. What is spoken is not pushed out of the clip; where it is not known when that is,
+    the clip is only ever made faster.
+
+    Args:
+        config: `speed`, `shift`, `drop`.
+        labels: `[T]` int32 frame labels.
+        count: Scalar int32, frames that are real.
+        seed: `[2]` int64.
+
+    Returns:
+        `[count]` int32, never decreasing, 0 to count-1.
+    """
+    length = tf.cast(count, tf.float32)
+    spoken = tf.not_equal(labels[:count], SILENCE)
+    places = tf.cast(tf.where(spoken)[:, 0], tf.float32)
+    known = tf.reduce_all(tf.not_equal(labels[:count], UNKNOWN))
+    silent = tf.equal(tf.size(places), 0)
+    first = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_min(places))
+    last = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_max(places))
+    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 1 - config.speed, 1 + config.speed)
+    speed = tf.where(known, speed, tf.maximum(speed, 2 - speed))
+    chance = tf.random.stateless_uniform([count], ops.split_seed(seed, 1))
+    steps = 1.0 - tf.cast(chance < config.drop, tf.float32) + tf.cast(chance > 1 - config.drop, tf.float32)
+    shift = tf.random.stateless_uniform([], ops.split_seed(seed, 2), -config.shift, config.shift + 1e-6)
+    positions = tf.cumsum(speed * steps)
+    positions += (length - 1) / 2 - positions[count // 2] + shift
+    positions -= tf.maximum(positions[0] - first, 0.0)
+    positions += tf.maximum(last - positions[-1], 0.0)
+    return tf.cast(tf.clip_by_value(tf.round(positions), 0.0, length - 1), tf.int32)
+
+
+def augment(config: Config):
+    """A function of `(inputs, targets, seed)` for `pipeline.for_training`: all random changes, then `to_input`.
+
+    It takes `frames` `[T, H, W, 1]` uint8 as stored, and gives them as the model wants them.
+    """
+    height, width = config.crop_height, config.crop_width
+    cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
+    in_time = bool(config.speed or config.shift or config.drop)
+
+    def apply(inputs, targets, seed):
+        frames, count, words = inputs["frames"], inputs["frame_count"], targets["words"]
+        frames = cut(frames, ops.split_seed(seed, 0))
+        if config.mirror:
+            frames = ops.random_flip()(frames, ops.split_seed(seed, 1))
+        if in_time:
+            chosen = draw_frames(config, words, count, ops.split_seed(seed, 2))
+            padding = config.num_frames - count
+            frames = tf.pad(tf.gather(frames, chosen), [[0, padding], [0, 0], [0, 0], [0, 0]])
+            words = tf.pad(tf.gather(words, chosen), [[0, padding]], constant_values=UNKNOWN)
+            words = tf.ensure_shape(words, [config.num_frames])
+        if config.brightness:
+            strength = config.brightness
+            gamma = tf.exp(tf.random.stateless_uniform([], ops.split_seed(seed, 3), -strength, strength))
+            # A table of 256 values: a power of every pixel would cost more than all the rest.
+            table = tf.cast(tf.round(255 * (tf.range(256, dtype=tf.float32) / 255) ** gamma), tf.uint8)
+            frames = tf.gather(table, tf.cast(frames, tf.int32))
+        frames = to_input(config, frames, count)
+        return {"frames": frames, "frame_count": count}, {**targets, "words": words}
+
+    return apply
+
+
+def center(config: Config):
+    """The same without anything random, for evaluation and prediction: a function of `(inputs, targets)`."""
+    cut = ops.center_crop(config.crop_height, config.crop_width)
+
+    def apply(inputs, targets):
+        frames = to_input(config, cut(inputs["frames"]), inputs["frame_count"])
+        return {"frames": frames, "frame_count": inputs["frame_count"]}, targets
+
+    return apply
+
+
+def to_input(config: Config, frames: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Standardises a clip over its real frames; padding becomes 0.
+
+    Args:
+        config: `normalize`.
+        frames: `[T, H, W, 1]` uint8, of the model's size.
+        count: Scalar int32, frames that are real, from the front.
+
+    Returns:
+        `[num_frames, H, W, 1]` float32.
+    """
+    real = frames[:count]
+    if config.normalize == "wrapped":
+        # As the notebook has it: mean and difference in uint8, so that what is darker than the mean becomes bright.
+        deviation = tf.math.reduce_std(tf.cast(real, tf.float32))
+        values = tf.cast(real - tf.reduce_mean(real), tf.float32) / tf.maximum(deviation, 1e-3)
+    else:
+        values = tf.cast(real, tf.float32)
+        mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
+        values = (values - mean) * tf.math.rsqrt(variance + 1.0)  # a picture of one grey must not become noise
+    padded = tf.pad(values, [[0, config.num_frames - count], [0, 0], [0, 0], [0, 0]])
+    return tf.ensure_shape(padded, [config.num_frames, config.crop_height, config.crop_width, 1])

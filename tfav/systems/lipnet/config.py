@@ -1,0 +1,149 @@
+"""The settings of `lipnet`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfav.errors import UsageError
+from tfav.systems.lipnet.alphabet import Alphabet, alphabet
+from tfav.training import settings
+
+SYSTEM = "lipnet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that decides what is learnt and how.
+
+    Attributes:
+        preset_name: Preset this configuration came from.
+        data_dir: A folder made by `tfav prepare lipnet`, or GRID's videos, which are then prepared into the cache.
+        cache_dir: Where prepared crops are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
+        face_detector: Model file of the face detector; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
+        box: Of the crop: `follow` the mouth, or the notebook's `fixed` one.
+        speakers: Use these only; empty: all.
+        alphabet: `compact` or `notebook`.
+        num_frames: Frames a clip has in the model; shorter ones are padded.
+        crop_height: Of the picture in the model, in pixels.
+        crop_width: Likewise.
+        normalize: `clip`: zero mean and unit deviation over the clip; `wrapped`: as the notebook, whose subtraction
+            wraps below 0, for its old weights.
+        max_labels: Longest sentence in symbols.
+        split: `lists`, `speaker` or `fraction`; `auto`: by the fields that are set, in this order.
+        train_list: File that names the clips of the training part, one a line, `name` or `speaker/name`.
+        val_list: Likewise of the validation part.
+        test_list: Likewise of the test part.
+        val_speakers: Speakers to validate on, unseen in training.
+        test_speakers: Speakers to test on, likewise.
+        val_fraction: Share kept for validation; with `train_list` and no `val_list`, of that list.
+        test_fraction: Share kept for the test part.
+        mirror: Mirror clips at random in training.
+        crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
+        brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
+        speed: Largest change of speed in training, as a share.
+        shift: Largest shift in time in training, in frames.
+        drop: Share of the frames left out, and of those doubled, in training.
+        batch_size: Clips per step.
+        seed: Of the split, the initial weights, the order and the augmentation.
+    """
+
+    preset_name: str = "cpu"
+    data_dir: str = ""
+    cache_dir: str = ""
+    face_detector: str = ""
+    box: str = "follow"
+    speakers: tuple[str, ...] = ()
+    alphabet: str = "compact"
+    num_frames: int = 75
+    crop_height: int = 48
+    crop_width: int = 92
+    normalize: str = "clip"
+    max_labels: int = 40
+    split: str = "auto"
+    train_list: str = ""
+    val_list: str = ""
+    test_list: str = ""
+    val_speakers: tuple[str, ...] = ()
+    test_speakers: tuple[str, ...] = ()
+    val_fraction: float = 0.1
+    test_fraction: float = 0.0
+    mirror: bool = True
+    crop_jitter: bool = True
+    brightness: float = 0.3
+    speed: float = 0.07
+    shift: int = 3
+    drop: float = 0.02
+    batch_size: int = 8
+    seed: int = 0
+
+    def __post_init__(self):
+        """Refuses values that contradict one another.
+
+        Raises:
+            UsageError: Naming the field, what it needs and what it was given.
+        """
+        for field, valid in (
+            ("box", ("follow", "fixed")),
+            ("normalize", ("clip", "wrapped")),
+            ("split", ("auto", "lists", "speaker", "fraction")),
+        ):
+            if getattr(self, field) not in valid:
+                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
+        alphabet(self.alphabet)
+        for field in ("num_frames", "crop_height", "crop_width", "max_labels", "batch_size"):
+            if getattr(self, field) < 1:
+                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        for field, top in (("val_fraction", 1), ("test_fraction", 1), ("speed", 0.5), ("drop", 0.5), ("brightness", 2)):
+            if not 0 <= getattr(self, field) < top:
+                raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise UsageError("val_fraction and test_fraction must leave something to train on.")
+        if self.split == "lists" and not self.train_list:
+            raise UsageError("split=lists needs train_list.")
+        if self.split == "speaker" and not (self.val_speakers or self.test_speakers):
+            raise UsageError("split=speaker needs val_speakers or test_speakers.")
+
+    @classmethod
+    def preset(cls, name: str, **overrides) -> "Config":
+        """The configuration of a named preset, with some fields set otherwise.
+
+        Raises:
+            UsageError: An unknown preset or field.
+        """
+        return settings.from_preset(cls, PRESETS, name, overrides)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
+        """Reads what a run folder keeps."""
+        return settings.from_dict(cls, stored, source)
+
+    def symbols(self) -> Alphabet:
+        """The alphabet itself."""
+        return alphabet(self.alphabet)
+
+    def cache_path(self) -> Path:
+        """Folder for prepared crops."""
+        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+
+
+_STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
+
+# Each preset: the fields in which it differs from the defaults above.
+PRESETS: dict[str, dict] = {
+    # The course notebook: its fixed box, its 40 symbols, batches of 2, nothing augmented. Not measured.
+    "notebook": {
+        "box": "fixed",
+        "alphabet": "notebook",
+        "crop_height": 46,
+        "crop_width": 140,
+        "batch_size": 2,
+        **_STILL,
+    },
+    # LipNet's own: landmark crop 100 x 50, mirrored at random, 5 % of the frames dropped or doubled. Not measured.
+    "paper": {**_STILL, "crop_height": 50, "crop_width": 100, "mirror": True, "drop": 0.05, "batch_size": 50},
+    # What two cores can train. Not measured.
+    "cpu": {},
+    # Small, on made data. Not measured.
+    "demo": {"crop_height": 24, "crop_width": 48},
+}

@@ -1,0 +1,79 @@
+"""One video to one example: the mouth cut out, grey, with its sentence and times. Loads no TensorFlow."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from tfav.data.records import Record
+from tfav.errors import DataError, MediaError
+from tfav.io.faces import FaceDetector, track_faces
+from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, follow
+from tfav.io.video import read_video
+from tfav.systems.lipnet.corpus import FPS, Word
+
+BOXES = ("follow", "fixed")
+_BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
+
+
+@functools.lru_cache(maxsize=1)
+def _detector(path: str) -> FaceDetector:
+    return FaceDetector(path)
+
+
+def crop_clip(
+    path: str, record_id: str, text: str, words: list[tuple[str, float, float]], box: str, detector: str
+) -> tuple[Record, str]:
+    """Cuts the mouth out of a video.
+
+    Args:
+        path: The video, of any rate: it is taken at 25 frames a second by time.
+        record_id: The example's name.
+        text: What is said.
+        words: As `corpus.Word`, times in frames.
+        box: "follow", `[T, 56, 104, 1]` around the mouth with a margin for augmentation; or "fixed", the notebook's
+            `[T, 46, 140, 1]`.
+        detector: Path of the face detector's model.
+
+    Returns:
+        The record, grey uint8, and a warning or "".
+
+    Raises:
+        MediaError: The video is damaged; it shows no face, or not all the time; it ends before its alignment does.
+    """
+    frames = read_video(path, every_sec=1 / FPS).frames
+    words = [Word(*word) for word in words]
+    if words and words[-1].end > len(frames) + _BEYOND:
+        raise MediaError(
+            path,
+            f"it has {len(frames)} frames, and its alignment goes on to frame {words[-1].end:.0f}",
+            "Replace the video or its alignment.",
+        )
+    try:
+        crops, warnings = _crop(frames, box, detector)
+    except DataError as error:
+        raise MediaError(path, str(error).rstrip("."), "Remove the video, or replace it.") from error
+    times = np.array([word[1:] for word in words], np.float32).reshape(-1, 2) / FPS
+    return Record(record_id, crops[..., None], FPS, text, tuple(word.text for word in words), times), "; ".join(
+        warnings
+    )
+
+
+def _crop(frames: np.ndarray, box: str, detector: str) -> tuple[np.ndarray, list[str]]:
+    if box == "fixed":
+        return np.stack(list(crop_fixed(frames))), []
+    scene = track_faces(frames, _detector(detector))
+    path = follow(choose_face(scene, fps=FPS), scene, fps=FPS)
+    if (path.start, path.stop) != (0, len(frames)):
+        raise DataError(path.warnings[-1])
+    warnings = list(path.warnings)
+    if len(scene.tracks) > 1:
+        warnings.append(f"{len(scene.tracks)} faces; the one that moves its mouth most was taken")
+    return np.stack(list(crop_mouths(frames, path))), warnings
+
+
+def to_path(detector: str) -> Path:
+    """The detector's model file; fetched before the work is spread over processes, so that it is fetched once."""
+    from tfav.io.faces import detector_file
+
+    return detector_file(detector or None)

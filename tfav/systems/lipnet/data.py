@@ -1,0 +1,368 @@
+"""From GRID's videos to batches: crops prepared once, splits that never mix, data sets of graph operations alone.
+
+How the corpus lies on disk and how sentences are found is in `corpus`.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfav.data import pipeline, records, shards
+from tfav.data.preparation import prepare_shards
+from tfav.data.shards import Entry, Index
+from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.contact_sheet import write_contact_sheet
+from tfav.io.executor import PrepareReport
+from tfav.io.lock import locked_folder
+from tfav.systems.lipnet import augmentation, corpus, crops
+from tfav.systems.lipnet.alphabet import required_frames
+from tfav.systems.lipnet.config import Config
+
+SHEET_NAME = "contact_sheet.png"
+_FORMAT = 1  # of the crops; those of another one are made anew
+_SHEET_CLIPS = 120
+# Crops are kept in memory up to this many bytes, else read from the shards in each epoch.
+_MEMORY_CACHE_BYTES = 2 * 1024**3
+
+
+class Datasets(NamedTuple):
+    """Batches as `build_dataset` gives them; `None` where a part is empty."""
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+
+
+class Split(NamedTuple):
+    """Names of the clips of each part."""
+
+    train: list[str]
+    val: list[str]
+    test: list[str]
+
+
+# Preparing ----------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    box: str = "follow",
+    speakers: Sequence[str] = (),
+    face_detector: str = "",
+    workers: int | None = None,
+    quiet: bool = False,
+    **unsuitable,
+) -> PrepareReport:
+    """Cuts the mouth out of every video, once, in parallel, into compressed shards; resumable.
+
+    Args:
+        source: GRID in one of the trees that `corpus` knows.
+        out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
+        box: "follow" or "fixed", see `crops.crop_clip`.
+        speakers: These only; empty: all.
+        face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
+        workers: Processes; None is one per core.
+        quiet: No progress bar.
+        **unsuitable: Options of other systems, refused.
+
+    Returns:
+        What became of each clip; broken alignments, names that spell no sentence and videos that cannot be read are
+        failures of that clip alone.
+
+    Raises:
+        UsageError: A wrong option or folder.
+        DataError: There are no videos, or none could be used.
+        FetchError: The face detector cannot be fetched.
+    """
+    if unsuitable:
+        raise UsageError(f"lipnet keeps every frame in a size of its own. Leave out: {', '.join(sorted(unsuitable))}.")
+    if box not in crops.BOXES:
+        raise UsageError(f"box must be one of {', '.join(crops.BOXES)}. Received: box={box}")
+    clips, failures = corpus.find_clips(source, exclude=out)
+    clips = _of_speakers(clips, speakers, lambda clip: clip.speaker, source)
+    failures = {name: why for name, why in failures.items() if not speakers or name.split("/")[0] in speakers}
+    detector = "" if box == "fixed" else str(crops.to_path(face_detector))
+    jobs = {}
+    for clip in clips:
+        try:
+            text, words = corpus.describe_speech(clip)
+        except TfavError as error:
+            failures[clip.id] = str(error)
+            continue
+        words = [tuple(word) for word in words]
+        mark = records.fingerprint(_FORMAT, clip.path, text, words, box)
+        jobs[clip.id] = ((str(clip.path), clip.id, text, words, box, detector), mark)
+    report, index = prepare_shards(
+        crops.crop_clip,
+        jobs,
+        out,
+        failures=failures,
+        settings={"system": "lipnet", "format": _FORMAT, "box": box},
+        workers=workers,
+        quiet=quiet,
+        label="mouths",
+    )
+    if report.done or not (Path(out) / SHEET_NAME).exists():
+        draw_contact_sheet(index)
+    return report
+
+
+def draw_contact_sheet(index: Index) -> Path:
+    """Draws the middle frame of up to 120 clips, evenly chosen, so that a person sees whether they are mouths."""
+    chosen = np.unique(np.linspace(0, len(index.entries) - 1, _SHEET_CLIPS).round().astype(int))
+    entries = shards.in_stored_order(index, [index.entries[i].id for i in chosen])
+    decode = shards.decoder(index)
+    middles = shards.read_rows(index, entries).map(lambda row: decode(row)["frames"])
+    pictures = [frames[len(frames) // 2, ..., 0] for frames in middles.as_numpy_iterator()]
+    return write_contact_sheet(index.folder / SHEET_NAME, pictures, [entry.id for entry in entries])
+
+
+def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
+    """The shards of `config.data_dir`; videos are prepared into the cache first.
+
+    Returns:
+        The index, and the clips that could not be prepared, name to reason.
+
+    Raises:
+        UsageError: The folder is not there, or was prepared with another box.
+        DataError: Nothing in it can be used.
+    """
+    if not config.data_dir:
+        raise UsageError("data_dir is not set. Give --data-dir a folder made by tfav prepare lipnet, or GRID's videos.")
+    folder, failed = Path(config.data_dir), {}
+    if not (folder / shards.INDEX_NAME).exists():
+        key = hashlib.sha256(repr((str(folder.resolve()), config.box, config.speakers)).encode()).hexdigest()[:12]
+        out = config.cache_path() / f"mouths-{key}"
+        with locked_folder(config.cache_path(), f".mouths-{key}.lock"):
+            report = prepare(folder, out, box=config.box, speakers=config.speakers, face_detector=config.face_detector)
+        folder, failed = out, report.failed
+    index = shards.read_index(folder)
+    if index.settings.get("system") != "lipnet" or index.settings.get("box") != config.box:
+        raise UsageError(
+            f"{folder}: prepared as {index.settings}, and box={config.box} is wanted. Prepare the videos again."
+        )
+    return index, failed
+
+
+# Splits -------------------------------------------------------------------------------------------------------------
+
+
+def make_split(names: Sequence[str], config: Config) -> Split:
+    """Divides clips (`speaker/name`) by lists, by speaker or by fraction.
+
+    By fraction a clip's side follows from its name and the seed alone, so clips that come or go never move another one
+    to the other side; the shares are met on average.
+
+    Raises:
+        UsageError: A list that cannot be read, or a speaker that does not occur.
+        DataError: A listed clip that is not there (counted), a clip on two sides, an empty training part.
+    """
+    names = _of_speakers(list(names), config.speakers, _speaker_of, config.data_dir)
+    kind = config.split
+    if kind == "auto":
+        kind = (
+            "lists" if config.train_list else "speaker" if config.val_speakers or config.test_speakers else "fraction"
+        )
+    if kind == "lists":
+        parts = _by_lists(names, config)
+    elif kind == "speaker":
+        held = [_of_speakers(names, held, _speaker_of, config.data_dir) if held else [] for held in _held(config)]
+        split = Split([name for name in names if _speaker_of(name) not in sum(_held(config), ())], *held)
+        parts = split
+    else:
+        parts = _by_fraction(names, config)
+    sides = {}
+    for side, members in parts._asdict().items():
+        for name in members:
+            if sides.setdefault(name, side) != side:
+                raise DataError(f"the clip {name} stands in {sides[name]} and in {side}; the split leaks.")
+    if not parts.train:
+        raise DataError("the training part is empty. Lower the shares, or hold out fewer speakers.")
+    return parts
+
+
+def _held(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return config.val_speakers, config.test_speakers
+
+
+def _by_fraction(names: Sequence[str], config: Config, test: bool = True) -> Split:
+    parts = Split([], [], [])
+    test_share = config.test_fraction if test else 0.0
+    for name in names:
+        digest = hashlib.sha256(f"{config.seed}/{name}".encode()).digest()
+        place = int.from_bytes(digest[:8], "big") / 2**64
+        part = 2 if place < test_share else 1 if place < test_share + config.val_fraction else 0
+        parts[part].append(name)
+    return parts
+
+
+def _by_lists(names: Sequence[str], config: Config) -> Split:
+    listed = [
+        _read_list(path, names) if path else [] for path in (config.train_list, config.val_list, config.test_list)
+    ]
+    if not config.val_list and config.val_fraction:
+        train, val, _ = _by_fraction(listed[0], config, test=False)
+        listed[:2] = train, val
+    return Split(*listed)
+
+
+def _read_list(path: str, names: Sequence[str]) -> list[str]:
+    try:
+        rows = [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the split list ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file, so not a split list.") from error
+    if not rows:
+        raise DataError(f"{path}: the split list is empty.")
+    by_name: dict[str, list[str]] = {}
+    for name in names:
+        by_name.setdefault(name, []).append(name)
+        by_name.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+    found, missing = [], []
+    for row in rows:
+        stem = str(Path(row).with_suffix("")) if Path(row).suffix else row
+        known = by_name.get(stem) or by_name.get("/".join(Path(stem).parts[-2:])) or []
+        if len(known) > 1:
+            raise DataError(f"{path}: {row} is {' and '.join(known)}. Write the speaker before the name.")
+        (found if known else missing).append(known[0] if known else row)
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(rows)} listed clips are not in the data, first: {missing[0]}. "
+            "prepare_report.json tells which could not be prepared."
+        )
+    return list(dict.fromkeys(found))
+
+
+def _speaker_of(name: str) -> str:
+    return name.split("/")[0]
+
+
+def _of_speakers(items: list, speakers: Sequence[str], speaker_of: Callable, where) -> list:
+    there = {speaker_of(item) for item in items}
+    unknown = [speaker for speaker in speakers if speaker not in there]
+    if unknown:
+        raise UsageError(f"{where}: no speaker {', '.join(unknown)}. There are: {', '.join(sorted(there))}.")
+    return [item for item in items if not speakers or speaker_of(item) in speakers]
+
+
+# Data sets ----------------------------------------------------------------------------------------------------------
+
+
+def build_datasets(config: Config) -> Datasets:
+    """Training, validation and test data of `config.data_dir`, each as `build_dataset` describes.
+
+    Raises:
+        UsageError: The folder is not there, or was prepared with another box.
+        DataError: Clips that cannot be used, counted, with the first one's reason.
+    """
+    index, failed = prepared_index(config)
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise DataError(
+            f"{config.data_dir}: {len(failed)} of {len(failed) + len(index.entries)} clips cannot be used; first "
+            f"{name}: {reason} Mend or remove them, or prepare the rest with tfav prepare lipnet and train on that."
+        )
+    split = make_split([entry.id for entry in index.entries], config)
+    return Datasets(
+        build_dataset(config, index, split.train, training=True),
+        build_dataset(config, index, split.val) if split.val else None,
+        build_dataset(config, index, split.test) if split.test else None,
+    )
+
+
+def build_dataset(config: Config, index: Index, names: Sequence[str], *, training: bool = False) -> tf.data.Dataset:
+    """One data set of the named clips.
+
+    Returns:
+        Batches of `(inputs, targets)`. Inputs: `frames` `[B, num_frames, H, W, 1]` float32, standardised, 0 in padding;
+        `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, max_labels]` int32, class numbers of
+        the alphabet, blank in padding; `label_count` `[B]` int32; `words` `[B, num_frames]` int32, what is said in each
+        frame: 0 silence, 1 + place in `corpus.WORDS`, -1 in padding and where it is not known. Training is shuffled and
+        augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`.
+
+    Raises:
+        UsageError: The model's picture is larger than the prepared one.
+        DataError: Clips that are too short for their sentence, too long, or hold a symbol unknown to the alphabet.
+    """
+    entries = shards.in_stored_order(index, names)
+    columns = encode_entries(config, entries)
+    height, width = entries[0].height, entries[0].width
+    if config.crop_height > height or config.crop_width > width:
+        raise UsageError(
+            f"the prepared crops are {height}x{width}. Received: crop_height={config.crop_height}, "
+            f"crop_width={config.crop_width}"
+        )
+    decode = shards.decoder(index)
+
+    def load(row):
+        frames = decode(row)["frames"]
+        frames = tf.pad(frames, [[0, config.num_frames - tf.shape(frames)[0]], [0, 0], [0, 0], [0, 0]])
+        frames = tf.ensure_shape(frames, [config.num_frames, None, None, 1])
+        targets = {name: row[name] for name in ("labels", "label_count", "words")}
+        return {"frames": frames, "frame_count": row["frame_count"]}, targets
+
+    rows = shards.read_rows(index, entries, columns, parallel=2 if training else 1)
+    if training:
+        size = len(entries) * config.num_frames * height * width
+        return pipeline.for_training(
+            rows,
+            load,
+            batch_size=config.batch_size,
+            augment=augmentation.augment(config),
+            cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
+            seed=config.seed,
+        )
+    finish = augmentation.center(config)
+    return pipeline.for_evaluation(rows, lambda row: finish(*load(row)), batch_size=config.batch_size)
+
+
+def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.ndarray]:
+    """Labels, lengths and frame labels of clips, a row each; refuses those that CTC cannot align.
+
+    Raises:
+        DataError: As `build_dataset`; names the first clip and counts them all.
+    """
+    symbols = config.symbols()
+    labels = np.full((len(entries), config.max_labels), symbols.blank, np.int32)
+    words = np.full((len(entries), config.num_frames), corpus.UNKNOWN, np.int32)
+    counts, wrong = np.zeros(len(entries), np.int32), []
+    for row, entry in enumerate(entries):
+        try:
+            classes = symbols.encode(entry.text)
+        except DataError as error:
+            wrong.append(f"{entry.id}: {error}")
+            continue
+        needed = required_frames(classes)
+        if entry.num_frames < needed:
+            wrong.append(f"{entry.id}: {entry.num_frames} frames are too few for {entry.text!r}, which needs {needed}.")
+        elif entry.num_frames > config.num_frames:
+            wrong.append(f"{entry.id}: {entry.num_frames} frames are more than num_frames={config.num_frames}.")
+        elif len(classes) > config.max_labels:
+            wrong.append(f"{entry.id}: {len(classes)} symbols are more than max_labels={config.max_labels}.")
+        else:
+            counts[row] = len(classes)
+            labels[row, : len(classes)] = classes
+            words[row, : entry.num_frames] = label_frames(entry)
+    if wrong:
+        raise DataError(f"{len(wrong)} of {len(entries)} clips cannot be learnt from; first {wrong[0]}")
+    frame_counts = np.array([entry.num_frames for entry in entries], np.int32)
+    return {"labels": labels, "label_count": counts, "words": words, "frame_count": frame_counts}
+
+
+def label_frames(entry: Entry) -> np.ndarray:
+    """What is said in the middle of each frame, `[num_frames]` int32 as `build_dataset` describes."""
+    if not entry.words:
+        return np.full(entry.num_frames, corpus.UNKNOWN, np.int32)
+    labels = np.full(entry.num_frames, corpus.SILENCE, np.int32)
+    middles = (np.arange(entry.num_frames) + 0.5) / entry.fps
+    for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)), strict=True):
+        number = 1 + corpus.WORDS.index(word) if word in corpus.WORDS else corpus.UNKNOWN
+        labels[(start <= middles) & (middles < end)] = number
+    return labels
