@@ -166,6 +166,18 @@ def test_lists_that_leak_or_name_what_is_not_there(tmp_path):
     assert data.make_split(names, small(train_list=a, val_list=b)).val == ["s1/b"]
 
 
+def test_one_unusable_clip_in_a_hundred_is_warned_of_and_only_in_training(tmp_path):
+    names = [f"s1/a{i}" for i in range(99)]
+    whole = write_list(tmp_path / "whole.txt", *(f"a{i}" for i in range(100)))
+    with pytest.warns(UserWarning, match="1 of 100 listed clips are not in the data, first: a99"):
+        split = data.make_split(names, small(train_list=whole, val_fraction=0.0))
+    assert len(split.train) == 99
+    with pytest.raises(DataError, match="1 of 100 listed clips"):
+        data.make_split(names, small(train_list=whole, max_unusable=0.0))
+    with pytest.raises(DataError, match="91 of 100 listed clips"):
+        data.make_split(names[90:], small(train_list=write_list(tmp_path / "a.txt", "a95"), test_list=whole))
+
+
 def test_the_real_lists(shared_data):
     names = [f"s1/{path.stem}" for path in sorted(shared_data("grid/s1").glob("*.mp4"))]
     lists = {"train_list": str(shared_data("grid/train.txt")), "test_list": str(shared_data("grid/val.txt"))}

@@ -38,6 +38,8 @@ class Config:
         test_speakers: Speakers to test on, likewise.
         val_fraction: Share kept for validation; with `train_list` and no `val_list`, of that list.
         test_fraction: Share kept for the test part.
+        max_unusable: Share of the clips found, and of those in `train_list`, that may be unusable and are then named in
+            a warning; lists to validate and test on must be complete.
         mirror: Mirror clips at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
@@ -68,6 +70,7 @@ class Config:
     test_speakers: tuple[str, ...] = ()
     val_fraction: float = 0.1
     test_fraction: float = 0.0
+    max_unusable: float = 0.01
     mirror: bool = True
     crop_jitter: bool = True
     brightness: float = 0.3
@@ -94,7 +97,14 @@ class Config:
         for field in ("num_frames", "crop_height", "crop_width", "max_labels", "batch_size"):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
-        for field, top in (("val_fraction", 1), ("test_fraction", 1), ("speed", 0.5), ("drop", 0.5), ("brightness", 2)):
+        for field, top in (
+            ("val_fraction", 1),
+            ("test_fraction", 1),
+            ("max_unusable", 1),
+            ("speed", 0.5),
+            ("drop", 0.5),
+            ("brightness", 2),
+        ):
             if not 0 <= getattr(self, field) < top:
                 raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
         if self.val_fraction + self.test_fraction >= 1:

@@ -4,6 +4,7 @@ How the corpus lies on disk and how sentences are found is in `corpus`.
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -203,16 +204,15 @@ def _by_fraction(names: Sequence[str], config: Config, test: bool = True) -> Spl
 
 
 def _by_lists(names: Sequence[str], config: Config) -> Split:
-    listed = [
-        _read_list(path, names) if path else [] for path in (config.train_list, config.val_list, config.test_list)
-    ]
+    lists = ((config.train_list, config.max_unusable), (config.val_list, 0.0), (config.test_list, 0.0))
+    listed = [_read_list(path, names, max_missing) if path else [] for path, max_missing in lists]
     if not config.val_list and config.val_fraction:
         train, val, _ = _by_fraction(listed[0], config, test=False)
         listed[:2] = train, val
     return Split(*listed)
 
 
-def _read_list(path: str, names: Sequence[str]) -> list[str]:
+def _read_list(path: str, names: Sequence[str], max_missing: float) -> list[str]:
     try:
         rows = [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
@@ -233,11 +233,18 @@ def _read_list(path: str, names: Sequence[str]) -> list[str]:
             raise DataError(f"{path}: {row} is {' and '.join(known)}. Write the speaker before the name.")
         (found if known else missing).append(known[0] if known else row)
     if missing:
-        raise DataError(
+        _report_unusable(
             f"{path}: {len(missing)} of {len(rows)} listed clips are not in the data, first: {missing[0]}. "
-            "prepare_report.json tells which could not be prepared."
+            "prepare_report.json tells which could not be prepared.",
+            allowed=len(missing) <= max_missing * len(rows),
         )
     return list(dict.fromkeys(found))
+
+
+def _report_unusable(message: str, *, allowed: bool) -> None:
+    if not allowed:
+        raise DataError(message)
+    warnings.warn(message, stacklevel=4)
 
 
 def _speaker_of(name: str) -> str:
@@ -265,9 +272,11 @@ def build_datasets(config: Config) -> Datasets:
     index, failed = prepared_index(config)
     if failed:
         name, reason = next(iter(failed.items()))
-        raise DataError(
-            f"{config.data_dir}: {len(failed)} of {len(failed) + len(index.entries)} clips cannot be used; first "
-            f"{name}: {reason} Mend or remove them, or prepare the rest with tfav prepare lipnet and train on that."
+        total = len(failed) + len(index.entries)
+        _report_unusable(
+            f"{config.data_dir}: {len(failed)} of {total} clips cannot be used; first {name}: {reason} Mend or remove "
+            "them, or raise max_unusable.",
+            allowed=len(failed) <= config.max_unusable * total,
         )
     split = make_split([entry.id for entry in index.entries], config)
     return Datasets(
