@@ -52,6 +52,8 @@ class Prepare:
     """Optical flow for two_stream: tvl1 (the reference), dis or farneback (fast)."""
     workers: int | None = None
     """Processes; one per core where not given."""
+    sequences: int | None = None
+    """For next_frame: how many sequences of Moving MNIST to write, where --source is mnist.npz."""
     json: bool = False
     """Print the report as one JSON object on the last line."""
 
@@ -125,6 +127,10 @@ class Predict:
     """tvl1, dis or farneback;"""
     stack_length: int | None = None
     """flow pictures the motion stream takes, where an .h5 file has others than 10."""
+    frames: int | None = None
+    """For next_frame: frames to predict after each video's last, and"""
+    out: Path | None = None
+    """the folder for GIF and MP4 files of them; predictions/ in the run folder where not given."""
     top: int = 5
     """Classes to print."""
     json: bool = False
@@ -209,7 +215,7 @@ class WeightsConvert:
 
 def _prepare(args: Prepare) -> int:
     start_tensorflow()
-    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers")
+    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers", "sequences")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     report = load(args.system).prepare(args.source, args.out, **given)
     print(report.summary())
@@ -244,8 +250,10 @@ def _predict(args: Predict) -> int:
         for warning in row.get("warnings", ()):
             print(f"warning: {warning}", file=sys.stderr)
         print(row["path"])
-        for rank in row["ranking"]:
+        for rank in row.get("ranking", ()):
             print(f"  {rank['probability']:6.1%}  {rank['label']}")
+        for written in row.get("wrote", ()):
+            print(f"  wrote {written}")
         if "demo" in row:
             print(f"  wrote {row['demo']}")
     _print_json(args, result)
@@ -253,7 +261,7 @@ def _predict(args: Predict) -> int:
 
 
 def _given_streams(args: Predict) -> dict:
-    names = ("spatial", "motion", "demo", "labels", "flow_method", "stack_length")
+    names = ("spatial", "motion", "demo", "labels", "flow_method", "stack_length", "frames", "out")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.run_dir is None and not {"spatial", "motion"} <= set(given):
         raise UsageError("tfav predict needs --run-dir, or --spatial and --motion for two_stream.")

@@ -34,8 +34,8 @@ def load_digits(path: Path | str = "", *, data_dir: Path | str = "data", downloa
     """Reads MNIST, or what can stand in for it.
 
     Args:
-        path: Keras' `mnist.npz`; empty: Keras' cache (`$KERAS_HOME`, else `~/.keras`), then `data_dir/mnist`, then a
-            download to there, and where that cannot be had the small digits.
+        path: Keras' `mnist.npz`; `small`: the small digits; empty: Keras' cache (`$KERAS_HOME`, else `~/.keras`), then
+            `data_dir/mnist`, then a download to there, and where that cannot be had the small digits.
         data_dir: Where `tfav fetch` puts data sets.
         download: Whether to try the network.
 
@@ -46,6 +46,8 @@ def load_digits(path: Path | str = "", *, data_dir: Path | str = "data", downloa
         UsageError: `path` is not there.
         DataError: The file holds something else.
     """
+    if str(path) == "small":
+        return small_digits()
     if path:
         if not Path(path).is_file():
             raise UsageError(f"{path}: no such file. Give --mnist Keras' mnist.npz, or leave it out.")

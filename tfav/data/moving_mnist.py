@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tfav.data.pipeline import served
 from tfav.errors import UsageError
 
 CANVAS_SIZE = 64  # pixels
@@ -75,10 +76,9 @@ def sequences(
         seeds = key.flat_map(lambda key: numbers.map(lambda number: tf.stack([key, number])))
     dataset = seeds.map(draw, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
     dataset = dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE)
-    options = tf.data.Options()
-    # Without files to split by, sharding by data is what MirroredStrategy would fall back to, with a warning.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    if count is not None:  # which a key per pass hides from Keras
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
+    return served(dataset)
 
 
 def drawing(

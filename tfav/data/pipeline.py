@@ -66,7 +66,7 @@ def for_training(
     dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
     if augment_batch is not None:
         dataset = _map_with_seeds(dataset, augment_batch, seed + 1)
-    return _served(dataset)
+    return served(dataset)
 
 
 def for_evaluation(
@@ -83,7 +83,17 @@ def for_evaluation(
     dataset, _ = _rows(columns)
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = _cached(dataset, cache)
-    return _served(dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE))
+    return served(dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def served(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The end of every chain: the options that all share, and the next batch made while one is used."""
+    options = tf.data.Options()
+    # Without files to split by, sharding by data is what MirroredStrategy would fall back to, with a warning.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # One call per core does what the tuner finds in the end; its thread can hold up the end of an epoch for a second.
+    options.autotune.enabled = False
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
 def frame_column(clips: Sequence[Sequence[Path]], num_frames: int) -> np.ndarray:
@@ -151,12 +161,3 @@ def _cached(dataset: tf.data.Dataset, cache: str | Path | None) -> tf.data.Datas
     if cache is None:
         return dataset
     return dataset.cache() if cache == "memory" else dataset.cache(str(cache))
-
-
-def _served(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    # Without files to split by, sharding by data is what MirroredStrategy would fall back to, with a warning.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    # One call per core does what the tuner finds in the end; its thread can hold up the end of an epoch for a second.
-    options.autotune.enabled = False
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

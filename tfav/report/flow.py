@@ -1,14 +1,11 @@
 """Optical flow for the eye: direction as colour, speed as strength, with the wheel that says which is which."""
 
-import base64
 import html
-import io
 import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from tfav.errors import UsageError
 from tfav.io.encoding import write_gif
@@ -16,6 +13,7 @@ from tfav.io.flow import iter_flow
 from tfav.io.folders import list_frames
 from tfav.io.video import probe, read_video
 from tfav.report.clips import read_pictures
+from tfav.report.pictures import data_url, png
 
 # Steps of the wheel from each colour to the next: as many as the eye tells apart there.
 _SECTORS = (
@@ -104,8 +102,8 @@ def flow_section(video: Path | str, *, method: str = "dis", max_motion: float | 
         clip = write_gif(Path(folder) / "flow.gif", pairs, fps=max(1.0, len(pairs) / _SECONDS)).read_bytes()
     name = html.escape(Path(video).name)
     return (
-        f'<figure><img src="{_data_url(clip, "gif")}" alt="frames and optical flow of {name}"> '
-        f'<img src="{_data_url(_png(color_wheel()), "png")}" alt="colour wheel">'
+        f'<figure><img src="{data_url(clip, "gif")}" alt="frames and optical flow of {name}"> '
+        f'<img src="{data_url(png(color_wheel()), "png")}" alt="colour wheel">'
         f"<figcaption>{name}: each frame, and its motion to the next ({html.escape(method)}). The wheel's middle is no "
         f"motion, its rim {max_motion:.1f} pixels a frame, in the direction seen from the middle.</figcaption></figure>"
     )
@@ -131,13 +129,3 @@ def _middle_frames(video: Path) -> np.ndarray:
         frames = read_pictures([files[index] for index in middle])
     height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
     return np.stack([cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA) for frame in frames])
-
-
-def _png(picture: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _data_url(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -9,7 +9,7 @@ import jinja2
 from tfav._version import __version__
 from tfav.errors import TfavError
 from tfav.io.partial import partial_file
-from tfav.report import clips, plots
+from tfav.report import clips, forecast, plots
 from tfav.report.flow import flow_section
 from tfav.systems import SYSTEMS
 from tfav.training import run as runs
@@ -18,6 +18,8 @@ from tfav.training.callbacks import read_jsonl
 _NUM_EXAMPLES = 6
 _NUM_WORST = 6
 _NUM_FLOWS = 3
+# Systems that do not sort into classes: from run folder and evaluation to titles and HTML of their own.
+_SECTIONS = {"next_frame": forecast.sections}
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -36,6 +38,9 @@ def write_report(run_dir: Path | str) -> Path:
     history = read_jsonl(run.dir / "metrics.jsonl")
     evaluations = _evaluations(run.dir)
     main = evaluations[0][1] if evaluations else None
+    sections = _SECTIONS[run.system](run.dir, main) if main and run.system in _SECTIONS else []
+    if sections:
+        main = None  # nothing of what follows is about classes
     page = _TEMPLATE.render(
         run=run,
         purpose=SYSTEMS.get(run.system, ""),
@@ -43,6 +48,7 @@ def write_report(run_dir: Path | str) -> Path:
         curves=plots.curves(history) if history else "",
         seconds=sum(row["seconds"] for row in history),
         evaluations=evaluations,
+        sections=sections,
         main=main,
         confusion=plots.confusion(main["confusion"], main["labels"]) if main else "",
         examples=_examples(main) if main else [],
@@ -127,7 +133,13 @@ _TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=
 <h1>{{ run.system }}</h1>
 <p class="muted">{{ purpose }} · run {{ run.dir.name }} · preset {{ run.config.preset_name }}</p>
 
+{% for title, content in sections %}
+<h2>{{ title }}</h2>
+{{ content | safe }}
+{% endfor %}
+{% if not sections %}
 <h2>Scores</h2>
+{% endif %}
 {% if main %}
 <p><span class="big">{{ "%.1f" | format(100 * main.top1) }} %</span> top-1
 (95 % interval {{ "%.1f" | format(100 * main.top1_interval[0]) }} to
@@ -153,7 +165,7 @@ top-5 {{ "%.1f" | format(100 * main.top5) }} %, on {{ main.count }} videos\
 <p><b>{{ main.failed | length }} files could not be read</b> and are not in these figures:</p>
 <ul>{% for row in main.failed %}<li>{{ row.reason }}</li>{% endfor %}</ul>
 {% endif %}
-{% else %}
+{% elif not sections %}
 <p>Not evaluated yet: <code>tfav evaluate {{ run.system }} --run-dir {{ run.dir }} --data-dir ...</code></p>
 {% endif %}
 

@@ -13,11 +13,13 @@ _COLORS = {"train": "#1f6fb2", "val": "#d1495b"}
 
 
 def curves(history: list[dict]) -> str:
-    """Loss, accuracy (where logged) and learning rate over the epochs, training beside validation."""
+    """Loss, accuracy or error of forecasts (where logged) and learning rate over the epochs, beside validation's."""
     epochs = [row["epoch"] for row in history]
     # A model with several outputs puts the output's name in front of the metric's.
     history = [{key.replace("class_accuracy", "accuracy"): value for key, value in row.items()} for row in history]
-    names = [name for name in ("loss", "accuracy", "learning_rate") if any(name in row for row in history)]
+    names = [
+        name for name in ("loss", "accuracy", "forecast_mse", "learning_rate") if any(name in row for row in history)
+    ]
     figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3), squeeze=False, layout="constrained")
     for axis, name in zip(axes[0], names, strict=True):
         for side, key in (("train", name), ("val", f"val_{name}")):
@@ -30,6 +32,27 @@ def curves(history: list[dict]) -> str:
                 )
         axis.set_xlabel("epoch")
         axis.set_title(name.replace("_", " "))
+        axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0][0].legend()
+    return _svg(figure)
+
+
+def by_step(sides: dict[str, dict[str, list[float]]], scores: list[tuple[str, str]]) -> str:
+    """Scores of forecasts over the steps predicted.
+
+    Args:
+        sides: Name to scores, each a list with one number per step; the first is drawn full, the others dashed.
+        scores: Key and title of each score.
+    """
+    figure, axes = plt.subplots(1, len(scores), figsize=(3.4 * len(scores), 3), squeeze=False, layout="constrained")
+    for axis, (key, title) in zip(axes[0], scores, strict=True):
+        for number, (name, values) in enumerate(sides.items()):
+            steps = range(1, len(values[key]) + 1)
+            style, color = ("o-", _COLORS["train"]) if number == 0 else ("--", "#5b6875")
+            axis.plot(steps, values[key], style, color=color, markersize=3, label=name)
+        axis.set_xlabel("frames ahead")
+        axis.set_title(title)
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].legend()

@@ -11,6 +11,7 @@ from tfav.errors import UsageError
 SYSTEMS = {
     "cnn_lstm": "video classification: a CNN per frame under an LSTM",
     "two_stream": "action recognition from RGB frames and optical flow; opens old Keras weights",
+    "next_frame": "next-frame prediction with ConvLSTM networks on Moving MNIST or any videos",
 }
 
 

@@ -35,7 +35,8 @@ class Config:
         data_dir: Empty: Moving MNIST, made on the fly; or a `.npy` of sequences in the benchmark's layout; or a folder
             of videos or of folders of frames.
         cache_dir: Where sequences cut from videos are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
-        mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or scikit-learn's small digits.
+        mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or, where there is neither, scikit-learn's 8x8
+            digits scaled up; `small`: those at once.
         num_digits: Digits on the canvas of Moving MNIST, 1-3.
         image_size: Height and width of a frame in the model, in pixels; 64 for Moving MNIST.
         channels: 1 grey, 3 colour.
@@ -216,18 +217,19 @@ PRESETS: dict[str, dict] = {
         "num_digits": 1,
         "input_frames": 5,
         "output_frames": 5,
-        "filters": (32,),
-        "kernel_sizes": (5,),
+        "filters": (48,),
+        "kernel_sizes": (3,),
         "patch_size": 4,
-        "train_sequences": 480,
+        "sampling_epochs": 4,
+        "train_sequences": 400,
         "val_sequences": 32,
         "test_sequences": 64,
         "new_each_epoch": True,
-        "batch_size": 16,
+        "batch_size": 8,
         "epochs": 6,
-        "learning_rate": 3e-3,
+        "learning_rate": 5e-3,
         "clip_norm": 1.0,
-        "loss": "bce",
+        "loss": "mse",
         "schedule": "cosine",
         "patience": 0,
     },

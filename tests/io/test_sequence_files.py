@@ -1,0 +1,63 @@
+"""Files of sequences: layout, memory map, and what is wrong with bad ones."""
+
+import numpy as np
+import pytest
+
+from tfav.errors import DataError, UsageError
+from tfav.io.sequence_files import open_sequences, write_sequences
+
+SEQUENCES = np.random.default_rng(0).integers(0, 256, (7, 4, 6, 8, 1), np.uint8)  # [N, T, H, W, C]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_round_trip(tmp_path, channels):
+    sequences = np.repeat(SEQUENCES, channels, axis=-1)
+    path = write_sequences(tmp_path / "s.npy", [sequences[:3], sequences[3:]], 7)
+    assert np.load(path, mmap_mode="r").shape == ((4, 7, 6, 8) if channels == 1 else (4, 7, 6, 8, 3))
+    opened = open_sequences(path)
+    np.testing.assert_array_equal(opened, sequences)
+    assert isinstance(opened, np.memmap) or isinstance(opened.base, np.memmap)
+
+
+def test_too_few_sequences_leave_no_file(tmp_path):
+    with pytest.raises(UsageError, match="8 sequences were announced, and 7 came"):
+        write_sequences(tmp_path / "s.npy", [SEQUENCES], 8)
+    assert not list(tmp_path.iterdir())
+
+
+def saved(path, values):
+    np.save(path, values)
+    return path
+
+
+BENCHMARK = np.broadcast_to(np.uint8(9), (20, 3, 64, 64))
+BAD = {
+    "cut short": (BENCHMARK, lambda path: path.write_bytes(path.read_bytes()[:5000]), "s.npy: cut short"),
+    "no array": (BENCHMARK, lambda path: path.write_bytes(b"hello"), "not a .npy file"),
+    "empty": (BENCHMARK, lambda path: path.write_bytes(b""), "not a .npy file"),
+    "three axes": (np.ones((20, 64, 64), np.uint8) * 9, None, "frames x sequences x height x width, like 20 x 10000"),
+    "four channels": (np.ones((2, 2, 4, 4, 4), np.uint8) * 9, None, "Received: 2 x 2 x 4 x 4 x 4"),
+    "no sequences": (np.ones((20, 0, 64, 64), np.uint8), None, "Received: 20 x 0 x 64 x 64"),
+    "floats": (np.ones((20, 2, 64, 64), np.float32), None, "uint8, 0-255. Received: float32"),
+    "scaled": (np.ones((20, 2, 64, 64), np.uint8), None, "no value above 1; pictures are 0-255"),
+    "black": (np.zeros((20, 2, 64, 64), np.uint8), None, "nothing but 0"),
+    "objects": (np.array([{}] * 3), None, "not a .npy file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files(tmp_path, name):
+    values, spoil, message = BAD[name]
+    path = saved(tmp_path / "s.npy", values)
+    if spoil:
+        spoil(path)
+    with pytest.raises(DataError, match=message):
+        open_sequences(path)
+
+
+def test_the_benchmarks_file_has_one_shape(tmp_path):
+    path = saved(tmp_path / "mnist_test_seq.npy", BENCHMARK)
+    with pytest.raises(DataError, match=r"is 20 x 10000 x 64 x 64. Received: 20 x 3 x 64 x 64"):
+        open_sequences(path)
+    with pytest.raises(UsageError, match=r"gone.npy: no such file"):
+        open_sequences(tmp_path / "gone.npy")

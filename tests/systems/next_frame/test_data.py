@@ -1,0 +1,129 @@
+"""Data sets: made, from a file in the benchmark's layout, cut from videos; parts that do not mix."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tfav.data.mnist import small_digits
+from tfav.errors import DataError, UsageError
+from tfav.io.encoding import write_video
+from tfav.systems.next_frame import Config, build_datasets, prepare
+from tfav.systems.next_frame.clips import cut_folder, read_frames
+from tfav.systems.next_frame.data import made_test_set, part_of
+
+
+def on_disk(data_dir, cache, **fields):
+    base = {"data_dir": str(data_dir), "cache_dir": str(cache), "image_size": 16, "input_frames": 3, "output_frames": 2}
+    return Config.preset("demo", **{**base, "val_fraction": 0.25, "test_fraction": 0.25, "batch_size": 2, **fields})
+
+
+def sequences_in(dataset):
+    return {frames.tobytes() for batch, _ in dataset for frames in np.asarray(batch)}
+
+
+def test_made_parts_and_shapes(small_config):
+    train, val, test = build_datasets(small_config)
+    frames, target = next(iter(train))
+    assert frames.shape == (4, 10, 64, 64, 1) and target.shape == (4, 9, 64, 64, 1)
+    np.testing.assert_array_equal(frames[:, 1:], target)
+    assert [sum(len(batch) for batch, _ in part) for part in (train, val, test)] == [10, 4, 7]
+    first, second = sequences_in(train), sequences_in(train)
+    assert len(first | second) == 20  # never the same twice
+    assert len(sequences_in(build_datasets(small_config, first_epoch=2).train) | first | second) == 30
+    assert sequences_in(val) == sequences_in(val) and sequences_in(test) == sequences_in(test)
+
+
+def test_notebook_sees_all_but_the_last_frame_and_the_same_sequences_each_epoch():
+    config = Config.preset("notebook", mnist="small", train_sequences=6, val_sequences=2)
+    train = build_datasets(config).train
+    frames, target = next(iter(train))
+    assert frames.shape == target.shape == (5, 19, 64, 64, 1)
+    np.testing.assert_array_equal(frames[:, 1:], target[:, :-1])
+    assert sequences_in(train) == sequences_in(train)
+
+
+def test_test_set_is_the_same_for_every_run(small_config):
+    digits = small_digits()
+    one = next(made_test_set(small_config, digits).as_numpy_iterator())
+    other = Config.preset("demo", **{**small_config.__dict__, "seed": 9, "batch_size": 7})
+    np.testing.assert_array_equal(next(made_test_set(other, digits).as_numpy_iterator())[:4], one)
+
+
+def test_videos_are_cut_to_sequences_and_stay_whole(videos, tmp_path):
+    out = tmp_path / "out.npy"
+    report = cut_folder(videos, out, num_frames=5, size=16, channels=1)
+    assert report.ok and len(report.done) == 3
+    stored = np.load(out)
+    assert stored.shape == (5, 4 + 2 + 6, 16, 16)
+    expected = [20 + 6 * n for video, count in (("a", 4), ("b", 2), ("c", 6)) for n in range(5 * count)]
+    np.testing.assert_allclose(stored.transpose(1, 0, 2, 3).reshape(60, -1).mean(1), expected, atol=4)
+    facts = json.loads((tmp_path / "out.npy.json").read_text())
+    assert [count for _, count in facts["videos"]] == [4, 2, 6]
+
+
+def test_folder_as_data(videos, tmp_path):
+    config = on_disk(videos, tmp_path, channels=3, image_size=32, val_fraction=0.2, test_fraction=0.5)
+    train, val, test = build_datasets(config)
+    assert next(iter(train))[0].shape == (2, 5, 32, 32, 3)
+    assert [sum(len(batch) for batch, _ in part) for part in (train, val, test)] == [4, 2, 6]  # a, b, c
+    kept = list(tmp_path.rglob("*.npy"))
+    build_datasets(config)
+    assert list(tmp_path.rglob("*.npy")) == kept and len(kept) == 1
+
+
+def test_frame_folders_as_data(tmp_path):
+    import cv2
+
+    folder = tmp_path / "frames" / "clip"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        cv2.imwrite(str(folder / f"frame_{number}.png"), np.full((20, 30, 3), 40 * number, np.uint8))
+    np.testing.assert_array_equal(read_frames(folder, 16, 1)[:, 0, 0, 0], 40 * np.arange(6))
+    np.testing.assert_array_equal(read_frames(folder, 16, 3, last=2)[:, 0, 0], [[160] * 3, [200] * 3])
+    assert len(part_of(on_disk(tmp_path / "frames", tmp_path / "cache"), "all")[1]) == 1
+
+
+def test_a_file_as_data_goes_round(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16), np.uint8)
+    np.save(tmp_path / "seq.npy", values)
+    config = on_disk(tmp_path / "seq.npy", tmp_path)
+    train, val, test = build_datasets(config)
+    found = [np.concatenate([batch for batch, _ in part]) for part in (val, test)]
+    expected = values.transpose(1, 0, 2, 3)[..., None].astype(np.float32) / 255
+    np.testing.assert_array_equal(np.concatenate(found), expected[4:])
+    assert sequences_in(train) == {one.tobytes() for one in expected[:4]}
+
+
+def test_prepare_writes_moving_mnist(tmp_path):
+    digits = small_digits()
+    np.savez(tmp_path / "mnist.npz", x_train=digits.train, x_test=digits.test)
+    report = prepare(tmp_path / "mnist.npz", tmp_path / "seq.npy", sequences=6, num_frames=8)
+    assert report.ok
+    assert np.load(tmp_path / "seq.npy", mmap_mode="r").shape == (8, 6, 64, 64)
+    with pytest.raises(UsageError, match="does not take flow_method"):
+        prepare(tmp_path / "mnist.npz", tmp_path / "seq.npy", flow_method="dis")
+    with pytest.raises(UsageError, match=r"one \.npy file"):
+        prepare(tmp_path / "mnist.npz", tmp_path / "seq")
+
+
+def test_data_that_cannot_be_used(videos, tmp_path):
+    values = np.full((5, 8, 16, 16), 9, np.uint8)
+    np.save(tmp_path / "seq.npy", values)
+    with pytest.raises(DataError, match=r"frames are 16 x 16 x 1, and the model takes 32 x 32 x 1"):
+        build_datasets(on_disk(tmp_path / "seq.npy", tmp_path, image_size=32))
+    with pytest.raises(DataError, match="sequences have 5 frames, and 7 are needed"):
+        build_datasets(on_disk(tmp_path / "seq.npy", tmp_path, input_frames=5))
+    with pytest.raises(UsageError, match="no such file or folder"):
+        build_datasets(on_disk(tmp_path / "gone", tmp_path))
+    with pytest.raises(DataError, match=r"1 of 3 videos cannot be used; first: .*b\.mp4: 10 frames, and a"):
+        build_datasets(on_disk(videos, tmp_path, input_frames=20, output_frames=3))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="neither videos nor frames"):
+        build_datasets(on_disk(tmp_path / "empty", tmp_path))
+    (tmp_path / "one").mkdir()
+    write_video(tmp_path / "one/a.mp4", np.zeros((10, 32, 32, 3), np.uint8) + 90, 10)
+    with pytest.raises(DataError, match="too few for a"):
+        build_datasets(on_disk(tmp_path / "one", tmp_path))
+    with pytest.raises(UsageError, match="part must be one of"):
+        part_of(on_disk(tmp_path / "seq.npy", tmp_path), "dev")

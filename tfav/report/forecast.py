@@ -1,0 +1,143 @@
+"""Predicted frames on the page: examples beside the truth, moving and as strips, and the error at each step."""
+
+import html
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfav.io.encoding import write_gif
+from tfav.report import plots
+from tfav.report.pictures import data_url, png
+
+_TILE = 96  # pixels, in a strip
+_GIF_TILE = 160
+_FPS = 5
+_GAP = 4  # pixels between tiles
+_SCORES = (
+    ("mse", "MSE", "{:.2f}"),
+    ("mae", "MAE", "{:.2f}"),
+    ("ssim", "SSIM", "{:.4f}"),
+    ("psnr", "PSNR", "{:.2f} dB"),
+)
+
+
+def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
+    """The pieces of a page about forecasts.
+
+    Args:
+        run_dir: The run folder; its `evaluation_examples.npz` holds `input`, `truth` and `prediction`
+            `[N, T, H, W, C]` uint8.
+        result: The evaluation: `scores` and `copy_last` with `per_step`, `published` rows, `data`, `count`.
+
+    Returns:
+        Title and HTML of each.
+    """
+    found = [("Scores", _scores_table(result)), ("Error against horizon", _horizon(result))]
+    examples = Path(run_dir) / "evaluation_examples.npz"
+    if examples.exists():
+        with np.load(examples) as stored:
+            parts = [stored[name] for name in ("input", "truth", "prediction")]
+        cards = [example_html(*example, number) for number, example in enumerate(zip(*parts, strict=True), 1)]
+        found.append(("Examples, the first of the test set", "".join(cards)))
+    return found
+
+
+def strip(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """One example as a picture: the frames seen in the first row, then truth, prediction and error, step by step.
+
+    Args:
+        seen: `[T, H, W, C]` uint8.
+        truth: `[N, H, W, C]` uint8.
+        prediction: Like `truth`.
+
+    Returns:
+        `[4 rows, columns, 3]` uint8 RGB. Error: white where they agree, red where too bright, blue where too dark.
+    """
+    columns = max(len(seen), len(truth))
+    rows = [list(seen), list(truth), list(prediction), list(error_picture(truth, prediction))]
+    return np.concatenate([_row([_tile(frame, _TILE) for frame in row], columns, _TILE) for row in rows], axis=0)[
+        :-_GAP
+    ]
+
+
+def moving(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """One example as an animation: the frames seen; then truth, prediction and error side by side at each step.
+
+    Args:
+        seen: As for `strip`, and so are the others.
+
+    Returns:
+        `[T + N, H, W, 3]` uint8 RGB: four tiles, of which the first is the last frame seen and, while the model still
+        looks, the second and third are what it sees as well.
+    """
+    blank = np.full_like(error_picture(seen[:1], seen[:1])[0], 255)
+    pictures = [[frame, frame, np.zeros_like(frame), blank] for frame in seen]
+    errors = error_picture(truth, prediction)
+    pictures += [[seen[-1], *step] for step in zip(truth, prediction, errors, strict=True)]
+    return np.stack([_row([_tile(tile, _GIF_TILE) for tile in tiles], 4, _GIF_TILE)[:-_GAP] for tiles in pictures])
+
+
+def error_picture(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """`[..., H, W, C]` uint8 of both to `[..., H, W, 3]` uint8: white none, red too bright, blue too dark."""
+    error = (prediction.astype(np.float32) - truth.astype(np.float32)).mean(-1, keepdims=True) / 255
+    red_off, blue_off = np.clip(-error, 0, 1), np.clip(error, 0, 1)
+    picture = np.concatenate([1 - red_off, 1 - red_off - blue_off, 1 - blue_off], axis=-1)
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+def example_html(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray, number: int) -> str:
+    """The animation and the strip of one example."""
+    with tempfile.TemporaryDirectory() as folder:
+        clip = write_gif(Path(folder) / "example.gif", moving(seen, truth, prediction), _FPS).read_bytes()
+    return (
+        f'<figure><img src="{data_url(clip, "gif")}" alt="example {number}, moving" style="max-width:100%">'
+        f"<figcaption>{number}: last frame seen, truth, prediction, error (red too bright, blue too dark)</figcaption>"
+        f'<img src="{data_url(png(strip(seen, truth, prediction)), "png")}" alt="example {number}, frame by frame" '
+        'style="max-width:100%"><figcaption>from above: the frames seen, the true ones after them, the predicted ones, '
+        "their error</figcaption></figure>"
+    )
+
+
+def _scores_table(result: dict) -> str:
+    rows = [("this run", result["scores"]), ("copying the last frame", result["copy_last"])]
+    rows += [(row["name"], row) for row in result["published"]]
+    head = "".join(f"<th>{title}</th>" for _, title, _ in _SCORES)
+    body = "".join(
+        f"<tr><td>{html.escape(name)}</td>"
+        + "".join(f"<td>{form.format(row[key]) if key in row else '-'}</td>" for key, _, form in _SCORES)
+        + "</tr>"
+        for name, row in rows
+    )
+    one_step = ""
+    if "one_step_bce" in result:
+        one_step = f" One step ahead, with true frames as input: binary cross-entropy {result['one_step_bce']:.4f}."
+    return (
+        f'<div class="scroll"><table><tr><th></th>{head}</tr>{body}</table></div>'
+        f"<p>{result['count']} sequences ({html.escape(result['data'])}), {result['input_frames']} frames seen, "
+        f"{result['output_frames']} predicted. MSE and MAE are summed over a frame's pixels in 0-1; MSE, MAE: lower is "
+        f"better; SSIM, PSNR: higher. Published rows: two digits, 10 frames after 10, on the 10,000 sequences of "
+        f"mnist_test_seq.npy.{one_step}</p>"
+    )
+
+
+def _horizon(result: dict) -> str:
+    sides = {"this run": result["scores"]["per_step"], "copying the last frame": result["copy_last"]["per_step"]}
+    return f'<div class="scroll">{plots.by_step(sides, [(key, title) for key, title, _ in _SCORES])}</div>'
+
+
+def _tile(frame: np.ndarray, size: int) -> np.ndarray:
+    frame = np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
+    height = max(1, round(frame.shape[0] * size / frame.shape[1]))
+    grows = frame.shape[1] < size
+    return cv2.resize(frame, (size, height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
+
+
+def _row(tiles: list[np.ndarray], columns: int, size: int) -> np.ndarray:
+    height = tiles[0].shape[0]
+    picture = np.full((height + _GAP, columns * (size + _GAP) - _GAP, 3), 255, np.uint8)
+    for number, tile in enumerate(tiles):
+        left = number * (size + _GAP)
+        picture[:height, left : left + size] = tile
+    return picture

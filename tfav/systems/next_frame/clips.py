@@ -1,0 +1,172 @@
+"""Frames of any video or folder of frames at the model's size, and whole folders of them cut to sequences."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.executor import PrepareReport
+from tfav.io.folders import list_frame_folders, list_frames, list_videos
+from tfav.io.partial import write_json
+from tfav.io.sequence_files import write_sequences
+from tfav.io.video import iter_frames, probe
+
+
+def read_frames(path: Path | str, size: int, channels: int, *, last: int | None = None) -> np.ndarray:
+    """The frames of a video file or a folder of frames, resized; proportions are not kept.
+
+    Args:
+        path: The file or folder.
+        size: Height and width, in pixels.
+        channels: 1 grey, 3 colour.
+        last: Only so many frames, from the end.
+
+    Returns:
+        `[T, size, size, channels]` uint8.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    path = Path(path)
+    frames: list[np.ndarray] = []
+    for frame in _iter_frames(path):
+        frames.append(_resized(frame, size, channels))
+        if last is not None and len(frames) > last:
+            frames.pop(0)
+    return np.stack(frames)
+
+
+def frame_size(path: Path | str) -> tuple[int, int]:
+    """Height and width of a video's frames, in pixels."""
+    path = Path(path)
+    if path.is_dir():
+        return cv2.imread(str(list_frames(path)[0])).shape[:2]
+    info = probe(path, exact=False)
+    return info.height, info.width
+
+
+def frame_rate(path: Path | str) -> float:
+    """Frames per second; 10 for a folder of frames, which has none."""
+    return 10.0 if Path(path).is_dir() else probe(path, exact=False).fps
+
+
+def find_videos(folder: Path | str) -> list[Path]:
+    """All video files and folders of frames under a folder.
+
+    Raises:
+        UsageError: There is no such folder.
+        DataError: There are none in it.
+    """
+    found = [*list_videos(folder), *list_frame_folders(folder)]
+    if not found:
+        raise DataError(f"{folder}: neither videos nor frames in it. Name a folder that has some.")
+    return found
+
+
+def cut_folder(folder: Path | str, out: Path | str, *, num_frames: int, size: int, channels: int) -> PrepareReport:
+    """Cuts all videos of a folder to sequences that follow one another, and writes them into one file.
+
+    What is left over at the end of a video is not used. Beside the file, `FILE.json` says which sequences are of which
+    video, so that a split can keep videos whole.
+
+    Args:
+        folder: Of videos, or of folders of frames, at any depth.
+        out: The `.npy` file, in the layout of `tfav.io.sequence_files`.
+        num_frames: Frames of a sequence.
+        size: Height and width, in pixels.
+        channels: 1 grey, 3 colour.
+
+    Returns:
+        An account of all videos; where one failed, because it cannot be read or is too short, nothing is written.
+    """
+    started, out = time.monotonic(), Path(out)
+    report = PrepareReport(settings={"num_frames": num_frames, "size": size, "channels": channels})
+    counts = {}
+    for video in find_videos(folder):
+        try:
+            total = sum(1 for _ in _iter_frames(video))
+            if total < num_frames:
+                raise MediaError(
+                    video, f"{total} frames, and a sequence has {num_frames}", "Remove it, or ask for shorter ones."
+                )
+            counts[video] = total // num_frames
+            report.done.append(str(video))
+        except (MediaError, DataError) as error:
+            report.failed[str(video)] = str(error)
+    if report.ok:
+        total = sum(counts.values())
+        write_sequences(out, _cut(counts, num_frames, size, channels), total)
+        write_json(_facts_path(out), {"videos": [[str(video), count] for video, count in counts.items()]})
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: int, channels: int) -> Path:
+    """The file `cut_folder` makes of a folder, made now or kept from before.
+
+    Raises:
+        DataError: Videos cannot be read or are too short; the first is named, the others are counted.
+    """
+    videos = find_videos(folder)
+    states = [(str(video.resolve()), video.stat().st_size, video.stat().st_mtime_ns) for video in videos]
+    key = hashlib.sha256(json.dumps([states, num_frames, size, channels]).encode()).hexdigest()[:16]
+    path = cache / "next_frame" / f"{key}.npy"
+    if not (path.exists() and _facts_path(path).exists()):
+        report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)
+        if not report.ok:
+            reason = next(iter(report.failed.values()))
+            raise DataError(f"{folder}: {len(report.failed)} of {len(videos)} videos cannot be used; first: {reason}")
+    return path
+
+
+def group_sizes(path: Path, count: int) -> list[int]:
+    """How many sequences of a file belong together, in their order; each by itself where that is not known."""
+    try:
+        sizes = [number for _, number in json.loads(_facts_path(path).read_text(encoding="utf-8"))["videos"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return [1] * count
+    return sizes if sum(sizes) == count else [1] * count
+
+
+def _cut(counts: dict[Path, int], num_frames: int, size: int, channels: int) -> Iterator[np.ndarray]:
+    for video, count in counts.items():
+        frames = []
+        for frame in _iter_frames(video):
+            frames.append(_resized(frame, size, channels))
+            if len(frames) == num_frames:
+                yield np.stack(frames)[None]
+                frames, count = [], count - 1
+            if not count:
+                break
+
+
+def _iter_frames(path: Path) -> Iterator[np.ndarray]:
+    if not path.exists():
+        raise UsageError(f"{path}: no such file. Check the spelling.")
+    if not path.is_dir():
+        for _, _, frame in iter_frames(path):
+            yield frame
+        return
+    for file in list_frames(path):
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise MediaError(file, "not a readable image", "Extract the frames of its folder again.")
+        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _resized(frame: np.ndarray, size: int, channels: int) -> np.ndarray:
+    if channels == 1:
+        frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    if frame.shape[:2] != (size, size):
+        shrinks = frame.shape[0] >= size
+        frame = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return frame.reshape(size, size, channels)
+
+
+def _facts_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")

@@ -1,0 +1,169 @@
+"""The benchmark's figures of a run, next to copying the last frame and to what others have published."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from tfav.data.mnist import load_digits
+from tfav.errors import TfavError, UsageError
+from tfav.io.partial import partial_file
+from tfav.metrics import video
+from tfav.systems.next_frame import data
+from tfav.systems.next_frame.config import Config
+from tfav.systems.next_frame.rollout import predict_next
+from tfav.systems.next_frame.task import open_run
+
+EXAMPLES_NAME = "evaluation_examples.npz"
+_NUM_EXAMPLES = 5
+# Moving MNIST, 10 frames after 10, the 10,000 sequences of mnist_test_seq.npy: OpenSTL's table.
+PUBLISHED = (
+    {"name": "ConvLSTM, 200 epochs (OpenSTL)", "mse": 29.80, "ssim": 0.9288},
+    {"name": "ConvLSTM, 2000 epochs (OpenSTL)", "mse": 22.41},
+    {"name": "best of OpenSTL's table", "mse": 14.07},
+)
+
+
+def evaluate(
+    run_dir: Path | str,
+    data_dir: Path | str | None = None,
+    *,
+    part: str = "all",
+    progress: bool = True,
+    shuffle_frames: bool = False,
+) -> dict:
+    """Scores a run's forecasts per predicted step and over all.
+
+    Five examples are kept in the run folder, for its report.
+
+    Args:
+        run_dir: A trained run.
+        data_dir: A `.npy` of sequences such as `mnist_test_seq.npy`, or a folder of videos; None: the test set that
+            belongs to the run.
+        part: Without `data_dir`: `test`, or of data on disk also `train`, `val` or `all`. Of Moving MNIST the test set
+            is all there is.
+        progress: Show a bar.
+        shuffle_frames: Not for this system.
+
+    Returns:
+        `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `one_step_bce` of a notebook model;
+        `published`; `data` and `count`; `failed`, empty. JSON-ready.
+
+    Raises:
+        UsageError: The frames are to be shuffled, or the data are not there.
+        DataError: The data cannot be used as they stand.
+    """
+    if shuffle_frames:
+        raise UsageError("next_frame predicts from the order of frames; there is nothing to shuffle.")
+    started = time.monotonic()
+    run, config = open_run(run_dir)
+    batches, count, source = _sequences(config, data_dir, part)
+    model = load_model(run.dir)
+    ours, copied, bce, examples = [], [], [], []
+    with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
+        for sequences in batches:
+            seen, truth = np.split(sequences, [config.input_frames], axis=1)
+            forecast = predict_next(model, seen, config.output_frames, cut=False)
+            ours.append(video.per_frame(truth, forecast))
+            copied.append(video.per_frame(truth, video.copy_last_frame(seen, config.output_frames)))
+            if config.model == "notebook":
+                bce += _one_step_bce(model, sequences).tolist()
+            if sum(map(len, examples)) < _NUM_EXAMPLES:
+                examples.append(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1)[:_NUM_EXAMPLES])
+            bar.update(len(sequences))
+    _keep_examples(run.dir, config, np.concatenate(examples)[:_NUM_EXAMPLES])
+    result = {
+        "data": source,
+        "count": count,
+        "input_frames": config.input_frames,
+        "output_frames": config.output_frames,
+        "scores": video.summarize(_joined(ours)),
+        "copy_last": video.summarize(_joined(copied)),
+        "published": list(PUBLISHED),
+        "failed": [],
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    if bce:
+        result["one_step_bce"] = float(np.mean(bce))
+    return result
+
+
+def describe_evaluation(result: dict) -> str:
+    """The figures as text: the run, copying the last frame, the published rows; then each step."""
+    rows = [("this run", result["scores"]), ("copying the last frame", result["copy_last"])]
+    rows += [(row["name"], row) for row in result["published"]]
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{result['count']} sequences ({result['data']}), {result['input_frames']} frames seen, "
+        f"{result['output_frames']} predicted",
+        " " * width + "".join(f"{name.upper():>9}" for name in video.NAMES),
+    ]
+    lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in video.NAMES) for name, row in rows]
+    per_step = result["scores"]["per_step"]["mse"]
+    lines.append("MSE by step: " + " ".join(f"{value:.1f}" for value in per_step))
+    if "one_step_bce" in result:
+        lines.append(f"one step ahead, true frames as input: binary cross-entropy {result['one_step_bce']:.4f}")
+    lines.append(
+        "MSE and MAE are summed over a frame's pixels in 0-1. Published rows: two digits, 10 frames after 10, on the "
+        "10,000 sequences of mnist_test_seq.npy."
+    )
+    return "\n".join(lines)
+
+
+def load_model(run_dir: Path) -> keras.Model:
+    """The run's best model.
+
+    Raises:
+        TfavError: There is none.
+    """
+    from tfav.systems.next_frame import recurrence  # noqa: F401  registers the layers
+
+    path = Path(run_dir) / "best.keras"
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+
+
+def _sequences(config: Config, data_dir: Path | str | None, part: str) -> tuple[Iterable[np.ndarray], int, str]:
+    """Batches of whole sequences `[B, T, H, W, C]` float32, 0-1; how many; what they are, in words."""
+    if data_dir is None and config.is_made:
+        if part not in ("all", "test"):
+            raise UsageError(f"of Moving MNIST the test set is scored; leave part out. Received: part={part}")
+        digits = load_digits(config.mnist)
+        source = f"Moving MNIST made of test digits, {digits.source}, {config.num_digits} on the canvas"
+        return data.made_test_set(config, digits).as_numpy_iterator(), config.test_sequences, source
+    if data_dir is None:
+        sequences, numbers = data.part_of(config, part)
+    else:
+        sequences, _ = data.open_data(config, data_dir)
+        numbers = np.arange(len(sequences))
+    groups = np.array_split(numbers, -(-len(numbers) // config.batch_size))
+    batches = (sequences[group, : config.num_frames].astype(np.float32) / 255 for group in groups)
+    return batches, len(numbers), str(data_dir or f"{part} of {config.data_dir}")
+
+
+def _one_step_bce(model: keras.Model, sequences: np.ndarray) -> np.ndarray:
+    predicted = model.predict_on_batch(sequences[:, :-1])
+    return keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(sequences[:, 1:], predicted)).mean((1, 2, 3))
+
+
+def _joined(parts: list[dict]) -> dict:
+    return {name: np.concatenate([part[name] for part in parts]) for name in video.NAMES}
+
+
+def _keep_examples(run_dir: Path, config: Config, examples: np.ndarray) -> None:
+    seen, truth, forecast = np.split(
+        np.rint(examples * 255).astype(np.uint8), [config.input_frames, config.num_frames], axis=1
+    )
+    with partial_file(run_dir / EXAMPLES_NAME) as partial:
+        np.savez_compressed(partial, input=seen, truth=truth, prediction=forecast)
+
+
+def _cell(name: str, row: dict) -> str:
+    if name not in row:
+        return f"{'-':>9}"
+    return f"{row[name]:9.4f}" if name == "ssim" else f"{row[name]:9.2f}"

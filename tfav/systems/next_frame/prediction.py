@@ -1,0 +1,94 @@
+"""The next frames of any video, as GIF and MP4."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfav.errors import MediaError, TfavError, UsageError
+from tfav.io.encoding import write_gif, write_video
+from tfav.systems.next_frame import clips
+from tfav.systems.next_frame.evaluation import load_model
+from tfav.systems.next_frame.rollout import least_frames, predict_next
+from tfav.systems.next_frame.task import open_run
+
+_SHOWN_SIZE = 256  # pixels at least: a player shows 64 as a stamp
+_MARK = (235, 110, 40)  # RGB, the bar under frames that are predicted
+
+
+def predict_files(
+    run_dir: Path | str,
+    files: Sequence[Path | str],
+    *,
+    frames: int | None = None,
+    out: Path | str | None = None,
+    top: int | None = None,
+    **others,
+) -> dict:
+    """Predicts how videos go on after their last frame.
+
+    Args:
+        run_dir: A trained run.
+        files: Videos or folders of frames; one that cannot be used stops no other.
+        frames: Frames to predict; None: as many as in the run's training.
+        out: Folder for `NAME_next.gif` and `NAME_next.mp4`: the frames looked at, then the predicted ones, which have a
+            bar under them; None: `predictions/` in the run folder.
+        top: Of other systems, no meaning here.
+        **others: Options of other systems, which are refused.
+
+    Returns:
+        `{"files": [...]}`, each with `path`, `frames`, `wrote` and `warnings`, or with `error`.
+
+    Raises:
+        UsageError: No frames are asked for, or options of other systems.
+    """
+    if others or run_dir is None:
+        raise UsageError(f"next_frame takes --run-dir, --frames and --out. Received: {', '.join(others) or 'no run'}")
+    if frames is not None and frames < 1:
+        raise UsageError(f"--frames must be 1 or more. Received: {frames}")
+    run, config = open_run(run_dir)
+    model = load_model(run.dir)
+    num_frames = frames or config.output_frames
+    folder = Path(out) if out is not None else run.dir / "predictions"
+    rows = []
+    for path in map(Path, files):
+        try:
+            seen, warnings = _read(path, config, least_frames(model))
+            predicted = predict_next(model, seen[None].astype(np.float32) / 255, num_frames)[0]
+            wrote = _write(folder / f"{path.stem}_next", seen, predicted, clips.frame_rate(path))
+            rows.append({"path": str(path), "frames": num_frames, "wrote": wrote, "warnings": warnings})
+        except TfavError as error:
+            rows.append({"path": str(path), "error": str(error)})
+    return {"files": rows}
+
+
+def _read(path: Path, config, least: int) -> tuple[np.ndarray, list[str]]:
+    """The last frames, `[T, H, W, C]` uint8, and what a person should know of how they were made."""
+    seen = clips.read_frames(path, config.image_size, config.channels, last=config.input_frames)
+    if len(seen) < max(least, 1):
+        raise MediaError(path, f"{len(seen)} frames, and the model looks at {least}", "Give it a longer video.")
+    size, warnings = clips.frame_size(path), []
+    if size != (config.image_size, config.image_size):
+        warnings.append(
+            f"{path}: its frames, {size[1]} x {size[0]}, are resized to {config.image_size} x {config.image_size}, on "
+            "which the run was trained."
+        )
+    return seen, warnings
+
+
+def _write(stem: Path, seen: np.ndarray, predicted: np.ndarray, fps: float) -> list[str]:
+    made = np.rint(predicted * 255).astype(np.uint8)
+    pictures = [_shown(frame, marked=False) for frame in seen] + [_shown(frame, marked=True) for frame in made]
+    gif = write_gif(stem.with_name(stem.name + ".gif"), pictures, min(fps, 10.0))  # slower, for the eye
+    film = write_video(stem.with_name(stem.name + ".mp4"), pictures, fps)
+    return [str(gif), str(film)]
+
+
+def _shown(frame: np.ndarray, *, marked: bool) -> np.ndarray:
+    scale = max(1, -(-_SHOWN_SIZE // frame.shape[0]))
+    picture = np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    bar = np.empty((max(4, len(picture) // 32), picture.shape[1], 3), np.uint8)
+    bar[:] = _MARK if marked else 0
+    return np.concatenate([picture, bar])

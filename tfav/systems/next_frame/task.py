@@ -1,0 +1,201 @@
+"""Training, and making data ready: thin functions over Keras' own, each usable alone."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfav import training
+from tfav.data import moving_mnist
+from tfav.data.mnist import Digits, load_digits
+from tfav.errors import UsageError
+from tfav.io.executor import PrepareReport
+from tfav.io.sequence_files import write_sequences
+from tfav.systems.next_frame import clips, data
+from tfav.systems.next_frame.config import SYSTEM, Config
+from tfav.systems.next_frame.model import FORECASTER, build_model
+from tfav.training import callbacks as training_callbacks
+from tfav.training import run as runs
+from tfav.training import settings
+from tfav.training.callbacks import read_jsonl
+
+
+def compile_args(config: Config) -> dict:
+    """Arguments for `model.compile`: Adam, the loss, and for the forecaster the benchmark's error of its forecast."""
+    optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=config.clip_norm or None)
+    # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
+    arguments = {"optimizer": optimizer, "loss": _loss(config.loss), "jit_compile": False}
+    if config.model == "forecaster":
+        arguments["metrics"] = [_forecast_mse(config.output_frames)]
+    return arguments
+
+
+def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run: schedules, best checkpoint, early stop, TensorBoard, metrics, resume.
+
+    The best checkpoint goes by the validation loss, for the forecaster by the validation error of its forecast; without
+    a validation part it is the last epoch's.
+    """
+    schedule = None
+    if config.schedule == "cosine":
+        schedule = keras.callbacks.LearningRateScheduler(
+            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
+        )
+    elif config.schedule == "plateau":
+        monitor = _monitor(config) if config.has_val else "loss"
+        schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience)
+    sampling = [ScheduledSampling(config.sampling_epochs)] if config.sampling_epochs else []
+    return training_callbacks.standard(
+        run_dir,
+        monitor=_monitor(config) if config.has_val else None,
+        mode="min",
+        patience=config.patience,
+        schedule=schedule,
+        extra=[*sampling, *extra],
+    )
+
+
+class ScheduledSampling(keras.callbacks.Callback):
+    """Lowers the share of true frames among the forecaster's inputs evenly, to none after `epochs` epochs."""
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Sets the share."""
+        self.model.get_layer(FORECASTER).true_share.assign(max(0.0, 1 - epoch / self.epochs))
+
+
+def train(
+    config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto"
+) -> list[dict]:
+    """Trains into a run folder, or goes on with the run that is there.
+
+    Args:
+        config: What to train on and how.
+        run_dir: The run folder.
+        devices: As in `tfav.strategy`.
+        verbose: As in `model.fit`; `"auto"` is a bar on a terminal and a line per epoch elsewhere.
+
+    Returns:
+        One row per epoch: losses, errors, seconds.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+        DataError: The data cannot be used as they stand.
+    """
+    training.prepare_devices(devices)  # before the data sets start TensorFlow
+    digits = load_digits(config.mnist) if config.is_made else None
+    stored, facts = settings.to_dict(config), {"digits": _digits_name(digits)}
+    runs.check(run_dir, SYSTEM, stored, facts)
+    keras.utils.set_random_seed(config.seed)
+    done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
+    datasets = data.build_datasets(config, digits=digits, first_epoch=done)
+    runs.start(run_dir, SYSTEM, stored, facts)  # only now: data that cannot be used leaves no folder behind
+    with training.strategy(devices):
+        model = build_model(config)
+        model.compile(**compile_args(config))
+    return training.fit(
+        model,
+        datasets.train,
+        datasets.val,
+        epochs=config.epochs,
+        callbacks=callbacks(config, run_dir),
+        run_dir=run_dir,
+        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+    )
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    sequences: int | None = None,
+    num_frames: int | None = None,
+    size: int | None = None,
+    channels: int = 1,
+    num_digits: int = 2,
+    seed: int = 0,
+    part: str = "train",
+    **others,
+) -> PrepareReport:
+    """Writes sequences to disk once, in the benchmark's layout.
+
+    Args:
+        source: A folder of videos or frames, which is cut to sequences; or Keras' `mnist.npz`, to make Moving MNIST of.
+        out: The `.npy` file.
+        sequences: How many to make of `mnist.npz`; 10,000 where not given.
+        num_frames: Frames of each; 20 where not given.
+        size: Height and width of frames cut from videos, in pixels; 64 where not given.
+        channels: Of frames cut from videos: 1 grey, 3 colour.
+        num_digits: On the canvas of Moving MNIST.
+        seed: Of Moving MNIST.
+        part: `train` or `test`: which digits Moving MNIST is made of.
+        **others: Options of other systems, which are refused.
+
+    Raises:
+        UsageError: Options that do not apply.
+    """
+    if others:
+        raise UsageError(f"next_frame's prepare does not take {', '.join(others)}.")
+    if Path(out).suffix != ".npy":
+        raise UsageError(f"{out}: sequences are written as one .npy file; give --out such a name.")
+    num_frames = num_frames or moving_mnist.NUM_FRAMES
+    if Path(source).is_dir():
+        if sequences is not None:
+            raise UsageError("--sequences is for Moving MNIST; a folder of videos gives as many as it holds.")
+        return clips.cut_folder(source, out, num_frames=num_frames, size=size or 64, channels=channels)
+    started, count = time.monotonic(), sequences or 10_000
+    digits = load_digits(source)
+    made = moving_mnist.sequences(
+        getattr(digits, part),
+        count=count,
+        seed=seed,
+        batch_size=50,
+        num_frames=num_frames,
+        num_digits=num_digits,
+        dtype="uint8",
+    )
+    write_sequences(out, made.as_numpy_iterator(), count)
+    report = PrepareReport(done=[str(out)], settings={"sequences": count, "num_frames": num_frames, "seed": seed})
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
+    """Reads a run folder of this system."""
+    run = runs.load(run_dir, SYSTEM)
+    return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+
+
+def _digits_name(digits: Digits | None) -> str:
+    return digits.source if digits else ""
+
+
+def _monitor(config: Config) -> str:
+    return "val_forecast_mse" if config.model == "forecaster" else "val_loss"
+
+
+def _loss(name: str):
+    if name == "mse_mae":
+        return _squared_and_absolute
+    return {"bce": "binary_crossentropy", "mse": "mean_squared_error"}[name]
+
+
+def _squared_and_absolute(truth, prediction):
+    """Large errors by their square, small ones by their size, so that the picture stays sharp."""
+    error = prediction - ops.cast(truth, prediction.dtype)
+    return ops.mean(ops.square(error) + ops.abs(error), axis=-1)
+
+
+def _forecast_mse(output_frames: int):
+    def forecast_mse(truth, prediction):
+        error = ops.cast(prediction, "float32") - ops.cast(truth, "float32")
+        return ops.mean(ops.sum(ops.square(error[:, -output_frames:]), axis=(2, 3, 4)), axis=1)
+
+    return forecast_mse
