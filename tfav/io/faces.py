@@ -72,7 +72,10 @@ def detector_file(path: Path | str | None = None) -> Path:
         UsageError: The given file is not there.
         FetchError: It cannot be fetched, or is not the registered file; the message says where to put it by hand.
     """
-    for given, what in ((path, "given as the face detector"), (os.environ.get("TFAV_FACE_DETECTOR"), "in its place")):
+    for given, what in (
+        (path, "given as the face detector's model"),
+        (os.environ.get("TFAV_FACE_DETECTOR"), "named by $TFAV_FACE_DETECTOR"),
+    ):
         if given:
             if not Path(given).is_file():
                 hint = "Correct the path, or leave it out to fetch the model."

@@ -101,6 +101,11 @@ DATASETS: dict[str, RemoteDataset] = {
         licence="not recorded yet",
         card="mobilenet-v2-hub.md",
     ),
+    "lipnet-grid": RemoteDataset(
+        (RemoteFile("data.zip", drive_id="1YlvpDLix3S-U8fd-gqRwPcWXAXm8JwjL", kind="zip"),),
+        licence="CC BY 4.0",
+        card="grid.md",
+    ),
     "face-detector": RemoteDataset(
         (
             RemoteFile(

@@ -329,7 +329,14 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             seed=config.seed,
         )
     finish = augmentation.center(config)
-    return pipeline.for_evaluation(rows, lambda row: finish(*load(row)), batch_size=config.batch_size)
+    # Its clips lie scattered over the shards: to read 50 of them, 200 MB may have to be unpacked, so once is enough.
+    size = 4 * len(entries) * config.num_frames * config.crop_height * config.crop_width
+    return pipeline.for_evaluation(
+        rows,
+        lambda row: finish(*load(row)),
+        batch_size=config.batch_size,
+        cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
+    )
 
 
 def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.ndarray]:
