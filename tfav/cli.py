@@ -213,10 +213,15 @@ class WeightsConvert:
     """The .keras file to write."""
 
 
+# Flags that one system alone has a use for.
+_OWNERS = {"sequences": "next_frame", "frames": "next_frame", "out": "next_frame"}
+
+
 def _prepare(args: Prepare) -> int:
     start_tensorflow()
     names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers", "sequences")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    command_line.check_owners(args.system, given, _OWNERS)
     report = load(args.system).prepare(args.source, args.out, **given)
     print(report.summary())
     _print_json(args, report.as_dict())
@@ -241,6 +246,7 @@ def _evaluate(args: Evaluate) -> int:
 
 def _predict(args: Predict) -> int:
     streams = _given_streams(args)
+    command_line.check_owners(args.system, streams, _OWNERS)
     start_tensorflow()
     result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
     for row in result["files"]:

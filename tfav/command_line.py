@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import tyro
@@ -82,6 +82,22 @@ def parse_train(options_cls: type, system: str, arguments: Sequence[str]) -> tup
     prog = f"tfav train {system}"
     parsed = parse(both, prog, arguments, default=both(options_cls(run_dir=tyro.MISSING, preset=name), default))
     return parsed.options, parsed.config
+
+
+def check_owners(system: str, given: Iterable[str], owners: Mapping[str, str]) -> None:
+    """Refuses flags that are another system's.
+
+    Args:
+        system: The system that was named.
+        given: Names of the flags that were given.
+        owners: From the flags that one system alone has to that system.
+
+    Raises:
+        UsageError: Naming the flag and whose it is.
+    """
+    for name in given:
+        if owners.get(name, system) != system:
+            raise UsageError(f"--{name.replace('_', '-')} is for {owners[name]}; leave it out for {system}.")
 
 
 def overview(commands: Mapping[str, tuple[type, Callable]], systems: Mapping[str, str]) -> str:

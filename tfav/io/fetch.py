@@ -121,6 +121,31 @@ DATASETS: dict[str, RemoteDataset] = {
         licence="MIT",
         card="face-detector.md",
     ),
+    "mnist": RemoteDataset(
+        (
+            RemoteFile(
+                "mnist.npz",
+                url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+                kind="file",
+                sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",  # Keras' own
+                max_bytes=_GB // 10,
+            ),
+        ),
+        licence="CC BY-SA 3.0",
+        card="mnist.md",
+    ),
+    "moving-mnist": RemoteDataset(
+        (
+            RemoteFile(
+                "mnist_test_seq.npy",
+                url="https://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy",
+                kind="file",
+                max_bytes=_GB,
+            ),
+        ),
+        licence="none stated",
+        card="moving-mnist.md",
+    ),
 }
 
 
