@@ -28,6 +28,8 @@ FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
 class Prepare:
     """Make a data set ready for training, once: videos become folders of frames, for two_stream also of flow.
 
+    For lipnet they become shards of mouth crops, beside a contact sheet.
+
     Parallel, and resumable: what is done is skipped, what a killed run left half-done is done again.
 
     Example:
@@ -52,6 +54,10 @@ class Prepare:
     """Optical flow for two_stream: tvl1 (the reference), dis or farneback (fast)."""
     workers: int | None = None
     """Processes; one per core where not given."""
+    box: str | None = None
+    """For lipnet: follow (the mouth, the default) or fixed (the notebook's box)."""
+    speakers: tuple[str, ...] | None = None
+    """For lipnet: these speakers only, such as s1 s2."""
     sequences: int | None = None
     """For next_frame: how many sequences of Moving MNIST to write, where --source is mnist.npz."""
     json: bool = False
@@ -214,12 +220,18 @@ class WeightsConvert:
 
 
 # Flags that one system alone has a use for.
-_OWNERS = {"sequences": "next_frame", "frames": "next_frame", "out": "next_frame"}
+_OWNERS = {
+    "box": "lipnet",
+    "speakers": "lipnet",
+    "sequences": "next_frame",
+    "frames": "next_frame",
+    "out": "next_frame",
+}
 
 
 def _prepare(args: Prepare) -> int:
     start_tensorflow()
-    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers", "sequences")
+    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers", "sequences", "box", "speakers")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     command_line.check_owners(args.system, given, _OWNERS)
     report = load(args.system).prepare(args.source, args.out, **given)
