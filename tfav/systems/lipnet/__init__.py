@@ -8,7 +8,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["alphabet", "augmentation", "config", "corpus", "crops", "data"],
+    submodules=["alphabet", "augmentation", "config", "corpus", "crops", "data", "made"],
     submod_attrs={
         "alphabet": ["ALPHABETS", "Alphabet"],
         "config": ["Config", "PRESETS"],

@@ -154,6 +154,6 @@ PRESETS: dict[str, dict] = {
     "paper": {**_STILL, "crop_height": 50, "crop_width": 100, "mirror": True, "drop": 0.05, "batch_size": 50},
     # What two cores can train. Not measured.
     "cpu": {},
-    # Small, on made data. Not measured.
-    "demo": {"crop_height": 24, "crop_width": 48},
+    # Small, on the clips of `made`. Not measured.
+    "demo": {"crop_height": 24, "crop_width": 48, "num_frames": 40, "val_fraction": 0.2},
 }
