@@ -341,7 +341,7 @@ def _train(arguments: Sequence[str]) -> int:
     history = load(name).train(config, options.run_dir, devices=options.devices)
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")
-    print(f"Next: tfav evaluate {name} --run-dir {options.run_dir} --data-dir FOLDER")
+    print(f"Next: tfav evaluate {name} --run-dir {options.run_dir} --part test, or --data-dir FOLDER")
     _print_json(options, last)
     return 0
 

@@ -119,8 +119,6 @@ def load_model(run_dir: Path) -> keras.Model:
     Raises:
         TfavError: There is none.
     """
-    from tfav.systems.next_frame import recurrence  # noqa: F401  registers the layers
-
     path = Path(run_dir) / "best.keras"
     try:
         return keras.saving.load_model(path, compile=False)
