@@ -23,7 +23,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.io.partial import write_json
 
 # Fields that may change when a run goes on: how long and where, not what is learnt.
-MAY_CHANGE = frozenset({"epochs", "data_dir", "cache_dir", "devices"})
+MAY_CHANGE = frozenset({"epochs", "data_dir", "mnist", "cache_dir", "devices"})
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-contrib-python", "av", "tensorflow-hub")
 
 
