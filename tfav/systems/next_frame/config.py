@@ -11,7 +11,8 @@ from tfav.training import settings
 SYSTEM = "next_frame"
 _CHOICES = {
     "model": ("notebook", "forecaster"),
-    "loss": ("bce", "mse", "mse_mae"),
+    "step": ("conv_lstm", "motion"),
+    "loss": ("bce", "mse", "mse_mae", "frame_mse"),
     "schedule": ("constant", "cosine", "plateau"),
 }
 _POSITIVE = (
@@ -43,6 +44,8 @@ class Config:
         input_frames: Frames the model looks at; the `notebook` model is trained on all but the last of the sequence.
         output_frames: Frames to predict after them, in training (`forecaster`) and in evaluation.
         model: `notebook`, the keras.io example, or `forecaster`, an encoder-forecaster ConvLSTM.
+        step: What the forecaster does for one frame: `conv_lstm`, cells on top of one another that draw each frame, or
+            `motion`, two cells on two scales that displace the newest frame by what they make of its measured motion.
         filters: Channels of each ConvLSTM layer.
         kernel_sizes: Side of each layer's kernels; one number per layer.
         patch_size: The forecaster sees squares of so many pixels a side as one place with as many channels.
@@ -58,7 +61,7 @@ class Config:
         epochs: Number of epochs.
         learning_rate: Adam's rate.
         clip_norm: Longest gradient of a step; 0: any.
-        loss: `bce`, `mse`, or `mse_mae`, the sum of both errors.
+        loss: `bce`, `mse`, `mse_mae`, the sum of both errors, or `frame_mse`, summed over the pixels of a frame.
         schedule: `constant`; `cosine` from `learning_rate` to 0 over all epochs; or `plateau`: a tenth after
             `plateau_patience` epochs without a better validation loss.
         plateau_patience: Epochs, see `schedule`.
@@ -77,6 +80,7 @@ class Config:
     input_frames: int = 10
     output_frames: int = 10
     model: str = "notebook"
+    step: str = "conv_lstm"
     filters: tuple[int, ...] = (64, 64, 64)
     kernel_sizes: tuple[int, ...] = (5, 3, 1)
     patch_size: int = 1
@@ -120,6 +124,12 @@ class Config:
         if self.image_size % self.patch_size:
             raise UsageError(
                 f"image_size must be a multiple of patch_size. Received: {self.image_size} and {self.patch_size}"
+            )
+        if self.step == "motion" and (len(self.filters) != 2 or self.image_size % (2 * self.patch_size)):
+            raise UsageError(
+                "step=motion has two cells, the second on patches of twice the size: give two filters, and an "
+                "image_size that is a multiple of twice the patch_size. "
+                f"Received: filters={self.filters}, image_size={self.image_size}, patch_size={self.patch_size}"
             )
         if self.model == "notebook" and (self.patch_size != 1 or self.sampling_epochs):
             raise UsageError("patch_size and sampling_epochs are the forecaster's; leave them out for model=notebook.")
@@ -179,15 +189,18 @@ PRESETS: dict[str, dict] = {
     #   Two cores: not measured.
     "cpu": {
         "model": "forecaster",
-        "filters": (64, 64),
-        "kernel_sizes": (5, 5),
+        "step": "motion",
+        "filters": (64, 96),
+        "kernel_sizes": (3, 3),
         "patch_size": 4,
-        "train_sequences": 1600,
+        "train_sequences": 1000,
+        "val_sequences": 200,
         "new_each_epoch": True,
-        "batch_size": 16,
-        "epochs": 20,
+        "batch_size": 8,
+        "epochs": 32,
+        "learning_rate": 1.5e-3,
         "clip_norm": 1.0,
-        "loss": "mse",
+        "loss": "frame_mse",
         "schedule": "cosine",
         "patience": 0,
         "precision": "mixed_bfloat16",

@@ -3,10 +3,12 @@
 import keras
 
 from tfav.systems.next_frame.config import Config
-from tfav.systems.next_frame.recurrence import Forecaster
+from tfav.systems.next_frame.motion import MotionStep
+from tfav.systems.next_frame.recurrence import ConvLSTMStep, Forecaster
 from tfav.training import mixed_precision
 
 FORECASTER = "forecaster"  # name of the layer that holds the recurrence
+STEPS = {"conv_lstm": ConvLSTMStep, "motion": MotionStep}
 
 
 def build_model(config: Config) -> keras.Model:
@@ -53,11 +55,11 @@ def build_forecaster(config: Config) -> keras.Model:
     """
     with mixed_precision(config.precision):
         frames = keras.Input((None, config.image_size, config.image_size, config.channels), name="frames")
+        one_step = STEPS[config.step](config.filters, config.kernel_sizes, config.patch_size, name=config.step)
         out = Forecaster(
             config.input_frames,
             config.output_frames,
-            config.filters,
-            config.kernel_sizes,
+            one_step,
             config.patch_size,
             activation="sigmoid" if config.loss == "bce" else "linear",
             true_share=1.0 if config.sampling_epochs else 0.0,

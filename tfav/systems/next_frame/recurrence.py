@@ -1,63 +1,87 @@
 """The forecaster's recurrence: ConvLSTM cells stepped over the frames seen, then over the model's own.
 
-`Forecaster` is the loop and owns what turns frames into patches and back. What one step does is in `ConvLSTMStack`; any
-layer with the same three methods can stand in its place.
+`Forecaster` is the loop and owns what turns frames into patches and back. What one step does is in a layer of its own,
+`ConvLSTMStep` here or `MotionStep`; any layer with the same methods can stand in their place.
 """
 
 import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="tfav")
-class ConvLSTMStack(keras.layers.Layer):
-    """ConvLSTM cells on top of one another, for one step of time.
-
-    Each cell makes its four gates in one convolution over its input and its last output together.
+def gate(convolution, x, state):
+    """One step of a ConvLSTM cell whose four gates come from one convolution over input and last output together.
 
     Args:
-        filters: Channels of each cell.
-        kernel_sizes: Side of each cell's kernel.
+        convolution: Gives `4 * filters` channels: enter, forget, leave, value.
+        x: Input `[B, h, w, C]`.
+        state: The cell's last output and memory, `[B, h, w, filters]` each.
+
+    Returns:
+        The output, and the new state.
 
     Reference:
         X. Shi et al., "Convolutional LSTM network", NIPS 2015.
     """
+    output, memory = state
+    enter, forget, leave, value = ops.split(convolution(ops.concatenate([x, output], axis=-1)), 4, axis=-1)
+    memory = ops.sigmoid(forget) * memory + ops.sigmoid(enter) * ops.tanh(value)
+    output = ops.sigmoid(leave) * ops.tanh(memory)
+    return output, (output, memory)
 
-    def __init__(self, filters, kernel_sizes, **kwargs):
+
+def open_forget_gates(convolution, filters: int) -> None:
+    """Sets the bias of a new cell's forget gates to 1, or nothing is remembered at first."""
+    convolution.bias.assign(ops.concatenate([ops.zeros(filters), ops.ones(filters), ops.zeros(2 * filters)]))
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class ConvLSTMStep(keras.layers.Layer):
+    """One step of time: ConvLSTM cells on top of one another, and a convolution that draws the next frame.
+
+    Args:
+        filters: Channels of each cell.
+        kernel_sizes: Side of each cell's kernel.
+        patch_size: Pixels on a side of a patch.
+    """
+
+    def __init__(self, filters, kernel_sizes, patch_size, **kwargs):
         super().__init__(**kwargs)
-        self.filters = tuple(filters)
-        self.kernel_sizes = tuple(kernel_sizes)
+        self.filters, self.kernel_sizes, self.patch_size = tuple(filters), tuple(kernel_sizes), patch_size
         self.gates = [
             keras.layers.Conv2D(4 * count, size, padding="same", dtype=self.dtype_policy, name=f"gates_{number}")
             for number, (count, size) in enumerate(zip(self.filters, self.kernel_sizes, strict=True))
         ]
 
     def build(self, input_shape):
-        """Builds each cell's convolution; forget gates start open, or nothing is remembered at first."""
-        channels = input_shape[-1]
+        """Builds the convolutions for frames `[B, H, W, C]`."""
+        _, height, width, channels = input_shape
+        place, depth = (None, height // self.patch_size, width // self.patch_size), channels * self.patch_size**2
+        self.draw = keras.layers.Conv2D(depth, 1, dtype=self.dtype_policy, name="draw")
         for gates, count in zip(self.gates, self.filters, strict=True):
-            gates.build((*input_shape[:-1], channels + count))
-            gates.bias.assign(ops.concatenate([ops.zeros(count), ops.ones(count), ops.zeros(2 * count)]))
-            channels = count
+            gates.build((*place, depth + count))
+            open_forget_gates(gates, count)
+            depth = count
+        self.draw.build((*place, depth))
         self.built = True
 
     def initial_states(self, batch, height, width):
-        """Zeros: for each cell output and memory, `[B, height, width, filters]`."""
-        shapes = [(batch, height, width, count) for count in self.filters]
+        """Zeros: for each cell output and memory, `[B, h, w, filters]`."""
+        place = (height // self.patch_size, width // self.patch_size)
+        shapes = [(batch, *place, count) for count in self.filters]
         return [(ops.zeros(shape, self.compute_dtype), ops.zeros(shape, self.compute_dtype)) for shape in shapes]
 
     def call(self, patches, states):
-        """`patches` `[B, h, w, C]` and states to the last cell's output `[B, h, w, filters]` and new states."""
-        new_states = []
-        for gates, (output, memory) in zip(self.gates, states, strict=True):
-            enter, forget, leave, value = ops.split(gates(ops.concatenate([patches, output], axis=-1)), 4, axis=-1)
-            memory = ops.sigmoid(forget) * memory + ops.sigmoid(enter) * ops.tanh(value)
-            patches = ops.sigmoid(leave) * ops.tanh(memory)
-            new_states.append((patches, memory))
-        return patches, new_states
+        """`[B, h, w, C * p * p]` float32 and states to the next patches, float32, and new states."""
+        x, new_states = ops.cast(patches, self.compute_dtype), []
+        for gates, state in zip(self.gates, states, strict=True):
+            x, state = gate(gates, x, state)
+            new_states.append(state)
+        return ops.cast(self.draw(x), "float32"), new_states
 
     def get_config(self):
         """The layer's settings."""
-        return {**super().get_config(), "filters": self.filters, "kernel_sizes": self.kernel_sizes}
+        settings = {"filters": self.filters, "kernel_sizes": self.kernel_sizes, "patch_size": self.patch_size}
+        return {**super().get_config(), **settings}
 
 
 @keras.saving.register_keras_serializable(package="tfav")
@@ -71,8 +95,7 @@ class Forecaster(keras.layers.Layer):
     Args:
         input_frames: Frames seen.
         output_frames: Frames predicted after them.
-        filters: Of the cells.
-        kernel_sizes: Of the cells.
+        one_step: Layer that makes the next frame: `ConvLSTMStep` or `MotionStep`.
         patch_size: Pixels on a side that become channels of one place.
         activation: Of the frames made: `"sigmoid"`, or `"linear"`.
         true_share: At the start of training; a callback moves it.
@@ -83,8 +106,7 @@ class Forecaster(keras.layers.Layer):
         self,
         input_frames,
         output_frames,
-        filters,
-        kernel_sizes,
+        one_step,
         patch_size=1,
         activation="sigmoid",
         true_share=0.0,
@@ -95,8 +117,6 @@ class Forecaster(keras.layers.Layer):
         self.settings = {
             "input_frames": input_frames,
             "output_frames": output_frames,
-            "filters": tuple(filters),
-            "kernel_sizes": tuple(kernel_sizes),
             "patch_size": patch_size,
             "activation": activation,
             "true_share": true_share,
@@ -105,18 +125,15 @@ class Forecaster(keras.layers.Layer):
         self.input_frames = input_frames
         self.output_frames = output_frames
         self.patch_size = patch_size
-        self.stack = ConvLSTMStack(filters, kernel_sizes, dtype=self.dtype_policy, name="stack")
+        self.one_step = one_step
         self.activation = keras.activations.get(activation)
         self.draws = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        """Builds the cells, and the convolution that makes patches of their output."""
-        _, _, height, width, channels = input_shape
-        place = (None, height // self.patch_size, width // self.patch_size)
-        self.num_channels = channels * self.patch_size**2
-        self.stack.build((*place, self.num_channels))
-        self.to_patches = keras.layers.Conv2D(self.num_channels, 1, dtype=self.dtype_policy, name="to_patches")
-        self.to_patches.build((*place, self.stack.filters[-1]))
+        """Builds the step."""
+        batch, _, *frame = input_shape
+        if not self.one_step.built:  # one that was stored with the model is
+            self.one_step.build((batch, *frame))
         self.true_share = self.add_weight(
             name="true_share",
             shape=(),
@@ -130,13 +147,12 @@ class Forecaster(keras.layers.Layer):
     def initial_states(self, frame):
         """States before the first frame, for frames like `frame`, `[B, H, W, C]`."""
         batch, height, width = ops.shape(frame)[:3]
-        return self.stack.initial_states(batch, height // self.patch_size, width // self.patch_size)
+        return self.one_step.initial_states(batch, height, width)
 
     def step(self, frame, states):
         """One step of time: `frame` `[B, H, W, C]` float, 0-1, to the next one, float32, and new states."""
-        out, states = self.stack(_to_patches(ops.cast(frame, self.compute_dtype), self.patch_size), states)
-        out = _to_frame(ops.cast(self.to_patches(out), "float32"), self.patch_size)
-        return self.activation(out), states
+        patches, states = self.one_step(_to_patches(ops.cast(frame, "float32"), self.patch_size), states)
+        return self.activation(_to_frame(patches, self.patch_size)), states
 
     def call(self, frames, training=False):
         """`[B, T, H, W, C]` to what follows each frame but the last, `[B, input + output - 1, H, W, C]` float32.
@@ -166,7 +182,13 @@ class Forecaster(keras.layers.Layer):
 
     def get_config(self):
         """The layer's settings."""
-        return {**super().get_config(), **self.settings}
+        step = keras.saving.serialize_keras_object(self.one_step)
+        return {**super().get_config(), **self.settings, "one_step": step}
+
+    @classmethod
+    def from_config(cls, config):
+        """The layer of such settings."""
+        return cls(**{**config, "one_step": keras.saving.deserialize_keras_object(config["one_step"])})
 
 
 def _to_patches(frame, size):

@@ -26,7 +26,7 @@ from tfav.training.callbacks import read_jsonl
 
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: Adam, the loss, and for the forecaster the benchmark's error of its forecast."""
-    optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=config.clip_norm or None)
+    optimizer = keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm or None)
     # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
     arguments = {"optimizer": optimizer, "loss": _loss(config.loss), "jit_compile": False}
     if config.model == "forecaster":
@@ -182,9 +182,13 @@ def _monitor(config: Config) -> str:
 
 
 def _loss(name: str):
-    if name == "mse_mae":
-        return _squared_and_absolute
-    return {"bce": "binary_crossentropy", "mse": "mean_squared_error"}[name]
+    known = {"bce": "binary_crossentropy", "mse": "mean_squared_error"}
+    return known.get(name) or {"mse_mae": _squared_and_absolute, "frame_mse": _frame_error}[name]
+
+
+def _frame_error(truth, prediction):
+    """The benchmark's error, summed over a frame's pixels: gradients of a size that Adam and clipping can work with."""
+    return ops.sum(ops.square(prediction - ops.cast(truth, prediction.dtype)), axis=(2, 3, 4))
 
 
 def _squared_and_absolute(truth, prediction):
