@@ -46,7 +46,30 @@ class Config:
         speed: Largest change of speed in training, as a share.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
+        model: `notebook`, `paper` or `cpu`; see `model`.
+        filters: Of the three convolutions.
+        dense_units: `cpu`: of the layer between convolutions and recurrent layers.
+        rnn_units: Of each direction of each recurrent layer.
+        dropout: Share of features dropped in training.
+        word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
+        ctc_weight: Weight of CTC's loss.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        learning_rate: At the start.
+        schedule: `constant`; `notebook`: after 30 epochs times exp(-0.1) each; `cosine`, down to 0 at the last epoch.
+        weight_decay: Of AdamW; 0 is Adam.
+        clip_norm: Largest norm of all gradients together; 0 does not clip.
+        average: Keep a moving average of the weights with this momentum, and use it for everything but training; 0 does
+            not.
+        epochs: Passes over the training part.
+        patience: Epochs without a lower character error rate in validation before training stops; 0 never stops.
         batch_size: Clips per step.
+        init: A run folder, `pretrained`, or a weights file (`.npz`, old `.h5`, TensorFlow checkpoint) to begin with. Of
+            another alphabet, all but the last layer is taken.
+        freeze: `frontend`: what lies before the first recurrent layer stays as it is.
+        grammar: File of a grammar for decoding (see `grammar`); empty: GRID's own; `none`: no such decoding.
+        beam_width: Hypotheses that the beam keeps.
+        word_share: How far the word head has a say beside CTC when decoding by a grammar; 0: none.
+        both_sides: When decoding, take the mean over the clip and its mirror image.
         seed: Of the split, the initial weights, the order and the augmentation.
     """
 
@@ -77,7 +100,28 @@ class Config:
     speed: float = 0.07
     shift: int = 3
     drop: float = 0.02
+    model: str = "cpu"
+    filters: tuple[int, ...] = (32, 64, 96)
+    dense_units: int = 256
+    rnn_units: int = 160
+    dropout: float = 0.2
+    word_weight: float = 1.0
+    ctc_weight: float = 0.04
+    precision: str = "mixed_bfloat16"
+    learning_rate: float = 1.5e-3
+    schedule: str = "cosine"
+    weight_decay: float = 0.01
+    clip_norm: float = 5.0
+    average: float = 0.998
+    epochs: int = 80
+    patience: int = 0
     batch_size: int = 8
+    init: str = ""
+    freeze: str = ""
+    grammar: str = ""
+    beam_width: int = 50
+    word_share: float = 0.0
+    both_sides: bool = True
     seed: int = 0
 
     def __post_init__(self):
@@ -90,11 +134,25 @@ class Config:
             ("box", ("follow", "fixed")),
             ("normalize", ("clip", "wrapped")),
             ("split", ("auto", "lists", "speaker", "fraction")),
+            ("model", ("notebook", "paper", "cpu")),
+            ("precision", ("float32", "mixed_bfloat16", "mixed_float16")),
+            ("schedule", ("constant", "notebook", "cosine")),
+            ("freeze", ("", "frontend")),
         ):
             if getattr(self, field) not in valid:
                 raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
         alphabet(self.alphabet)
-        for field in ("num_frames", "crop_height", "crop_width", "max_labels", "batch_size"):
+        for field in (
+            "num_frames",
+            "crop_height",
+            "crop_width",
+            "max_labels",
+            "batch_size",
+            "epochs",
+            "rnn_units",
+            "dense_units",
+            "beam_width",
+        ):
             if getattr(self, field) < 1:
                 raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
         for field, top in (
@@ -104,11 +162,24 @@ class Config:
             ("speed", 0.5),
             ("drop", 0.5),
             ("brightness", 2),
+            ("dropout", 1),
+            ("average", 1),
         ):
             if not 0 <= getattr(self, field) < top:
                 raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
         if self.val_fraction + self.test_fraction >= 1:
             raise UsageError("val_fraction and test_fraction must leave something to train on.")
+        if len(self.filters) != 3 or min(self.filters) < 1:
+            raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
+        for field in ("word_weight", "ctc_weight", "weight_decay", "clip_norm", "patience", "word_share"):
+            if getattr(self, field) < 0:
+                raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
+        if not self.ctc_weight or self.learning_rate <= 0:
+            raise UsageError("ctc_weight and learning_rate must be above 0.")
+        if self.word_weight and self.model != "cpu":
+            raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
+        if self.freeze and not self.init:
+            raise UsageError("freeze=frontend needs init: there is nothing to keep in a model that begins at random.")
         if self.split == "lists" and not self.train_list:
             raise UsageError("split=lists needs train_list.")
         if self.split == "speaker" and not (self.val_speakers or self.test_speakers):
@@ -138,22 +209,68 @@ class Config:
 
 
 _STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
+_PLAIN = {
+    "word_weight": 0.0,
+    "ctc_weight": 1.0,
+    "precision": "float32",
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "average": 0.0,
+    "both_sides": False,
+}
 
 # Each preset: the fields in which it differs from the defaults above.
 PRESETS: dict[str, dict] = {
-    # The course notebook: its fixed box, its 40 symbols, batches of 2, nothing augmented. Not measured.
+    # The course notebook: its fixed box, its 40 symbols, batches of 2, nothing augmented; Adam 1e-4, 100 epochs.
+    # tfav train lipnet --preset notebook --data-dir fixed_box_shards --run-dir runs/notebook. Not measured.
     "notebook": {
+        **_STILL,
+        **_PLAIN,
         "box": "fixed",
         "alphabet": "notebook",
         "crop_height": 46,
         "crop_width": 140,
         "batch_size": 2,
-        **_STILL,
+        "model": "notebook",
+        "filters": (128, 256, 75),
+        "rnn_units": 128,
+        "dropout": 0.5,
+        "learning_rate": 1e-4,
+        "schedule": "notebook",
+        "epochs": 100,
     },
-    # LipNet's own: landmark crop 100 x 50, mirrored at random, 5 % of the frames dropped or doubled. Not measured.
-    "paper": {**_STILL, "crop_height": 50, "crop_width": 100, "mirror": True, "drop": 0.05, "batch_size": 50},
-    # What two cores can train. Not measured.
+    # LipNet's own: landmark crop 100 x 50, mirrored at random, 5 % of the frames dropped or doubled, Adam 1e-4,
+    # batches of 50. It was published on 32,000 clips. Not measured.
+    "paper": {
+        **_STILL,
+        **_PLAIN,
+        "crop_height": 50,
+        "crop_width": 100,
+        "mirror": True,
+        "drop": 0.05,
+        "batch_size": 50,
+        "model": "paper",
+        "rnn_units": 256,
+        "dropout": 0.5,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "epochs": 100,
+    },
+    # What two cores can train in two hours. Not measured.
     "cpu": {},
     # Small, on the clips of `made`. Not measured.
-    "demo": {"crop_height": 24, "crop_width": 48, "num_frames": 40, "val_fraction": 0.2},
+    "demo": {
+        "crop_height": 24,
+        "crop_width": 48,
+        "num_frames": 40,
+        "val_fraction": 0.2,
+        "filters": (8, 16, 24),
+        "dense_units": 48,
+        "rnn_units": 32,
+        "dropout": 0.0,
+        "precision": "float32",
+        "learning_rate": 5e-3,
+        "average": 0.0,
+        "epochs": 25,
+    },
 }

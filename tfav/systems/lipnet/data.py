@@ -292,7 +292,7 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
     Returns:
         Batches of `(inputs, targets)`. Inputs: `frames` `[B, num_frames, H, W, 1]` float32, standardised, 0 in padding;
         `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, max_labels]` int32, class numbers of
-        the alphabet, blank in padding; `label_count` `[B]` int32; `words` `[B, num_frames]` int32, what is said in each
+        the alphabet, blank in padding; with `word_weight` also `words` `[B, num_frames]` int32, what is said in each
         frame: 0 silence, 1 + place in `corpus.WORDS`, -1 in padding and where it is not known. Training is shuffled and
         augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`.
 
@@ -314,8 +314,12 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         frames = decode(row)["frames"]
         frames = tf.pad(frames, [[0, config.num_frames - tf.shape(frames)[0]], [0, 0], [0, 0], [0, 0]])
         frames = tf.ensure_shape(frames, [config.num_frames, None, None, 1])
-        targets = {name: row[name] for name in ("labels", "label_count", "words")}
+        targets = {name: row[name] for name in ("labels", "words")}
         return {"frames": frames, "frame_count": row["frame_count"]}, targets
+
+    def for_model(inputs, targets):
+        # Frame labels go through the augmentation in any case: they say when somebody speaks.
+        return inputs, targets if config.word_weight else {"labels": targets["labels"]}
 
     rows = shards.read_rows(index, entries, columns, parallel=2 if training else 1)
     if training:
@@ -327,7 +331,7 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             augment=augmentation.augment(config),
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
-        )
+        ).map(for_model)
     finish = augmentation.center(config)
     # Its clips lie scattered over the shards: to read 50 of them, 200 MB may have to be unpacked, so once is enough.
     size = 4 * len(entries) * config.num_frames * config.crop_height * config.crop_width
@@ -336,11 +340,11 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         lambda row: finish(*load(row)),
         batch_size=config.batch_size,
         cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
-    )
+    ).map(for_model)
 
 
 def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.ndarray]:
-    """Labels, lengths and frame labels of clips, a row each; refuses those that CTC cannot align.
+    """Labels, frame labels and frame counts of clips, a row each; refuses those that CTC cannot align.
 
     Raises:
         DataError: As `build_dataset`; names the first clip and counts them all.
@@ -348,7 +352,7 @@ def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.nda
     symbols = config.symbols()
     labels = np.full((len(entries), config.max_labels), symbols.blank, np.int32)
     words = np.full((len(entries), config.num_frames), corpus.UNKNOWN, np.int32)
-    counts, wrong = np.zeros(len(entries), np.int32), []
+    wrong = []
     for row, entry in enumerate(entries):
         try:
             classes = symbols.encode(entry.text)
@@ -363,13 +367,12 @@ def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.nda
         elif len(classes) > config.max_labels:
             wrong.append(f"{entry.id}: {len(classes)} symbols are more than max_labels={config.max_labels}.")
         else:
-            counts[row] = len(classes)
             labels[row, : len(classes)] = classes
             words[row, : entry.num_frames] = label_frames(entry)
     if wrong:
         raise DataError(f"{len(wrong)} of {len(entries)} clips cannot be learnt from; first {wrong[0]}")
     frame_counts = np.array([entry.num_frames for entry in entries], np.int32)
-    return {"labels": labels, "label_count": counts, "words": words, "frame_count": frame_counts}
+    return {"labels": labels, "words": words, "frame_count": frame_counts}
 
 
 def label_frames(entry: Entry) -> np.ndarray:

@@ -1,0 +1,85 @@
+"""Builders have their sizes, know true lengths, and are saved and loaded whole; the GRU is Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfav.systems.lipnet.config import PRESETS, Config
+from tfav.systems.lipnet.model import build_model
+from tfav.systems.lipnet.recurrence import BidirectionalGRU
+
+TINY = {
+    "filters": (2, 3, 4),
+    "dense_units": 8,
+    "rnn_units": 4,
+    "crop_height": 16,
+    "crop_width": 32,
+    "num_frames": 10,
+    "precision": "float32",
+}
+
+
+def inputs(config, counts=(10, 7), seed=0):
+    shape = (len(counts), config.num_frames, config.crop_height, config.crop_width, 1)
+    frames = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    for clip, count in zip(frames, counts, strict=True):
+        clip[count:] = 0
+    return {"frames": frames, "frame_count": np.array(counts, np.int32)}
+
+
+def test_the_notebook_has_its_parameters():
+    model = build_model(Config.preset("notebook"))
+    assert model.count_params() == 8_471_924
+    assert model.output["labels"].shape == (None, 75, 41)
+
+
+def test_a_small_gru_is_keras_own():
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(3, 9, 5)).astype(np.float32)
+    mask = np.arange(9) < np.array([9, 6, 1])[:, None]
+    ours = BidirectionalGRU(4)
+    ours.build((None, 9, 5))
+    for cell in (ours.forward_layer.cell, ours.backward_layer.cell):
+        cell.bias.assign(np.random.default_rng(1).normal(size=(2, 12)))
+    keras_own = keras.layers.Bidirectional(keras.layers.GRU(4, return_sequences=True))
+    keras_own.build((None, 9, 5))
+    keras_own.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(x), keras_own(x), atol=1e-6)
+    np.testing.assert_allclose(ours(x, mask=mask), keras_own(x, mask=mask), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["notebook", "paper", "cpu"])
+def test_padding_changes_nothing_and_ends_in_blanks(name):
+    config = Config.preset(name, **TINY)
+    model = build_model(config)
+    batch = inputs(config)
+    out = {key: np.asarray(value) for key, value in model(batch).items()}
+    assert set(out) == ({"labels", "words"} if name == "cpu" else {"labels"})
+    assert out["labels"].shape == (2, 10, config.symbols().num_classes)
+    # A mask on an output would be applied once more by Keras' losses.
+    assert all(
+        getattr(value, "_keras_mask", None) is None for value in [*model.output.values(), *model(batch).values()]
+    )
+    assert (out["labels"][1, 7:].argmax(-1) == config.symbols().blank).all()
+    if name == "notebook":  # runs over padding, as the notebook does
+        return
+    batch["frames"][1, 7:] = 0
+    alone = model({"frames": batch["frames"][1:], "frame_count": batch["frame_count"][1:]})
+    np.testing.assert_allclose(out["labels"][1], alone["labels"][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_saved_and_loaded_whole(name, tmp_path):
+    config = Config.preset(name, **TINY)
+    model = build_model(config)
+    batch = inputs(config)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras", compile=False)
+    for key, value in model(batch).items():
+        np.testing.assert_allclose(value, loaded(batch)[key], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_sizes_of_the_other_models():
+    assert build_model(Config.preset("cpu")).count_params() == pytest.approx(1.48e6, rel=0.01)
+    assert Config.preset("paper").rnn_units == 256

@@ -1,0 +1,50 @@
+"""Words are found where posteriors put them, and files say so."""
+
+import numpy as np
+import pytest
+
+from tests.systems.lipnet.test_decoding import COMPACT, spell
+from tfav.errors import DataError
+from tfav.systems.lipnet import corpus, times
+from tfav.systems.lipnet.times import TimedWord
+
+WORDS = [TimedWord("bin", 0.4, 0.8), TimedWord("blue", 0.8, 1.2), TimedWord("at", 1.4, 1.48)]
+
+
+def test_letters_stand_where_they_are_spelt():
+    letters = times.align_letters("bin at", spell("bin at"), COMPACT)
+    assert letters.tolist() == [[3 * n, 3 * n + 1] for n in range(6)]
+
+
+def test_words_by_letters_and_by_the_head():
+    log_probs = spell("bin at")
+    by_letters = times.align("bin at", log_probs, COMPACT)
+    assert [word.text for word in by_letters] == ["bin", "at"]
+    assert by_letters[0].start_sec == 0 and by_letters[1].start_sec == pytest.approx(11 / 25, abs=0.05)
+    heads = np.full((18, 52), -5.0)
+    heads[:2, 0] = heads[2:9, 1 + corpus.WORDS.index("bin")] = heads[9:16, 1 + corpus.WORDS.index("at")] = 0
+    heads[16:, 0] = 0
+    by_head = times.align("bin at", log_probs, COMPACT, heads)
+    assert by_head == [TimedWord("bin", 2 / 25, 9 / 25), TimedWord("at", 9 / 25, 16 / 25)]
+    assert times.align("bat in", log_probs, COMPACT, heads)[0].text == "bat"  # not GRID's: by letters
+    assert times.align("", log_probs, COMPACT) == []
+
+
+def test_too_few_frames():
+    with pytest.raises(DataError, match="4 frames are too few for 'bin blue'"):
+        times.align("bin blue", spell("bin")[:4], COMPACT)
+    with pytest.raises(DataError, match="1 frames are too few for 2 words"):
+        times.align("bin at", spell("b")[:1], COMPACT, np.zeros((1, 52)))
+
+
+def test_files(tmp_path):
+    path = times.write_times(tmp_path / "a.align", WORDS, 3.0)
+    assert path.read_text().splitlines()[0] == "0 10000 sil"
+    read = corpus.read_alignment(path)
+    assert [(word.text, word.start / 25, word.end / 25) for word in read] == [tuple(word) for word in WORDS]
+    srt = times.write_times(tmp_path / "a.srt", WORDS, 3.0).read_text()
+    assert srt.startswith("1\n00:00:00,400 --> 00:00:00,800\nbin\n\n2\n")
+    vtt = times.write_times(tmp_path / "a.vtt", WORDS, 3.0).read_text()
+    assert vtt.startswith("WEBVTT\n\n00:00:00.400 --> 00:00:01.480\n<00:00:00.400>bin <00:00:00.800>blue")
+    with pytest.raises(DataError, match=r"times are written as .srt, .vtt, .align"):
+        times.write_times(tmp_path / "a.txt", WORDS, 3.0)

@@ -1,0 +1,239 @@
+"""From frame posteriors to sentences: greedy, by beam, and by a grammar. NumPy, and TensorFlow for the free beam.
+
+All take `log_probs` `[T, K]` float, the natural logarithms of the classes' probabilities in each real frame.
+"""
+
+import heapq
+
+import numpy as np
+
+from tfav.errors import UsageError
+from tfav.systems.lipnet import corpus
+from tfav.systems.lipnet.alphabet import Alphabet
+from tfav.systems.lipnet.grammar import Grammar
+
+_NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits `[..., K]` to log-probabilities, float64."""
+    logits = np.asarray(logits, np.float64)
+    logits = logits - logits.max(-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def greedy(log_probs: np.ndarray, symbols: Alphabet) -> str:
+    """The best class of each frame; repeats and blanks fall out."""
+    best = np.argmax(log_probs, axis=-1)
+    kept = best[np.concatenate([[True], best[1:] != best[:-1]])]
+    return symbols.decode(kept[kept != symbols.blank])
+
+
+def beam(log_probs: np.ndarray, symbols: Alphabet, width: int = 50) -> str:
+    """The most probable text that a beam of so many hypotheses finds; its paths are summed up."""
+    import tensorflow as tf
+
+    log_probs = np.asarray(log_probs, np.float32)
+    blank_last = np.concatenate([np.delete(log_probs, symbols.blank, -1), log_probs[:, [symbols.blank]]], axis=-1)
+    (best,), _ = tf.nn.ctc_beam_search_decoder(blank_last[:, None], [len(log_probs)], width, 1)
+    classes = best.values.numpy()
+    return symbols.decode(classes + (classes >= symbols.blank))
+
+
+def decode_grammar(
+    log_probs: np.ndarray,
+    symbols: Alphabet,
+    grammar: Grammar,
+    *,
+    word_log_probs: np.ndarray | None = None,
+    word_share: float = 0.0,
+    width: int = 50,
+) -> tuple[str, float]:
+    """The most probable sentence of a grammar.
+
+    Of a grammar of slots it is the true optimum, all CTC paths of a sentence summed up. A prefix of a sentence is worth
+    the probability of all its completions together, which one pass backward over the lattice of words gives exactly;
+    no completion can be worth more, so a best-first search ends at the optimum, as a rule after a handful of prefixes.
+
+    Of a word list it is what a beam over its words finds.
+
+    Args:
+        log_probs: `[T, K]`.
+        symbols: The alphabet.
+        grammar: What may be said.
+        word_log_probs: `[T, 52]`, log-probabilities of the word head.
+        word_share: How much they count: a path's score is CTC's log-probability plus this many times the sum of the
+            head's over the frames, of the word that the path is in. Between two words, either of them and silence do.
+        width: Hypotheses kept, for a word list.
+
+    Returns:
+        The sentence, and the logarithm of its share in all that the grammar allows (for a word list: 0). The sentence
+        is "" where not one fits into the frames.
+
+    Raises:
+        UsageError: A word share without a word head, or with words it does not know.
+    """
+    if word_share and word_log_probs is None:
+        raise UsageError("word_share needs a model with a word head. Set word_share=0.")
+    if grammar.loop:
+        return _decode_word_list(log_probs, symbols, grammar, width), 0.0
+    lattice = _Lattice(log_probs, symbols, grammar, word_log_probs if word_share else None, word_share)
+    return lattice.best()
+
+
+class _Lattice:
+    """The words of all slots as chains of CTC states: letter, blank, letter, ..., and the space behind, blank.
+
+    Reference:
+        Graves et al., 2006, section 4.1, for the recursions within a chain.
+    """
+
+    def __init__(self, log_probs, symbols, grammar, word_log_probs, word_share):
+        self.slots = grammar.slots
+        self.num_frames = len(log_probs)
+        self.chains = []
+        last = len(self.slots) - 1
+        heads = [_head_scores(slot, word_log_probs, word_share, self.num_frames) for slot in self.slots]
+        for number, slot in enumerate(self.slots):
+            following = heads[number + 1][1] if number < last else None
+            chain = _Chain(log_probs, symbols, slot, heads[number], following, space=number < last)
+            self.chains.append(chain)
+        lead = np.maximum(heads[0][1], heads[0][2]) + log_probs[:, symbols.blank]
+        # What comes before the first word: blanks alone. Entry t: the first letter stands in frame t.
+        self.entry = np.concatenate([[0.0], np.cumsum(lead)[:-1]])
+        # worth[k][t]: all that slots k and later can say if the first letter of slot k stands in frame t.
+        self.worth = [None] * len(self.slots)
+        after = None
+        for number in reversed(range(len(self.slots))):
+            after = self.worth[number] = self.chains[number].backward(after)
+
+    def best(self) -> tuple[str, float]:
+        total = _logsum(self.entry + self.worth[0])
+        if total < _NEVER / 2:
+            return "", 0.0
+        # A heap of (-worth, order, words so far, entry of the next slot).
+        heap, order = [(-total, 0, (), self.entry)], 0
+        while heap:
+            worth, _, words, entry = heapq.heappop(heap)
+            if len(words) == len(self.slots):
+                return " ".join(words), float(-worth - total)
+            number = len(words)
+            exits, finals = self.chains[number].forward(entry)
+            is_last = number + 1 == len(self.slots)
+            values = finals if is_last else _logsum(exits + self.worth[number + 1], axis=-1)
+            for word, value, leaving in zip(self.slots[number], values, exits, strict=True):
+                if value > _NEVER / 2:
+                    order += 1
+                    heapq.heappush(heap, (-value, order, (*words, word), leaving))
+        return "", 0.0
+
+
+class _Chain:
+    """The words of one slot, a row each, `[W, S]` states padded at the end."""
+
+    def __init__(self, log_probs, symbols, slot, head, following, *, space):
+        texts = [word + " " * space for word in slot]
+        width = 2 * max(map(len, texts))
+        self.num_frames = len(log_probs)
+        classes = np.full((len(slot), width), symbols.blank)
+        self.last = np.array([2 * len(text) - 2 for text in texts])  # state of the last symbol; its blank is the next
+        real = np.zeros((len(slot), width), bool)
+        self.skip = np.zeros((len(slot), width), bool)  # a letter may follow the letter before it without a blank
+        word_scores, _, silence = head
+        own = np.zeros((self.num_frames, len(slot), width))
+        for row, text in enumerate(texts):
+            codes = symbols.encode(text)
+            classes[row, 0 : 2 * len(text) : 2] = codes
+            real[row, : 2 * len(text)] = True
+            self.skip[row, 2 : 2 * len(text) : 2] = codes[1:] != codes[:-1]
+            within = 2 * len(slot[row]) - 1  # from the blank behind the last letter on, the word may be over
+            own[:, row, :within] = word_scores[:, row, None]
+            over = np.maximum(word_scores[:, row], silence)
+            own[:, row, within:] = (over if following is None else np.maximum(over, following))[:, None]
+        self.scores = np.where(real, log_probs[:, classes] + own, _NEVER)
+        self.rows = np.arange(len(slot))
+
+    def forward(self, entry):
+        """From entries `[T]` to exits `[W, T]`, entries of the next slot, and the value of ending here `[W]`."""
+        state = np.full(self.skip.shape, _NEVER)
+        exits = np.full((len(self.rows), self.num_frames), _NEVER)
+        for t in range(self.num_frames):
+            if t:
+                exits[:, t] = self._ends(state)
+            one = np.pad(state, ((0, 0), (1, 0)), constant_values=_NEVER)[:, :-1]
+            two = np.where(self.skip, np.pad(state, ((0, 0), (2, 0)), constant_values=_NEVER)[:, :-2], _NEVER)
+            state = np.logaddexp(np.logaddexp(state, one), two)
+            state[:, 0] = np.logaddexp(state[:, 0], entry[t])
+            state = np.maximum(state + self.scores[t], _NEVER)
+        return exits, self._ends(state)
+
+    def backward(self, after):
+        """From the worth of the next slot's entries `[T]`, None at the end, to that of this slot's, `[T]`."""
+        ends = np.full(self.skip.shape, _NEVER)
+        ends[self.rows, self.last] = ends[self.rows, self.last + 1] = 0.0
+        skip = np.pad(self.skip, ((0, 0), (0, 2)))[:, 2:]
+        never = np.full(self.skip.shape, _NEVER)
+        state = ends if after is None else never  # what may come after frame t, from each state
+        worth = np.empty(self.num_frames)
+        for t in reversed(range(self.num_frames)):
+            here = np.maximum(state + self.scores[t], _NEVER)
+            worth[t] = _logsum(here[:, 0])
+            one = np.pad(here, ((0, 0), (0, 1)), constant_values=_NEVER)[:, 1:]
+            two = np.where(skip, np.pad(here, ((0, 0), (0, 2)), constant_values=_NEVER)[:, 2:], _NEVER)
+            state = np.logaddexp(np.logaddexp(here, one), two)
+            if after is not None:
+                state = np.logaddexp(state, ends + after[t])
+        return worth
+
+    def _ends(self, state):
+        return np.logaddexp(state[self.rows, self.last], state[self.rows, self.last + 1])
+
+
+def _head_scores(slot, word_log_probs, word_share, num_frames):
+    """Scores by the word head: of each word `[T, W]`, of the slot's best word `[T]`, of silence `[T]`."""
+    if word_log_probs is None:
+        zeros = np.zeros(num_frames)
+        return np.zeros((num_frames, len(slot))), zeros, zeros
+    unknown = [word for word in slot if word not in corpus.WORDS]
+    if unknown:
+        raise UsageError(f"the word head does not know {unknown[0]!r}. Set word_share=0 for this grammar.")
+    scores = word_share * np.asarray(word_log_probs, np.float64)
+    words = scores[:, [1 + corpus.WORDS.index(word) for word in slot]]
+    return words, words.max(-1), scores[:, corpus.SILENCE]
+
+
+def _logsum(values, axis=-1):
+    top = values.max(axis, keepdims=True)
+    return (top + np.log(np.exp(values - top).sum(axis, keepdims=True))).squeeze(axis)
+
+
+def _decode_word_list(log_probs, symbols: Alphabet, grammar: Grammar, width: int) -> str:
+    """Prefix beam search in which only words of the list, one space between, can be spelt."""
+    trie: dict = {}
+    for word in grammar.words:
+        node = trie
+        for letter in word:
+            node = node.setdefault(letter, {})
+        node[""] = True
+    classes = dict(zip(symbols.symbols, symbols.encode(symbols.symbols).tolist(), strict=True))
+    beams = {"": (0.0, _NEVER, trie)}  # text: ending in a blank, in its last letter, and where in the trie it stands
+    for row in np.asarray(log_probs, np.float64):
+        grown: dict = {}
+
+        def add(text, blank, letter, node, grown=grown):
+            before = grown.get(text, (_NEVER, _NEVER, node))
+            grown[text] = (np.logaddexp(before[0], blank), np.logaddexp(before[1], letter), node)
+
+        for text, (blank, letter, node) in beams.items():
+            both = np.logaddexp(blank, letter)
+            add(text, both + row[symbols.blank], letter + row[classes[text[-1]]] if text else _NEVER, node)
+            options = {key: below for key, below in node.items() if key}
+            if "" in node:
+                options[" "] = trie
+            for key, below in options.items():
+                start = blank if text and text[-1] == key else both
+                add(text + key, _NEVER, start + row[classes[key]], below)
+        ranked = sorted(grown.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))
+        beams = dict(ranked[:width])
+    whole = [(np.logaddexp(blank, letter), text) for text, (blank, letter, node) in beams.items() if "" in node]
+    return max(whole)[1] if whole else ""

@@ -1,0 +1,154 @@
+"""Functional builders: the course notebook's network, LipNet as published, and one that two cores can train.
+
+Every model takes `frames` `[B, T, H, W, 1]` and `frame_count` `[B]` int32, and gives a dict: `labels` `[B, T, K]`
+float32, logits of the alphabet's classes, and with a word head `words` `[B, T, 52]` float32, logits of silence and
+`corpus.WORDS`. A softmax is part of the loss and of decoding. In frames beyond
+`frame_count` the blank is certain, so that whatever reads all T frames, CTC's loss among them, gives what it would give
+for the true length.
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from tfav.systems.lipnet import corpus
+from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.recurrence import BidirectionalGRU
+from tfav.training import mixed_precision
+
+CERTAIN = 1e4  # logit by which the blank leads in padded frames
+# What `freeze=frontend` keeps: the layers before the first recurrent one.
+FRONTEND = ("conv1", "conv2", "conv3", "norm1", "norm2", "norm3", "dense")
+
+
+def build_model(config: Config) -> keras.Model:
+    """The model of a configuration, with random weights; `transfer.load_init` fills them."""
+    with mixed_precision(config.precision):
+        return _BUILDERS[config.model](config)
+
+
+def build_notebook(config: Config) -> keras.Model:
+    """Three convolutions 128/256/75 and two bidirectional LSTMs: 8,471,924 parameters at its preset's sizes.
+
+    As in the notebook, the recurrent layers also run over padding. Its dropout stands behind each of them.
+    """
+    inputs = _inputs(config)
+    x = inputs["frames"]
+    for number, filters in enumerate(config.filters, 1):
+        x = layers.Conv3D(filters, 3, padding="same", activation="relu", name=f"conv{number}")(x)
+        x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
+    x = layers.TimeDistributed(layers.Flatten(), name="flatten")(x)
+    for number in (1, 2):
+        lstm = layers.LSTM(config.rnn_units, kernel_initializer="orthogonal", return_sequences=True, name="lstm")
+        x = layers.Bidirectional(lstm, name=f"rnn{number}")(x)
+        x = layers.Dropout(config.dropout, name=f"drop{number}")(x)
+    labels = layers.Dense(config.symbols().num_classes, kernel_initializer="he_normal", name="labels_dense")(x)
+    return _finish(config, inputs, labels)
+
+
+def build_paper(config: Config) -> keras.Model:
+    """LipNet: three spatio-temporal convolutions with spatial dropout, two bidirectional GRUs.
+
+    Reference:
+        Assael et al., 2016, "LipNet: End-to-End Sentence-level Lipreading", table 3.
+    """
+    inputs = _inputs(config)
+    x = inputs["frames"]
+    kernels, strides = ((3, 5, 5), (3, 5, 5), (3, 3, 3)), ((1, 2, 2), 1, 1)
+    for number, (filters, kernel, stride) in enumerate(zip(config.filters, kernels, strides, strict=True), 1):
+        options = {"padding": "same", "kernel_initializer": "he_normal", "name": f"conv{number}"}
+        x = layers.Conv3D(filters, kernel, stride, **options)(x)
+        x = layers.Activation("relu", name=f"relu{number}")(x)
+        x = layers.SpatialDropout3D(config.dropout, name=f"drop{number}")(x)
+        x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
+    x = layers.TimeDistributed(layers.Flatten(), name="flatten")(x)
+    mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
+    for number in (1, 2):
+        x = BidirectionalGRU(config.rnn_units, name=f"rnn{number}")(x, mask=mask)
+    return _finish(config, inputs, layers.Dense(config.symbols().num_classes, name="labels_dense")(x))
+
+
+def build_cpu(config: Config) -> keras.Model:
+    """Smaller throughout, with batch normalisation, and a word head on the first recurrent layer.
+
+    The head says for each frame which word is being spoken. Its loss reaches the convolutions from the first step on,
+    where CTC's needs some thousand steps to find out which frames belong to which letters.
+    """
+    inputs = _inputs(config)
+    x = inputs["frames"]
+    kernels, strides = ((3, 5, 5), (3, 3, 3), (3, 3, 3)), ((1, 2, 2), 1, 1)
+    for number, (filters, kernel, stride) in enumerate(zip(config.filters, kernels, strides, strict=True), 1):
+        x = layers.Conv3D(filters, kernel, stride, padding="same", name=f"conv{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
+        x = layers.Activation("relu", name=f"relu{number}")(x)
+        x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
+        x = layers.SpatialDropout3D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
+    x = layers.Reshape((config.num_frames, -1), name="flatten")(x)
+    x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
+    mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
+    outputs = []
+    for number in (1, 2):
+        x = layers.Dropout(config.dropout, name=f"rnn_drop{number}")(x) if config.dropout else x
+        x = BidirectionalGRU(config.rnn_units, name=f"rnn{number}")(x, mask=mask)
+        outputs.append(x)
+    last = layers.Dropout(config.dropout, name="last_drop")(outputs[1]) if config.dropout else outputs[1]
+    labels = layers.Dense(config.symbols().num_classes, name="labels_dense")(last)
+    words = None
+    if config.word_weight:
+        words = layers.Dense(1 + len(corpus.WORDS), dtype="float32", name="words")(outputs[0])
+    return _finish(config, inputs, labels, words)
+
+
+def _inputs(config: Config) -> dict:
+    shape = (config.num_frames, config.crop_height, config.crop_width, 1)
+    return {
+        "frames": keras.Input(shape, name="frames"),
+        "frame_count": keras.Input((), dtype="int32", name="frame_count"),
+    }
+
+
+def _finish(config: Config, inputs: dict, labels, words=None) -> keras.Model:
+    blank = config.symbols().blank
+    labels = BlankInPadding(blank, dtype="float32", name="labels")(labels, inputs["frame_count"])
+    outputs = {"labels": labels} if words is None else {"labels": labels, "words": words}
+    return keras.Model(inputs, outputs, name=f"lipnet_{config.model}")
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class FrameMask(layers.Layer):
+    """From `[B]` int32 counts to `[B, num_frames]` bool: True where a frame is real."""
+
+    def __init__(self, num_frames: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_frames = num_frames
+
+    def call(self, frame_count):
+        """The mask."""
+        return ops.less(ops.arange(self.num_frames), ops.cast(frame_count, "int32")[:, None])
+
+    def get_config(self):
+        """Length."""
+        return {**super().get_config(), "num_frames": self.num_frames}
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class BlankInPadding(layers.Layer):
+    """Replaces the logits `[B, T, K]` of frames beyond the count `[B]` by a certain blank."""
+
+    def __init__(self, blank: int, **kwargs):
+        super().__init__(**kwargs)
+        self.blank = blank
+
+    def call(self, logits, frame_count):
+        """The same logits where frames are real."""
+        real = ops.less(ops.arange(logits.shape[1]), ops.cast(frame_count, "int32")[:, None])
+        certain = np.zeros(logits.shape[-1], np.float32)
+        certain[self.blank] = CERTAIN
+        return ops.where(real[..., None], logits, ops.cast(certain, logits.dtype))
+
+    def get_config(self):
+        """Which class the blank is."""
+        return {**super().get_config(), "blank": self.blank}
+
+
+_BUILDERS = {"notebook": build_notebook, "paper": build_paper, "cpu": build_cpu}
