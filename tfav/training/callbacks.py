@@ -1,10 +1,11 @@
 """Keras callbacks that survive a killed process: each writes whole files only, and can be told where it stood."""
 
+import contextlib
 import json
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -14,6 +15,46 @@ from tfav.io.partial import partial_file, partial_folder
 
 # What Keras' own callbacks remember from epoch to epoch and forget when the process dies.
 _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the moving average that the optimizer keeps (`use_ema`) in the model's place, and takes it out again.
+
+    Without such an average nothing happens.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it to scale the loss
+    averages = getattr(optimizer, "_model_variables_moving_average", ()) if getattr(optimizer, "use_ema", 0) else ()
+    if not averages or not int(optimizer.iterations):
+        yield  # before the first step there is no average yet
+        return
+    variables = optimizer._trainable_variables
+    kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    for variable, average in zip(variables, averages, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(average))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+class ValidateAveraged(keras.callbacks.Callback):
+    """Lets validation see the averaged weights; training goes on with its own."""
+
+    def __init__(self):
+        super().__init__()
+        self._swapped = None
+
+    def on_test_begin(self, logs=None):
+        """Swaps in."""
+        self._swapped = contextlib.ExitStack()
+        self._swapped.enter_context(averaged_weights(self.model))
+
+    def on_test_end(self, logs=None):
+        """Swaps out."""
+        self._swapped.close()
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -49,6 +90,8 @@ class MetricsLog(keras.callbacks.Callback):
 class BestCheckpoint(keras.callbacks.Callback):
     """Saves the model whenever a metric reaches a new best; without such a metric, after every epoch.
 
+    Where the optimizer keeps an average of the weights, that is what is saved.
+
     Args:
         path: The `.keras` file.
         monitor: Metric to watch, such as `"val_accuracy"`; `None` keeps the last state.
@@ -69,7 +112,7 @@ class BestCheckpoint(keras.callbacks.Callback):
             if self.best is not None and (value <= self.best if self.mode == "max" else value >= self.best):
                 return
             self.best = float(value)
-        with partial_file(self.path) as partial:
+        with partial_file(self.path) as partial, averaged_weights(self.model):
             self.model.save(partial)
 
 
@@ -143,7 +186,8 @@ class ExamplePredictions(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Describes, prints and writes."""
-        rows = self.describe(self.model)
+        with averaged_weights(self.model):
+            rows = self.describe(self.model)
         print("  examples: " + "; ".join(row["text"] for row in rows))
         lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [
             {"epoch": epoch + 1, "examples": rows}

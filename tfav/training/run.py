@@ -22,6 +22,9 @@ from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io.partial import write_json
 
+PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
+_SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
+
 # Fields that may change when a run goes on: how long and where, not what is learnt.
 MAY_CHANGE = frozenset({"epochs", "data_dir", "mnist", "cache_dir", "devices"})
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-contrib-python", "av", "tensorflow-hub")
@@ -80,14 +83,31 @@ def check(run_dir: Path | str, system: str, config: dict, facts: dict) -> None:
         raise UsageError(f"{run_dir}: not empty and no run folder. Give --run-dir a new folder.")
 
 
+def resolve(run_dir: Path | str, system: str | None) -> Path:
+    """The folder of a run; `pretrained` is the one inside the package that a system ships.
+
+    Raises:
+        UsageError: The system ships no weights; the message lists those that do.
+    """
+    if str(run_dir) != PRETRAINED:
+        return Path(run_dir)
+    folder = _SYSTEMS / (system or "") / PRETRAINED
+    if system is None or not (folder / "config.json").exists():
+        ships = ", ".join(sorted(path.parent.parent.name for path in _SYSTEMS.glob(f"*/{PRETRAINED}/config.json")))
+        raise UsageError(
+            f"{system or 'this command'} has no pretrained weights. Systems that ship some: {ships or '-'}."
+        )
+    return folder
+
+
 def load(run_dir: Path | str, system: str | None = None) -> Run:
-    """Reads a run folder.
+    """Reads a run folder, or what a system ships where `run_dir` is `pretrained`.
 
     Raises:
         UsageError: It is none, or one of another system.
         TfavError: Its `config.json` is damaged.
     """
-    run_dir = Path(run_dir)
+    run_dir = resolve(run_dir, system)
     path = run_dir / "config.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ TINY = {
     "crop_height": 16,
     "crop_width": 32,
     "num_frames": 10,
+    "unroll": False,
     "precision": "float32",
 }
 
@@ -37,15 +38,16 @@ def test_a_small_gru_is_keras_own():
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(3, 9, 5)).astype(np.float32)
     mask = np.arange(9) < np.array([9, 6, 1])[:, None]
-    ours = BidirectionalGRU(4)
+    ours = BidirectionalGRU(4, unroll=True)
     ours.build((None, 9, 5))
     for cell in (ours.forward_layer.cell, ours.backward_layer.cell):
         cell.bias.assign(np.random.default_rng(1).normal(size=(2, 12)))
     keras_own = keras.layers.Bidirectional(keras.layers.GRU(4, return_sequences=True))
     keras_own.build((None, 9, 5))
     keras_own.set_weights(ours.get_weights())
-    np.testing.assert_allclose(ours(x), keras_own(x), atol=1e-6)
-    np.testing.assert_allclose(ours(x, mask=mask), keras_own(x, mask=mask), atol=1e-6)
+    for training in (False, True):  # one loop, and unrolled
+        np.testing.assert_allclose(ours(x, training=training), keras_own(x), atol=1e-6)
+        np.testing.assert_allclose(ours(x, mask=mask, training=training), keras_own(x, mask=mask), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["notebook", "paper", "cpu"])

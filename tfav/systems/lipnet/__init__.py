@@ -2,16 +2,47 @@
 
 config = Config.preset("cpu", data_dir="grid_shards")
 train, val, test = build_datasets(config)
+model = build_model(config)
+model.compile(**compile_args(config))
+model.fit(train, validation_data=val, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["alphabet", "augmentation", "config", "corpus", "crops", "data", "made"],
+    submodules=[
+        "alphabet",
+        "augmentation",
+        "config",
+        "corpus",
+        "crops",
+        "ctc",
+        "data",
+        "decoding",
+        "evaluation",
+        "grammar",
+        "made",
+        "model",
+        "old_weights",
+        "prediction",
+        "recognition",
+        "recurrence",
+        "task",
+        "times",
+        "transfer",
+    ],
     submod_attrs={
         "alphabet": ["ALPHABETS", "Alphabet"],
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets", "prepare"],
+        "demo": ["demo"],
+        "evaluation": ["describe_evaluation", "evaluate"],
+        "grammar": ["Grammar", "read_grammar"],
+        "model": ["build_cpu", "build_model", "build_notebook", "build_paper"],
+        "prediction": ["predict_files"],
+        "recognition": ["open_reader"],
+        "task": ["callbacks", "compile_args", "train"],
+        "transfer": ["write_pretrained"],
     },
 )

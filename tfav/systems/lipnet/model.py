@@ -42,7 +42,7 @@ def build_notebook(config: Config) -> keras.Model:
         lstm = layers.LSTM(config.rnn_units, kernel_initializer="orthogonal", return_sequences=True, name="lstm")
         x = layers.Bidirectional(lstm, name=f"rnn{number}")(x)
         x = layers.Dropout(config.dropout, name=f"drop{number}")(x)
-    labels = layers.Dense(config.symbols().num_classes, kernel_initializer="he_normal", name="labels_dense")(x)
+    labels = _labels_dense(config, kernel_initializer="he_normal")(x)
     return _finish(config, inputs, labels)
 
 
@@ -64,8 +64,8 @@ def build_paper(config: Config) -> keras.Model:
     x = layers.TimeDistributed(layers.Flatten(), name="flatten")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     for number in (1, 2):
-        x = BidirectionalGRU(config.rnn_units, name=f"rnn{number}")(x, mask=mask)
-    return _finish(config, inputs, layers.Dense(config.symbols().num_classes, name="labels_dense")(x))
+        x = BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
+    return _finish(config, inputs, _labels_dense(config)(x))
 
 
 def build_cpu(config: Config) -> keras.Model:
@@ -89,10 +89,10 @@ def build_cpu(config: Config) -> keras.Model:
     outputs = []
     for number in (1, 2):
         x = layers.Dropout(config.dropout, name=f"rnn_drop{number}")(x) if config.dropout else x
-        x = BidirectionalGRU(config.rnn_units, name=f"rnn{number}")(x, mask=mask)
+        x = BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
         outputs.append(x)
     last = layers.Dropout(config.dropout, name="last_drop")(outputs[1]) if config.dropout else outputs[1]
-    labels = layers.Dense(config.symbols().num_classes, name="labels_dense")(last)
+    labels = _labels_dense(config)(last)
     words = None
     if config.word_weight:
         words = layers.Dense(1 + len(corpus.WORDS), dtype="float32", name="words")(outputs[0])
@@ -105,6 +105,11 @@ def _inputs(config: Config) -> dict:
         "frames": keras.Input(shape, name="frames"),
         "frame_count": keras.Input((), dtype="int32", name="frame_count"),
     }
+
+
+def _labels_dense(config: Config, **options) -> layers.Dense:
+    # In float32 whatever the precision: differences between logits decide, and bfloat16 has two digits.
+    return layers.Dense(config.symbols().num_classes, dtype="float32", name="labels_dense", **options)
 
 
 def _finish(config: Config, inputs: dict, labels, words=None) -> keras.Model:

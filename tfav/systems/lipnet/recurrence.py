@@ -1,4 +1,4 @@
-"""A bidirectional GRU whose two directions advance in one unrolled loop, for CPUs."""
+"""A bidirectional GRU whose two directions advance together, for CPUs."""
 
 import keras
 import tensorflow as tf
@@ -11,17 +11,19 @@ class BidirectionalGRU(keras.layers.Bidirectional):
 
     On a GPU it is just that, and runs in cuDNN. On a CPU Keras takes the steps of each direction in a while loop of its
     own, with the input's product inside; most of the time goes into starting small operations. Here all input products
-    are one matrix product each, both directions take a step together, and the loop is unrolled, so that the number of
-    frames must be known when the model is built.
+    are one matrix product each, and both directions take a step together.
 
     Args:
         units: Size of the state of each direction.
+        unroll: Unroll the loop in training: faster steps, and a dozen seconds once to build them. Otherwise it is one
+            loop.
     """
 
-    def __init__(self, units: int, **kwargs):
+    def __init__(self, units: int, unroll: bool = False, **kwargs):
         layer = keras.layers.GRU(units, return_sequences=True, name="gru", dtype=kwargs.get("dtype"))
         super().__init__(layer, **kwargs)
         self.units = units
+        self.unroll = unroll
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         """`[B, T, D]`, and `mask` `[B, T]`, True where a step is real, to `[B, T, 2 * units]`.
@@ -34,24 +36,32 @@ class BidirectionalGRU(keras.layers.Bidirectional):
         both = (sequences, ops.flip(sequences, axis=1))
         # [T, 2, B, 3 * units]: each step's input, ready to be added.
         inputs = ops.stack([_project(x, cell) for x, cell in zip(both, cells, strict=True)], axis=0)
-        inputs = ops.unstack(ops.transpose(inputs, (2, 0, 1, 3)), axis=0)
+        inputs = ops.transpose(inputs, (2, 0, 1, 3))
         kernel = _stack([cell.recurrent_kernel for cell in cells], self.compute_dtype)
         bias = _stack([cell.bias[1:] for cell in cells], self.compute_dtype)
-        real = None
-        if mask is not None:
-            real = ops.stack([mask, ops.flip(mask, axis=1)], axis=0)
-            real = ops.unstack(ops.transpose(real, (2, 0, 1))[..., None], axis=0)
-        state = ops.zeros_like(inputs[0][..., : self.units])
-        states = []
-        for step, given in enumerate(inputs):
+        # Turned around as numbers: oneDNN complains of truth values on processors without AVX-512.
+        real = ops.ones_like(sequences[..., 0]) if mask is None else ops.cast(mask, self.compute_dtype)
+        real = ops.transpose(ops.stack([real, ops.flip(real, axis=1)], axis=0), (2, 0, 1))[..., None]
+
+        def step(state, given):
+            given, real = given
             recurrent = ops.matmul(state, kernel) + bias
             gates = ops.sigmoid(given[..., : 2 * self.units] + recurrent[..., : 2 * self.units])
             update, reset = ops.split(gates, 2, axis=-1)
             new = ops.tanh(given[..., 2 * self.units :] + reset * recurrent[..., 2 * self.units :])
             new = new + update * (state - new)
-            state = new if real is None else ops.where(real[step], new, state)
-            states.append(state)
-        states = ops.stack(states, axis=0)  # [T, 2, B, units]
+            state = new if mask is None else ops.where(ops.greater(real, 0.5), new, state)
+            return state, state
+
+        state = ops.zeros_like(inputs[0][..., : self.units])
+        if training and self.unroll:
+            states = []
+            for given in zip(ops.unstack(inputs, axis=0), ops.unstack(real, axis=0), strict=True):
+                state, _ = step(state, given)
+                states.append(state)
+            states = ops.stack(states, axis=0)  # [T, 2, B, units]
+        else:
+            _, states = ops.scan(step, state, (inputs, real))
         merged = ops.concatenate([states[:, 0], ops.flip(states[:, 1], axis=0)], axis=-1)
         merged = ops.transpose(merged, (1, 0, 2))
         return merged if mask is None else ops.where(mask[..., None], merged, ops.zeros_like(merged))
@@ -60,9 +70,13 @@ class BidirectionalGRU(keras.layers.Bidirectional):
         """None: a mask that went on from here would be applied by Keras to losses that know true lengths already."""
         return None
 
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        """`(B, T, D)` to `(B, T, 2 * units)`."""
+        return (*sequences_shape[:2], 2 * self.units)
+
     def get_config(self):
-        """Units and name; the inner layers follow from them."""
-        return {**keras.layers.Layer.get_config(self), "units": self.units}
+        """Units, loop and name; the inner layers follow from them."""
+        return {**keras.layers.Layer.get_config(self), "units": self.units, "unroll": self.unroll}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

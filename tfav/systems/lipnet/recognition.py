@@ -1,0 +1,107 @@
+"""From a run to a reader: its model, posteriors of clips, and sentences by each way of decoding."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from tfav.errors import TfavError
+from tfav.systems.lipnet import decoding
+from tfav.systems.lipnet.config import SYSTEM, Config
+from tfav.systems.lipnet.grammar import Grammar, grammar_of
+from tfav.systems.lipnet.model import build_model
+from tfav.systems.lipnet.transfer import WEIGHTS_NAME, load_arrays
+from tfav.training import run as runs
+
+DECODERS = ("greedy", "beam", "grammar")
+
+
+class Posteriors(NamedTuple):
+    """Of one clip's real frames: `labels` `[T, K]` and `words` `[T, 52]` or None, log-probabilities, float64."""
+
+    labels: np.ndarray
+    words: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A model with what is needed to read from its posteriors."""
+
+    config: Config
+    model: keras.Model
+    grammar: Grammar | None
+
+    def posteriors(self, frames: np.ndarray, frame_count: np.ndarray) -> list[Posteriors]:
+        """Of each clip of a batch as the data sets give it; with `both_sides` the mean with its mirror image."""
+        batches = [frames, frames[:, :, :, ::-1]] if self.config.both_sides else [frames]
+        sides = [self.model.predict_on_batch({"frames": side, "frame_count": frame_count}) for side in batches]
+        means = {
+            name: np.log(np.mean([np.exp(decoding.log_softmax(side[name])) for side in sides], axis=0) + 1e-30)
+            for name in sides[0]
+        }
+        words = means.get("words", [None] * len(frame_count))
+        return [
+            Posteriors(labels[:count], None if heads is None else heads[:count])
+            for labels, heads, count in zip(means["labels"], words, frame_count, strict=True)
+        ]
+
+    def read(self, posteriors: Posteriors, decoders=DECODERS) -> dict[str, str]:
+        """The sentence by each way of decoding; `grammar` only where there is one."""
+        symbols, config = self.config.symbols(), self.config
+        read = {}
+        if "greedy" in decoders:
+            read["greedy"] = decoding.greedy(posteriors.labels, symbols)
+        if "beam" in decoders:
+            read["beam"] = decoding.beam(posteriors.labels, symbols, config.beam_width)
+        if "grammar" in decoders and self.grammar is not None:
+            read["grammar"], _ = decoding.decode_grammar(
+                posteriors.labels,
+                symbols,
+                self.grammar,
+                word_log_probs=posteriors.words,
+                word_share=config.word_share,
+                width=config.beam_width,
+            )
+        return read
+
+
+def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
+    """Reads a run folder of this system, or `pretrained`."""
+    run = runs.load(run_dir, SYSTEM)
+    return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+
+
+def open_reader(run_dir: Path | str, **changes) -> Reader:
+    """A run's model, ready to read.
+
+    Args:
+        run_dir: A run folder, or `pretrained`.
+        **changes: Fields of the configuration that only decoding looks at, such as `grammar`.
+
+    Raises:
+        UsageError: Not a run of this system, or a grammar file that is not there.
+        DataError: A broken grammar.
+        TfavError: There is no readable model.
+    """
+    run, config = open_run(run_dir)
+    config = dataclasses.replace(config, **changes)
+    return Reader(config, load_model(run.dir, config), grammar_of(config))
+
+
+def load_model(run_dir: Path, config: Config) -> keras.Model:
+    """The best model of a run, or the one that its exported weights make.
+
+    Raises:
+        TfavError: There is none.
+    """
+    if (run_dir / WEIGHTS_NAME).exists() and not (run_dir / "best.keras").exists():
+        model = build_model(config)
+        load_arrays(model, run_dir / WEIGHTS_NAME)
+        return model
+    path = run_dir / "best.keras"
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
