@@ -17,6 +17,7 @@ from tfav._version import __version__
 from tfav.errors import UsageError
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
+from tfav.training.run import PRETRAINED
 from tfav.training.start import start_tensorflow
 
 Positional = tyro.conf.Positional
@@ -96,9 +97,9 @@ class Evaluate:
     system: SystemName
     """One of the systems listed by tfav --help."""
     run_dir: Path
-    """A trained run."""
+    """A trained run; pretrained, where the system ships weights."""
     data_dir: Path | None = None
-    """Folder of CLASS/VIDEO; the run's own where not given, and then --part is needed."""
+    """Folder of CLASS/VIDEO, for lipnet GRID's tree; the run's own where not given, and then --part is needed."""
     part: str | None = None
     """train, val or test: that part of the run's split; all: every example."""
     shuffle_frames: bool = False
@@ -113,6 +114,7 @@ class Predict:
 
     Example:
         tfav predict cnn_lstm --run-dir runs/mine holiday.mp4
+        tfav predict lipnet --run-dir pretrained speech.mp4 --captions speech_captions.mp4
     """
 
     system: SystemName
@@ -120,7 +122,7 @@ class Predict:
     files: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE...")]
     """Video files."""
     run_dir: Path | None = None
-    """A trained run; for two_stream instead:"""
+    """A trained run, or pretrained where the system ships weights; for two_stream instead:"""
     spatial: str | None = None
     """its spatial stream, a run folder or an old Keras .h5 file, and"""
     motion: str | None = None
@@ -136,7 +138,13 @@ class Predict:
     frames: int | None = None
     """For next_frame: frames to predict after each video's last, and"""
     out: Path | None = None
-    """the folder for GIF and MP4 files of them; predictions/ in the run folder where not given."""
+    """the folder for GIF and MP4 files of them, for lipnet subtitles; predictions/ in the run folder by default."""
+    face: int | None = None
+    """For lipnet: which face to read, from 1; the one that speaks where not given."""
+    captions: Path | None = None
+    """For lipnet: an .mp4 to write with the words drawn in."""
+    grammar: str | None = None
+    """For lipnet: a file of what may be said, or none; the run's own where not given."""
     top: int = 5
     """Classes to print."""
     json: bool = False
@@ -225,7 +233,10 @@ _OWNERS = {
     "speakers": "lipnet",
     "sequences": "next_frame",
     "frames": "next_frame",
-    "out": "next_frame",
+    "out": "lipnet and next_frame",
+    "face": "lipnet",
+    "captions": "lipnet",
+    "grammar": "lipnet",
 }
 
 
@@ -248,10 +259,12 @@ def _evaluate(args: Evaluate) -> int:
     result = system.evaluate(
         args.run_dir, args.data_dir, part=args.part or "all", shuffle_frames=args.shuffle_frames, progress=True
     )
-    if not args.shuffle_frames:  # shuffled scores are an experiment, not the run's result
+    shipped = str(args.run_dir) == PRETRAINED  # part of the package, not a run to keep results in
+    if not args.shuffle_frames and not shipped:  # shuffled scores are an experiment, not the run's result
         write_json(args.run_dir / "evaluation.json", result)
     print(system.describe_evaluation(result))
-    print(f"Next: tfav report --run-dir {args.run_dir}")
+    if not shipped:
+        print(f"Next: tfav report --run-dir {args.run_dir}")
     _print_json(args, result)
     return 1 if result["failed"] else 0
 
@@ -261,25 +274,14 @@ def _predict(args: Predict) -> int:
     command_line.check_owners(args.system, streams, _OWNERS)
     start_tensorflow()
     result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
-    for row in result["files"]:
-        if "error" in row:
-            print(f"error: {row['error']}", file=sys.stderr)
-            continue
-        for warning in row.get("warnings", ()):
-            print(f"warning: {warning}", file=sys.stderr)
-        print(row["path"])
-        for rank in row.get("ranking", ()):
-            print(f"  {rank['probability']:6.1%}  {rank['label']}")
-        for written in row.get("wrote", ()):
-            print(f"  wrote {written}")
-        if "demo" in row:
-            print(f"  wrote {row['demo']}")
+    command_line.print_predictions(result)
     _print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
 
 
 def _given_streams(args: Predict) -> dict:
-    names = ("spatial", "motion", "demo", "labels", "flow_method", "stack_length", "frames", "out")
+    common = ("system", "files", "run_dir", "top", "json")
+    names = [field.name for field in dataclasses.fields(Predict) if field.name not in common]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.run_dir is None and not {"spatial", "motion"} <= set(given):
         raise UsageError("tfav predict needs --run-dir, or --spatial and --motion for two_stream.")

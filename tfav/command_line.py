@@ -90,14 +90,33 @@ def check_owners(system: str, given: Iterable[str], owners: Mapping[str, str]) -
     Args:
         system: The system that was named.
         given: Names of the flags that were given.
-        owners: From the flags that one system alone has to that system.
+        owners: From the flags that few systems have to those systems, as in `lipnet` or `lipnet and next_frame`.
 
     Raises:
         UsageError: Naming the flag and whose it is.
     """
     for name in given:
-        if owners.get(name, system) != system:
+        if system not in owners.get(name, system).split(" and "):
             raise UsageError(f"--{name.replace('_', '-')} is for {owners[name]}; leave it out for {system}.")
+
+
+def print_predictions(result: Mapping) -> None:
+    """Prints what `predict_files` of a system gives: text, ranked classes, files; warnings and errors to stderr."""
+    for row in result["files"]:
+        if "error" in row:
+            print(f"error: {row['error']}", file=sys.stderr)
+            continue
+        for warning in row.get("warnings", ()):
+            print(f"warning: {warning}", file=sys.stderr)
+        print(row["path"])
+        if "text" in row:
+            print(f"  {row['text']}")
+        for rank in row.get("ranking", ()):
+            print(f"  {rank['probability']:6.1%}  {rank['label']}")
+        for written in row.get("wrote", ()):
+            print(f"  wrote {written}")
+        if "demo" in row:
+            print(f"  wrote {row['demo']}")
 
 
 def overview(commands: Mapping[str, tuple[type, Callable]], systems: Mapping[str, str]) -> str:

@@ -1,7 +1,9 @@
-"""`make bench BENCH=lipnet`: mouths cut out against real time, and clips a second that come out of the shards.
+"""`make bench BENCH=lipnet`: mouths cut out, clips out of the shards, training steps, a clip read; against real time.
 
 `--clips N` (default 200) clips of `grid/s1` below the real data are prepared once; then whole epochs of the training
-pipeline of the preset `cpu` are timed, against decoding and cutting each clip again in every epoch.
+pipeline of the preset `cpu` are timed, against decoding and cutting each clip again in every epoch. `--only steps` and
+`--only read` need no data: training steps of each model in both precisions, with the share of the machine's matrix
+product peak, Keras' GRU against ours, and the time to read a clip of 3 s (its frames given) with the preset `cpu`.
 """
 
 import argparse
@@ -11,7 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.rounds import describe_machine, print_row
+import numpy as np
+
+from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
 from tfav.systems.lipnet import corpus, data
@@ -23,12 +27,26 @@ _DETECTOR = "weights/face_detection_yunet_2023mar.onnx"
 
 
 def main() -> None:
-    """Prints two rows."""
+    """Prints rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--only", choices=("data", "steps", "read"))
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5)
     options = parser.parse_args()
     start_tensorflow()
+    if options.only in (None, "data"):
+        bench_data(options)
+    if options.only in (None, "steps"):
+        for row in (*bench_steps(options.batch_size, options.steps), bench_recurrence(options.batch_size)):
+            print_row(row)
+    if options.only in (None, "read"):
+        print_row(bench_reading())
+
+
+def bench_data(options) -> None:
+    """Prints the two rows that need the corpus."""
     os.environ.setdefault("TFAV_FACE_DETECTOR", str(shared_root() / _DETECTOR))
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder, "grid"), Path(folder, "shards")
@@ -85,6 +103,127 @@ def bench_pipeline(out: Path, epochs: int, decode_sec: float) -> dict:
         "batch_size": config.batch_size,
         "machine": describe_machine(),
     }
+
+
+def bench_steps(batch_size: int, steps: int):
+    """Yields a row for each model and precision: seconds of a training step, and its share of the peak."""
+    import keras
+
+    from tfav.systems.lipnet import build_model, compile_args
+
+    for precision in ("float32", "mixed_bfloat16"):
+        peak = matrix_peak(precision.removeprefix("mixed_"))
+        for name in ("notebook", "paper", "cpu"):
+            config = Config.preset(name, precision=precision, batch_size=batch_size)
+            model = build_model(config)
+            model.compile(**compile_args(config))
+            inputs, targets = made_batch(config)
+            model.train_on_batch(inputs, targets)
+            seconds = statistics.median(timed(lambda: model.train_on_batch(inputs, targets), steps))  # noqa: B023
+            flops = 3 * batch_size * forward_flops(model)  # forward, and twice as much backward
+            yield {
+                "what": f"lipnet training step, {name}, {precision}",
+                "batch_size": batch_size,
+                "seconds": round(seconds, 3),
+                "clips_per_sec": round(batch_size / seconds, 2),
+                "gflop_per_clip": round(flops / batch_size / 1e9, 1),
+                "peak_gflops": round(peak / 1e9),
+                "share_of_peak": round(flops / seconds / peak, 3),
+                "machine": describe_machine(),
+            }
+            keras.backend.clear_session()
+
+
+def bench_recurrence(batch_size: int) -> dict:
+    """A training step of two layers of the preset `cpu` on their own, Keras' and ours."""
+    import keras
+
+    from tfav.systems.lipnet.recurrence import BidirectionalGRU
+
+    def make(layer):
+        inputs = keras.Input((75, 256))
+        model = keras.Model(inputs, layer()(layer()(inputs)))
+        model.compile("sgd", "mse", jit_compile=False)
+        return model
+
+    models = {
+        "keras": make(lambda: keras.layers.Bidirectional(keras.layers.GRU(160, return_sequences=True))),
+        "ours": make(lambda: BidirectionalGRU(160, unroll=True)),
+    }
+    x, y = (np.random.default_rng(0).random((batch_size, 75, size), dtype=np.float32) for size in (256, 320))
+    sides = {name: (lambda model=model: model.train_on_batch(x, y)) for name, model in models.items()}
+    return measure("two bidirectional GRUs of 160, a training step on 75 frames", sides, rounds=5, warm_up=2)
+
+
+def bench_reading() -> dict:
+    """A clip of 75 crops to text and times, untrained `cpu`: posteriors of both sides, all three decoders."""
+    from tfav.systems.lipnet import prediction
+    from tfav.systems.lipnet.grammar import grammar_of
+    from tfav.systems.lipnet.model import build_model
+    from tfav.systems.lipnet.recognition import Reader
+
+    config = Config.preset("cpu")
+    reader = Reader(config, build_model(config), grammar_of(config))
+    crops = np.random.default_rng(0).integers(0, 255, (75, 56, 104)).astype(np.uint8)
+    mouth = prediction.Mouth(crops, 0.0, 3.0, [])
+    prediction.read_mouth(reader, mouth)
+    seconds = timed(lambda: prediction.read_mouth(reader, mouth), 7)
+    return {
+        "what": "a 3 s clip of crops read: greedy, beam, grammar, times",
+        "seconds": round(statistics.median(seconds), 3),
+        "real_time_factor": round(statistics.median(seconds) / _CLIP_SEC, 3),
+        "target": 0.3,
+        "machine": describe_machine(),
+    }
+
+
+def made_batch(config: Config):
+    """Noise with labels, in the shape of a training batch."""
+    rng = np.random.default_rng(0)
+    shape = (config.batch_size, config.num_frames, config.crop_height, config.crop_width, 1)
+    labels = np.full((config.batch_size, config.max_labels), config.symbols().blank)
+    labels[:, :24] = config.symbols().encode("bin blue at f two please")
+    inputs = {
+        "frames": rng.normal(size=shape).astype(np.float32),
+        "frame_count": np.full(config.batch_size, config.num_frames, np.int32),
+    }
+    targets = {"labels": labels, "words": rng.integers(0, 52, shape[:2])}
+    return inputs, targets if config.word_weight else {"labels": labels}
+
+
+def forward_flops(model) -> int:
+    """Multiplications and additions of one clip in convolutions, dense and recurrent layers."""
+    import keras
+
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv3D):
+            total += 2 * int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel.shape[:-1]))
+        elif isinstance(layer, keras.layers.Dense):
+            total += 2 * int(np.prod(layer.output.shape[1:])) * layer.kernel.shape[0]
+        elif isinstance(layer, keras.layers.Bidirectional):
+            weights = sum(int(np.prod(w.shape)) for w in layer.weights if "kernel" in w.path)
+            total += 2 * layer.output.shape[1] * weights
+    return total
+
+
+def matrix_peak(dtype: str, size: int = 2048) -> float:
+    """The machine's matrix product, multiplications and additions a second."""
+    import tensorflow as tf
+
+    a = tf.cast(tf.random.normal((size, size)), dtype)
+    tf.matmul(a, a)
+    return 2 * size**3 / min(timed(lambda: tf.matmul(a, a).numpy(), 7))
+
+
+def timed(work, rounds: int) -> list[float]:
+    """Seconds of each of some runs."""
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import jinja2
 from tfav._version import __version__
 from tfav.errors import TfavError
 from tfav.io.partial import partial_file
-from tfav.report import clips, forecast, plots
+from tfav.report import clips, forecast, plots, sentences
 from tfav.report.flow import flow_section
 from tfav.systems import SYSTEMS
 from tfav.training import run as runs
@@ -19,7 +19,7 @@ _NUM_EXAMPLES = 6
 _NUM_WORST = 6
 _NUM_FLOWS = 3
 # Systems that do not sort into classes: from run folder and evaluation to titles and HTML of their own.
-_SECTIONS = {"next_frame": forecast.sections}
+_SECTIONS = {"next_frame": forecast.sections, "lipnet": sentences.sections}
 
 
 def write_report(run_dir: Path | str) -> Path:

@@ -12,6 +12,7 @@ SYSTEMS = {
     "cnn_lstm": "video classification: a CNN per frame under an LSTM",
     "two_stream": "action recognition from RGB frames and optical flow; opens old Keras weights",
     "next_frame": "next-frame prediction with ConvLSTM networks on Moving MNIST or any videos",
+    "lipnet": "lip reading: sentences with word times from silent video of a face; GRID corpus",
 }
 
 

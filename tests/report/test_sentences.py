@@ -1,0 +1,39 @@
+"""The page of a lip reader: figures, sentences beside one another, what is wrong stands out, nothing runs as HTML."""
+
+import json
+
+from tfav.report import sentences
+
+RESULT = {
+    "wer_greedy": 0.25,
+    "wer_greedy_interval": [0.1, 0.4],
+    "cer_greedy": 0.1,
+    "cer_greedy_interval": [0.05, 0.2],
+    "sentences_right_greedy": 0.5,
+    "clips": 2,
+    "data": "grid <b>",
+    "confusions": [["b", "p", 3]],
+    "examples": [
+        {"path": "s1/a", "reference": "bin blue", "greedy": "bin blue"},
+        {"path": "s1/b", "reference": "bin b", "greedy": "bin p"},
+    ],
+    "failed": [{"path": "s1/c", "reason": "too short"}],
+    "word_start_error_sec": {"median": 0.04, "words": 4},
+}
+
+
+def test_sections(tmp_path):
+    found = dict(sentences.sections(tmp_path, RESULT))
+    assert list(found) == ["Scores", "Said and read, clips with errors first", "Words read wrongly"]
+    assert "25.0 % (10.0 to 40.0)" in found["Scores"] and "40 ms" in found["Scores"]
+    assert "grid &lt;b&gt;" in found["Scores"] and "too short" in found["Scores"]
+    table = found["Said and read, clips with errors first"]
+    assert table.index("s1/b") < table.index("s1/a")
+    assert table.count("<b style") == 1 and '">p</b>' in table
+
+
+def test_how_it_came_about(tmp_path):
+    rows = [{"epoch": epoch, "examples": [{"reference": "bin", "prediction": "x" * epoch}]} for epoch in range(1, 21)]
+    (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = dict(sentences.sections(tmp_path, RESULT))["How it came about"]
+    assert "<th>bin</th>" in table and "x" * 20 in table and table.count("<tr>") < 15
