@@ -15,17 +15,21 @@ def write_h5(tmp_path):
     """A function that fills a tf_keras model with random weights and saves it; returns the path."""
 
     def write(model, name="model.h5", seed=0):
-        random = np.random.default_rng(seed)
-        for variable in model.weights:
-            if variable.dtype.is_floating:
-                variable.assign(0.05 + 0.4 * random.random(variable.shape))
-                if "moving_variance" not in variable.name and "variance" not in variable.name:
-                    variable.assign(random.normal(0, 0.4, variable.shape))
-        for layer in model.layers:
-            if hasattr(layer, "finalize_state"):
-                layer.finalize_state()  # Normalization keeps a copy of its statistics
-        path = tmp_path / name
-        model.save(path, save_format="h5")
-        return path
+        return fill_and_save(model, tmp_path / name, seed)
 
     return write
+
+
+def fill_and_save(model, path, seed=0):
+    """Fills a tf_keras model with random weights and writes it as whole-model HDF5; returns the path."""
+    random = np.random.default_rng(seed)
+    for variable in model.weights:
+        if variable.dtype.is_floating:
+            variable.assign(0.05 + 0.4 * random.random(variable.shape))
+            if "moving_variance" not in variable.name and "variance" not in variable.name:
+                variable.assign(random.normal(0, 0.4, variable.shape))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # Normalization keeps a copy of its statistics
+    model.save(path, save_format="h5")
+    return path
