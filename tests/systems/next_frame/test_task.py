@@ -44,7 +44,7 @@ def test_facts_say_what_the_digits_are(run_dir):
 def test_scheduled_sampling_goes_down_by_epoch(tmp_path):
     config = Config.preset("demo", **{**SMALL, "epochs": 3, "sampling_epochs": 2})
     train(config, tmp_path / "run", verbose=0)
-    share = load_model(tmp_path / "run").get_layer("forecaster").true_share
+    share = load_model(tmp_path / "run", config).get_layer("forecaster").true_share
     assert float(share) in (0.0, 0.5, 1.0)  # of whichever epoch was best
     from tfav.systems.next_frame import build_model
     from tfav.systems.next_frame.task import ScheduledSampling
@@ -61,7 +61,7 @@ def test_scheduled_sampling_goes_down_by_epoch(tmp_path):
 def test_scores_are_those_of_the_rollout(small_config, run_dir):
     result = evaluate(run_dir, progress=False)
     sequences = np.concatenate(list(made_test_set(small_config, small_digits()).as_numpy_iterator()))
-    forecast = predict_next(load_model(run_dir), sequences[:, :5], 5, cut=False)
+    forecast = predict_next(load_model(run_dir, small_config), sequences[:, :5], 5, cut=False)
     expected = video.evaluate(sequences[:, 5:], forecast)
     assert result["count"] == 7 and result["failed"] == []
     assert result["scores"]["mse"] == pytest.approx(expected["mse"], rel=1e-4)
@@ -134,7 +134,7 @@ def test_videos_that_cannot_be_used(run_dir, tmp_path, capsys):
         assert "--frames must be 1 or more" in capsys.readouterr().err
 
 
-def test_what_cannot_be_scored(run_dir, tmp_path):
+def test_what_cannot_be_scored(run_dir, tmp_path, small_config):
     np.save(tmp_path / "small.npy", np.full((10, 3, 32, 32), 90, np.uint8))
     with pytest.raises(DataError, match="frames are 32 x 32 x 1, and the model takes 64 x 64 x 1"):
         evaluate(run_dir, tmp_path / "small.npy", progress=False)
@@ -146,7 +146,7 @@ def test_what_cannot_be_scored(run_dir, tmp_path):
     with pytest.raises(UsageError, match="nothing to shuffle"):
         evaluate(run_dir, shuffle_frames=True)
     with pytest.raises(TfavError, match="no readable model"):
-        load_model(tmp_path)
+        load_model(tmp_path, small_config)
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,29 @@ def test_flags_of_other_systems(arguments, message, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert tfav(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_shipped_weights_predict_as_the_run(tmp_path, small_config, run_dir):
+    from tfav.systems.next_frame import write_pretrained
+
+    folder = write_pretrained(run_dir, tmp_path / "pretrained")
+    assert {path.name for path in folder.iterdir()} >= {"README.md", "config.json", "weights.npz"}
+    assert json.loads((folder / "config.json").read_text())["config"]["mnist"] == ""
+    sequences = np.concatenate(list(made_test_set(small_config, small_digits()).as_numpy_iterator()))
+    expected = predict_next(load_model(run_dir, small_config), sequences[:, :5], 5)
+    found = predict_next(load_model(folder, small_config), sequences[:, :5], 5)
+    np.testing.assert_allclose(found, expected, atol=5e-3)  # float16
+    with np.load(folder / "weights.npz") as stored:
+        arrays = {name: array[..., :1] for name, array in stored.items()}
+    np.savez(folder / "weights.npz", **arrays)
+    with pytest.raises(TfavError, match="of another model"):
+        load_model(folder, small_config)
+    (folder / "weights.npz").write_bytes(b"PK")
+    with pytest.raises(TfavError, match="not a readable weights file"):
+        load_model(folder, small_config)
+
+
+def test_what_is_shipped_beats_copying(tmp_path):
+    """The weights in the package, on sequences of scikit-learn's digits, which they have never seen."""
+    result = evaluate("pretrained", progress=False, test_sequences=8, mnist="small")
+    assert result["scores"]["mse"] < result["copy_last"]["mse"] / 2

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from tfav.errors import TfavError
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.grammar import Grammar, grammar_of
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.transfer import WEIGHTS_NAME, load_arrays
 from tfav.training import run as runs
+from tfav.training import shipped
 
 DECODERS = ("greedy", "beam", "grammar")
 
@@ -96,12 +95,4 @@ def load_model(run_dir: Path, config: Config) -> keras.Model:
     Raises:
         TfavError: There is none.
     """
-    if (run_dir / WEIGHTS_NAME).exists() and not (run_dir / "best.keras").exists():
-        model = build_model(config)
-        load_arrays(model, run_dir / WEIGHTS_NAME)
-        return model
-    path = run_dir / "best.keras"
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+    return shipped.stored_model(run_dir, lambda: build_model(config))

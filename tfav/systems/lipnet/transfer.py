@@ -2,22 +2,16 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from tfav.errors import TfavError, UsageError
-from tfav.io.partial import partial_file, write_json
+from tfav.errors import UsageError
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.model import FRONTEND, build_model
 from tfav.training import run as runs
-from tfav.training import settings
+from tfav.training import settings, shipped
 
-WEIGHTS_NAME = "weights.npz"
-CARD_NAME = "README.md"
-MAX_BYTES = 8 * 1024**2
 _LAST = ("labels_dense",)  # the one layer that depends on the alphabet
 
 
@@ -39,67 +33,12 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
     """
     run = runs.load(run_dir, SYSTEM)
     config = Config.from_dict(run.config, str(run.dir / "config.json"))
-    model = _stored_model(run.dir)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    with partial_file(out / WEIGHTS_NAME) as partial:
-        np.savez_compressed(partial, **{variable.path: _small(variable) for variable in model.weights})
-        if partial.stat().st_size > MAX_BYTES:
-            raise TfavError(f"{run.dir}: {partial.stat().st_size / 1e6:.1f} MB of weights; at most 8 MB are shipped.")
     # Paths of the machine that trained mean nothing elsewhere.
     here = ("data_dir", "cache_dir", "face_detector", "train_list", "val_list", "test_list", "init", "grammar")
     plain = dataclasses.replace(config, split="auto", freeze="", **{**dict.fromkeys(here, ""), **changes})
-    stored = {
-        "tfav": run.environment.get("tfav", ""),
-        "system": SYSTEM,
-        "config": settings.to_dict(plain),
-        "facts": run.facts,
-        "environment": run.environment,
-        "command": run.command,
-    }
-    write_json(out / "config.json", stored)
-    scores = run.dir / "evaluation.json"
-    if scores.exists():
-        result = json.loads(scores.read_text(encoding="utf-8"))
-        write_json(out / "evaluation.json", {key: value for key, value in result.items() if key != "examples"})
-    if card is not None:
-        shutil.copyfile(card, out / CARD_NAME)
-    elif not (out / CARD_NAME).exists():
-        with partial_file(out / CARD_NAME) as partial:
-            partial.write_text(_card(config, model.count_params(), scores), encoding="utf-8")
-    return out
-
-
-def load_arrays(model: keras.Model, path: Path | str, *, skip: tuple[str, ...] = ()) -> list[str]:
-    """Fills a model from a file of `write_pretrained`, by the variables' paths.
-
-    Args:
-        model: Built.
-        path: The `.npz` file.
-        skip: Layers that stay as they are.
-
-    Returns:
-        Paths of the variables that were filled.
-
-    Raises:
-        TfavError: It cannot be read, or is of another model; nothing is changed then.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (OSError, ValueError, EOFError) as error:
-        raise TfavError(f"{path}: not a readable weights file. Fetch it again.") from error
-    wanted = {variable.path: variable for variable in model.weights if variable.path.split("/")[0] not in skip}
-    for name, variable in wanted.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
-            has = f"has it as {list(arrays[name].shape)}" if name in arrays else "does not have it"
-            raise TfavError(
-                f"{path}: {name} should be {list(variable.shape)}, and the file {has}. It is of another model or "
-                "another alphabet."
-            )
-    for name, variable in wanted.items():
-        variable.assign(arrays[name].astype(np.float32))
-    return list(wanted)
+    return shipped.write_shipped(
+        run, settings.to_dict(plain), out, Path(card) if card is not None else _card(run, config)
+    )
 
 
 def load_init(model: keras.Model, config: Config) -> list[str]:
@@ -132,7 +71,7 @@ def _fill(model: keras.Model, config: Config) -> list[str]:
     if config.init != runs.PRETRAINED and not path.exists() and not path.with_name(path.name + ".index").exists():
         raise UsageError(f"{path}: there are no weights to begin with. Give --init a run folder or a weights file.")
     if path.suffix == ".npz":
-        return [f"{path}: {len(load_arrays(model, path))} variables"]
+        return [f"{path}: {len(shipped.load_arrays(model, path))} variables"]
     if config.init == runs.PRETRAINED or (path / "config.json").exists():
         return _fill_from_run(model, config)
     from tfav.systems.lipnet.old_weights import load_old_weights
@@ -144,11 +83,7 @@ def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     run = runs.load(config.init, SYSTEM)
     before = Config.from_dict(run.config, str(run.dir / "config.json"))
     new = _LAST if before.symbols() != config.symbols() else ()
-    if (run.dir / WEIGHTS_NAME).exists() and not (run.dir / "best.keras").exists():
-        source = build_model(before)
-        load_arrays(source, run.dir / WEIGHTS_NAME)
-    else:
-        source = _stored_model(run.dir)
+    source = shipped.stored_model(run.dir, lambda: build_model(before))
     stored = {variable.path: variable for variable in source.weights}
     filled = [variable for variable in model.weights if variable.path.split("/")[0] not in new]
     for variable in filled:
@@ -165,25 +100,12 @@ def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     return said + [f"{name}: new, since the alphabet is {config.alphabet} and was {before.alphabet}" for name in new]
 
 
-def _stored_model(run_dir: Path) -> keras.Model:
-    path = run_dir / "best.keras"
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
-
-
-def _small(variable) -> np.ndarray:
-    array = keras.ops.convert_to_numpy(variable).astype(np.float32)
-    small = array.astype(np.float16)
-    return small if np.isfinite(small).all() else array  # a variance may be beyond float16
-
-
-def _card(config: Config, parameters: int, scores: Path) -> str:
+def _card(run: runs.Run, config: Config) -> str:
+    scores = run.dir / "evaluation.json"
     lines = [
         "# lipnet: weights",
         "",
-        f"- Model: `{config.model}`, preset `{config.preset_name}`, {parameters:,} parameters, stored as float16.",
+        f"- Model: `{config.model}`, preset `{config.preset_name}`, stored as float16.",
         "- Data: the GRID corpus (Cooke et al., 2006), licence CC BY 4.0; mouths cut out by YuNet.",
         f"- Settings: {config.epochs} epochs of batches of {config.batch_size}; all of them stand in `config.json`.",
     ]

@@ -12,7 +12,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["config", "data", "evaluation", "model", "prediction", "recurrence", "rollout", "task"],
+    submodules=["config", "data", "evaluation", "model", "motion", "prediction", "recurrence", "rollout", "task"],
     submod_attrs={
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
@@ -21,6 +21,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model": ["build_forecaster", "build_model", "build_notebook"],
         "prediction": ["predict_files"],
         "rollout": ["predict_next"],
-        "task": ["callbacks", "compile_args", "prepare", "train"],
+        "task": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],
     },
 )

@@ -1,5 +1,6 @@
 """The benchmark's figures of a run, next to copying the last frame and to what others have published."""
 
+import dataclasses
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +10,16 @@ import numpy as np
 from tqdm import tqdm
 
 from tfav.data.mnist import load_digits
-from tfav.errors import TfavError, UsageError
+from tfav.errors import UsageError
 from tfav.io.partial import partial_file
 from tfav.metrics import video
 from tfav.systems.next_frame import data
 from tfav.systems.next_frame.config import Config
+from tfav.systems.next_frame.model import build_model
 from tfav.systems.next_frame.rollout import predict_next
 from tfav.systems.next_frame.task import open_run
+from tfav.training import run as runs
+from tfav.training import shipped
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_EXAMPLES = 5
@@ -34,19 +38,21 @@ def evaluate(
     part: str = "all",
     progress: bool = True,
     shuffle_frames: bool = False,
+    **changes,
 ) -> dict:
     """Scores a run's forecasts per predicted step and over all.
 
     Five examples are kept in the run folder, for its report.
 
     Args:
-        run_dir: A trained run.
+        run_dir: A trained run, or `pretrained`.
         data_dir: A `.npy` of sequences such as `mnist_test_seq.npy`, or a folder of videos; None: the test set that
             belongs to the run.
         part: Without `data_dir`: `test`, or of data on disk also `train`, `val` or `all`. Of Moving MNIST the test set
             is all there is.
         progress: Show a bar.
         shuffle_frames: Not for this system.
+        **changes: Fields of the configuration that say what is scored, such as `mnist` and `test_sequences`.
 
     Returns:
         `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `one_step_bce` of a notebook model;
@@ -60,8 +66,9 @@ def evaluate(
         raise UsageError("next_frame predicts from the order of frames; there is nothing to shuffle.")
     started = time.monotonic()
     run, config = open_run(run_dir)
+    config = dataclasses.replace(config, **changes)
     batches, count, source = _sequences(config, data_dir, part)
-    model = load_model(run.dir)
+    model = load_model(run.dir, config)
     ours, copied, bce, examples = [], [], [], []
     with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
         for sequences in batches:
@@ -74,7 +81,8 @@ def evaluate(
             if sum(map(len, examples)) < _NUM_EXAMPLES:
                 examples.append(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1)[:_NUM_EXAMPLES])
             bar.update(len(sequences))
-    _keep_examples(run.dir, config, np.concatenate(examples)[:_NUM_EXAMPLES])
+    if str(run_dir) != runs.PRETRAINED:  # part of the package, not a run to keep results in
+        _keep_examples(run.dir, config, np.concatenate(examples)[:_NUM_EXAMPLES])
     result = {
         "data": source,
         "count": count,
@@ -113,17 +121,13 @@ def describe_evaluation(result: dict) -> str:
     return "\n".join(lines)
 
 
-def load_model(run_dir: Path) -> keras.Model:
-    """The run's best model.
+def load_model(run_dir: Path, config: Config) -> keras.Model:
+    """The run's best model, or what its shipped weights make.
 
     Raises:
         TfavError: There is none.
     """
-    path = Path(run_dir) / "best.keras"
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+    return shipped.stored_model(run_dir, lambda: build_model(config))
 
 
 def _sequences(config: Config, data_dir: Path | str | None, part: str) -> tuple[Iterable[np.ndarray], int, str]:

@@ -12,6 +12,7 @@ from tfav.systems.next_frame import clips
 from tfav.systems.next_frame.evaluation import load_model
 from tfav.systems.next_frame.rollout import least_frames, predict_next
 from tfav.systems.next_frame.task import open_run
+from tfav.training import run as runs
 
 _SHOWN_SIZE = 256  # pixels at least: a player shows 64 as a stamp
 _MARK = (235, 110, 40)  # RGB, the bar under frames that are predicted
@@ -29,11 +30,11 @@ def predict_files(
     """Predicts how videos go on after their last frame.
 
     Args:
-        run_dir: A trained run.
+        run_dir: A trained run, or `pretrained`.
         files: Videos or folders of frames; one that cannot be used stops no other.
         frames: Frames to predict; None: as many as in the run's training.
         out: Folder for `NAME_next.gif` and `NAME_next.mp4`: the frames looked at, then the predicted ones, which have a
-            bar under them; None: `predictions/` in the run folder.
+            bar under them; None: `predictions/` in the run folder, of `pretrained` in the current one.
         top: Of other systems, no meaning here.
         **others: Options of other systems, which are refused.
 
@@ -48,9 +49,10 @@ def predict_files(
     if frames is not None and frames < 1:
         raise UsageError(f"--frames must be 1 or more. Received: {frames}")
     run, config = open_run(run_dir)
-    model = load_model(run.dir)
+    model = load_model(run.dir, config)
     num_frames = frames or config.output_frames
-    folder = Path(out) if out is not None else run.dir / "predictions"
+    # What is shipped is part of the package, no place for results.
+    folder = Path(out) if out is not None else Path("" if str(run_dir) == runs.PRETRAINED else run.dir) / "predictions"
     rows = []
     for path in map(Path, files):
         try:

@@ -132,8 +132,7 @@ class Forecaster(keras.layers.Layer):
     def build(self, input_shape):
         """Builds the step."""
         batch, _, *frame = input_shape
-        if not self.one_step.built:  # one that was stored with the model is
-            self.one_step.build((batch, *frame))
+        self.one_step.build((batch, *frame))
         self.true_share = self.add_weight(
             name="true_share",
             shape=(),
@@ -188,7 +187,9 @@ class Forecaster(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """The layer of such settings."""
-        return cls(**{**config, "one_step": keras.saving.deserialize_keras_object(config["one_step"])})
+        # Built by `build`, in this layer's name scope, or its weights would have other paths than in a new model.
+        step = {key: value for key, value in config["one_step"].items() if key != "build_config"}
+        return cls(**{**config, "one_step": keras.saving.deserialize_keras_object(step)})
 
 
 def _to_patches(frame, size):

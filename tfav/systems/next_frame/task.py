@@ -1,5 +1,7 @@
 """Training, and making data ready: thin functions over Keras' own, each usable alone."""
 
+import dataclasses
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from tfav.systems.next_frame.config import SYSTEM, Config
 from tfav.systems.next_frame.model import FORECASTER, build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
-from tfav.training import settings
+from tfav.training import settings, shipped
 from tfav.training.callbacks import read_jsonl
 
 
@@ -171,6 +173,45 @@ def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
     """Reads a run folder of this system."""
     run = runs.load(run_dir, SYSTEM)
     return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+
+
+def write_pretrained(run_dir: Path | str, out: Path | str) -> Path:
+    """Writes what `--run-dir pretrained` needs: a run's best weights as float16, its configuration, a model card.
+
+    Args:
+        run_dir: A trained run.
+        out: The folder, such as `tfav/systems/next_frame/pretrained`.
+
+    Raises:
+        UsageError: Not a run of this system.
+        TfavError: No readable model, or larger than 8 MB.
+    """
+    run, config = open_run(run_dir)
+    plain = dataclasses.replace(config, data_dir="", cache_dir="", mnist="")
+    return shipped.write_shipped(run, settings.to_dict(plain), out, _card(run, config))
+
+
+def _card(run: runs.Run, config: Config) -> str:
+    lines = [
+        "# next_frame: weights",
+        "",
+        f"- Model: `{config.model}`, step `{config.step}`, preset `{config.preset_name}`, stored as float16. Settings: "
+        "`config.json`.",
+        f"- Data: Moving MNIST, {config.num_digits} digits, made of MNIST's training digits "
+        "(Y. LeCun, C. Cortes; CC BY-SA 3.0).",
+        f"- Sees {config.input_frames} grey frames of {config.image_size} x {config.image_size}, and goes on for as "
+        f"many as are asked for; trained for {config.output_frames}.",
+    ]
+    scores = run.dir / "evaluation.json"
+    if scores.exists():
+        result = json.loads(scores.read_text(encoding="utf-8"))
+        ours, floor = result["scores"], result["copy_last"]
+        lines.append(
+            f"- MSE {ours['mse']:.1f}, SSIM {ours['ssim']:.3f} on {result['count']} sequences ({result['data']}); "
+            f"copying the last frame {floor['mse']:.1f}, {floor['ssim']:.3f}."
+        )
+    lines += ["- Cannot: foresee anything but small bright things that drift over black; real videos become blurs.", ""]
+    return "\n".join(lines)
 
 
 def _digits_name(digits: Digits | None) -> str:

@@ -1,0 +1,123 @@
+"""Weights that a system ships inside the package, small: what `--run-dir pretrained` reads."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfav.errors import TfavError
+from tfav.io.partial import partial_file, write_json
+from tfav.training.run import Run
+
+WEIGHTS_NAME = "weights.npz"
+CARD_NAME = "README.md"
+MAX_BYTES = 8 * 1024**2
+
+
+def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) -> Path:
+    """Writes a run's best weights as float16, its configuration, its scores and a model card.
+
+    Args:
+        run: A trained run; its `evaluation.json`, where there is one, is kept along, but for its examples.
+        config: The configuration to store, free of this machine's paths; JSON-ready.
+        out: The folder, such as `tfav/systems/lipnet/pretrained`.
+        card: The model card: text, or a file of it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        TfavError: No readable model, or the file would be larger than 8 MB.
+    """
+    model, out = stored_model(run.dir), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with partial_file(out / WEIGHTS_NAME) as partial:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **{variable.path: _small(variable) for variable in model.weights})
+        if partial.stat().st_size > MAX_BYTES:
+            raise TfavError(f"{run.dir}: {partial.stat().st_size / 1e6:.1f} MB of weights; at most 8 MB are shipped.")
+    stored = {
+        "tfav": run.environment.get("tfav", ""),
+        "system": run.system,
+        "config": dict(config),
+        "facts": run.facts,
+        # What repeats it, without the folders of the machine it was made on.
+        "environment": {key: run.environment[key] for key in ("python", "packages") if key in run.environment},
+        "command": f"tfav train {run.system} --preset {config['preset_name']}",
+    }
+    write_json(out / "config.json", stored)
+    scores = run.dir / "evaluation.json"
+    if scores.exists():
+        result = json.loads(scores.read_text(encoding="utf-8"))
+        write_json(out / "evaluation.json", {key: value for key, value in result.items() if key != "examples"})
+    if isinstance(card, Path):
+        shutil.copyfile(card, out / CARD_NAME)
+    else:
+        with partial_file(out / CARD_NAME) as partial:
+            partial.write_text(card, encoding="utf-8")
+    return out
+
+
+def load_arrays(model: keras.Model, path: Path | str, *, skip: tuple[str, ...] = ()) -> list[str]:
+    """Fills a model from a file of `write_shipped`, by the variables' paths.
+
+    Args:
+        model: Built.
+        path: The `.npz` file.
+        skip: Layers that stay as they are.
+
+    Returns:
+        Paths of the variables that were filled.
+
+    Raises:
+        TfavError: It cannot be read, or is of another model; nothing is changed then.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, EOFError) as error:
+        raise TfavError(f"{path}: not a readable weights file. Fetch it again.") from error
+    wanted = {variable.path: variable for variable in model.weights if variable.path.split("/")[0] not in skip}
+    for name, variable in wanted.items():
+        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+            has = f"has it as {list(arrays[name].shape)}" if name in arrays else "does not have it"
+            raise TfavError(
+                f"{path}: {name} should be {list(variable.shape)}, and the file {has}. It is of another model or "
+                "another setting, such as another alphabet."
+            )
+    for name, variable in wanted.items():
+        variable.assign(arrays[name].astype(variable.dtype))
+    return list(wanted)
+
+
+def stored_model(run_dir: Path | str, build: Callable[[], keras.Model] | None = None) -> keras.Model:
+    """The best model of a run, or the one that its shipped weights make.
+
+    Args:
+        run_dir: The run folder.
+        build: Gives the model for shipped weights.
+
+    Raises:
+        TfavError: There is none.
+    """
+    path, weights = Path(run_dir) / "best.keras", Path(run_dir) / WEIGHTS_NAME
+    if build is not None and weights.exists() and not path.exists():
+        model = build()
+        load_arrays(model, weights)
+        return model
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+
+
+def _small(variable) -> np.ndarray:
+    array = keras.ops.convert_to_numpy(variable)
+    if array.dtype.kind in "iu":  # the state of a random source
+        return array
+    array = array.astype(np.float32)
+    small = array.astype(np.float16)
+    return small if np.isfinite(small).all() else array  # a variance may be beyond float16
