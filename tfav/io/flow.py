@@ -18,6 +18,7 @@ import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import BACKENDS
+from tfav.io.tvl1 import compute_tvl1, equals_opencv, is_covered
 
 FLOW_BOUND = 20.0  # pixels; what UCF101's published flow pictures, and every network trained on them, were cut at
 
@@ -41,14 +42,24 @@ class _Farneback:
         return cv2.calcOpticalFlowFarneback(previous, following, flow, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
-def _create_tvl1():
-    if not hasattr(cv2, "optflow"):
-        raise TfavError("This OpenCV has no optflow, so no TV-L1: run tfav doctor --mend, or choose dis or farneback.")
-    return cv2.optflow.DualTVL1OpticalFlow_create()
+class _Tvl1:
+    """OpenCV's dual TV-L1 with its defaults; computed by `tvl1` where that is known to give the same, only sooner."""
+
+    def __init__(self):
+        if not hasattr(cv2, "optflow"):
+            raise TfavError(
+                "This OpenCV has no optflow, so no TV-L1: run tfav doctor --mend, or choose dis or farneback."
+            )
+        self._opencv = cv2.optflow.DualTVL1OpticalFlow_create()
+
+    def calc(self, previous, following, flow):
+        if is_covered(previous.shape) and equals_opencv():
+            return compute_tvl1(previous, following)
+        return self._opencv.calc(previous, following, flow)
 
 
 METHODS: dict[str, Method] = {
-    "tvl1": Method(_create_tvl1, in_processes=True),
+    "tvl1": Method(_Tvl1, in_processes=True),
     "dis": Method(lambda: cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), in_processes=False),
     "farneback": Method(_Farneback, in_processes=False),
 }
