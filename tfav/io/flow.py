@@ -85,7 +85,7 @@ def compute_flow(previous: np.ndarray, following: np.ndarray, method: str = "tvl
     Args:
         previous: `[H, W, 3]` uint8 RGB or `[H, W]` uint8 grey. Grey levels of 0-255 and of 0-1 give the same flow.
         following: The frame after it, of the same size.
-        method: A name of `METHODS`. `tvl1` is OpenCV's dual TV-L1 with its defaults (0.5 s at 320x240), `dis` takes 8
+        method: A name of `METHODS`. `tvl1` is OpenCV's dual TV-L1 with its defaults (0.3 s at 320x240), `dis` takes 8
             ms and `farneback` 16 ms.
 
     Returns:
