@@ -178,8 +178,9 @@ with locked_folder({str(tmp_path / "out")!r}, ".prepare.lock"):
 
 
 EXTRACT = """
-import sys
+import signal, sys
 from tfav.io.frames import extract_frames
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 print("begin", flush=True)
 extract_frames(sys.argv[1], sys.argv[2], workers=2, quiet=True)
 """

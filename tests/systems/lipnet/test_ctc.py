@@ -56,6 +56,9 @@ def test_the_metric_is_jiwers(name):
     symbols = ALPHABETS[name]
     texts, counts, labels, logits = batch(symbols)
     metric = CharacterErrorRate(symbols.blank)
+    # jiwer strips spaces at the ends, and what stands for no symbol has no text.
+    silent = {int(symbols.encode(" ")[0]), 0} - {symbols.blank}
+    logits[..., sorted(silent)] = -1e4
     logits = np.asarray(BlankInPadding(symbols.blank)(logits, counts))
     metric.update_state(labels[:2], logits[:2])
     metric.update_state(labels[2:], logits[2:])

@@ -174,7 +174,7 @@ def test_shipped_weights_predict_as_the_run(tmp_path, small_config, run_dir):
     found = predict_next(load_model(folder, small_config), sequences[:, :5], 5)
     np.testing.assert_allclose(found, expected, atol=5e-3)  # float16
     with np.load(folder / "weights.npz") as stored:
-        arrays = {name: array[..., :1] for name, array in stored.items()}
+        arrays = {name: array.ravel()[:1] for name, array in stored.items()}
     np.savez(folder / "weights.npz", **arrays)
     with pytest.raises(TfavError, match="of another model"):
         load_model(folder, small_config)
