@@ -17,7 +17,7 @@ from tfav._version import __version__
 from tfav.errors import UsageError
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
-from tfav.training.run import PRETRAINED
+from tfav.training.run import is_shipped
 from tfav.training.start import start_tensorflow
 
 Positional = tyro.conf.Positional
@@ -259,7 +259,7 @@ def _evaluate(args: Evaluate) -> int:
     result = system.evaluate(
         args.run_dir, args.data_dir, part=args.part or "all", shuffle_frames=args.shuffle_frames, progress=True
     )
-    shipped = str(args.run_dir) == PRETRAINED  # part of the package, not a run to keep results in
+    shipped = is_shipped(args.run_dir)
     if not args.shuffle_frames and not shipped:  # shuffled scores are an experiment, not the run's result
         write_json(args.run_dir / "evaluation.json", result)
     print(system.describe_evaluation(result))

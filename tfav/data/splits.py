@@ -149,6 +149,24 @@ def read_list(path: Path | str) -> list[tuple[str, str]]:
         UsageError: The file is not there.
         DataError: A line is not `Class/name` with an optional number.
     """
+    rows = []
+    for number, line in read_lines(path):
+        match = re.fullmatch(r"\s*([^/\\]+)[/\\](.+?)(?:\s+\d+)?\s*", line)
+        if match is None:
+            raise DataError(
+                f"{path}, line {number}: expected `Class/name.avi` or `Class/name.avi 1`. Received: {line!r}"
+            )
+        rows.append((match[1], Path(match[2]).stem))
+    return rows
+
+
+def read_lines(path: Path | str) -> list[tuple[int, str]]:
+    """Reads a split list's lines that are not blank, each with its number.
+
+    Raises:
+        UsageError: The file is not there.
+        DataError: It is no text, or has no such lines.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -156,19 +174,10 @@ def read_list(path: Path | str) -> list[tuple[str, str]]:
         raise UsageError(f"{path}: cannot read the split list ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file, so not a split list.") from error
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(r"\s*([^/\\]+)[/\\](.+?)(?:\s+\d+)?\s*", line)
-        if match is None:
-            raise DataError(
-                f"{path}, line {number}: expected `Class/name.avi` or `Class/name.avi 1`. Received: {line!r}"
-            )
-        rows.append((match[1], Path(match[2]).stem))
-    if not rows:
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
         raise DataError(f"{path}: the split list is empty.")
-    return rows
+    return lines
 
 
 def group_finder(examples: Sequence[Example], pattern: str) -> dict[Example, str]:

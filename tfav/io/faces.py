@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from tfav.errors import UsageError
+from tfav.io.cache import cache_folder
 from tfav.io.fetch import DATASETS, fetch
 
 DETECT_EVERY = 4  # frames: a head moves little in 160 ms, and detection costs ten times what decoding does
@@ -81,8 +82,7 @@ def detector_file(path: Path | str | None = None) -> Path:
                 hint = "Correct the path, or leave it out to fetch the model."
                 raise UsageError(f"{given}: no such file, {what}. {hint}")
             return Path(given)
-    cache = Path(os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
-    return fetch("face-detector", cache, quiet=True) / DATASETS["face-detector"].files[0].name
+    return fetch("face-detector", cache_folder(), quiet=True) / DATASETS["face-detector"].files[0].name
 
 
 class FaceDetector:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import re
 import shutil
 import time
@@ -194,6 +195,16 @@ class ExamplePredictions(keras.callbacks.Callback):
         ]
         with partial_file(self.path) as partial:
             partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def cosine_rate(start: float, epoch: int, epochs: int) -> float:
+    """The learning rate of an epoch, counted from 0, that falls along half a cosine from `start` to 0 at `epochs`."""
+    return 0.5 * start * (1 + math.cos(math.pi * epoch / epochs))
+
+
+def cosine(start: float, epochs: int) -> keras.callbacks.Callback:
+    """The schedule of `cosine_rate`."""
+    return keras.callbacks.LearningRateScheduler(lambda epoch: cosine_rate(start, epoch, epochs))
 
 
 def standard(

@@ -1,5 +1,6 @@
 """A thin `fit` over Keras' own: it resumes, refuses to start twice, and gives the whole history."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -32,11 +33,13 @@ def fit(
         epochs: Number of epochs in total, those of earlier sessions included.
         callbacks: As from a system's `callbacks(config, run_dir)`.
         run_dir: The run folder.
-        verbose: As in Keras.
+        verbose: As in Keras; `"auto"` is a bar on a terminal and a line per epoch elsewhere.
 
     Returns:
         One row per epoch, as in `metrics.jsonl`.
     """
+    if verbose == "auto":
+        verbose = 1 if sys.stdout.isatty() else 2
     with locked_folder(run_dir):
         if not run.is_finished(run_dir, epochs):
             # The data set shuffles itself.

@@ -89,7 +89,7 @@ def resolve(run_dir: Path | str, system: str | None) -> Path:
     Raises:
         UsageError: The system ships no weights; the message lists those that do.
     """
-    if str(run_dir) != PRETRAINED:
+    if not is_shipped(run_dir):
         return Path(run_dir)
     folder = _SYSTEMS / (system or "") / PRETRAINED
     if system is None or not (folder / "config.json").exists():
@@ -98,6 +98,16 @@ def resolve(run_dir: Path | str, system: str | None) -> Path:
             f"{system or 'this command'} has no pretrained weights. Systems that ship some: {ships or '-'}."
         )
     return folder
+
+
+def is_shipped(run_dir: Path | str) -> bool:
+    """Whether this is what a system ships: part of the package, so no place to keep results in."""
+    return str(run_dir) == PRETRAINED
+
+
+def predictions_folder(run_dir: Path | str) -> Path:
+    """By default: `predictions/` in the run folder; of `pretrained`, in the current one."""
+    return Path("" if is_shipped(run_dir) else run_dir) / "predictions"
 
 
 def load(run_dir: Path | str, system: str | None = None) -> Run:

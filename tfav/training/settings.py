@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tfav.errors import UsageError
 
@@ -35,6 +35,34 @@ def check_fields(cls: type, names) -> None:
     for name in names:
         if name not in fields:
             raise UsageError(f"unknown field {name!r}.{_hint(name, fields)} Valid fields: {', '.join(fields)}.")
+
+
+def check_choices(config, choices: Mapping[str, tuple]) -> None:
+    """Refuses fields with a value that is none of those they may have.
+
+    Args:
+        config: The dataclass.
+        choices: Field -> its valid values.
+
+    Raises:
+        UsageError: Naming the field, the valid values and the one it has.
+    """
+    for field, valid in choices.items():
+        value = getattr(config, field)
+        if value not in valid:
+            raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={value}")
+
+
+def check_positive(config, fields: Iterable[str]) -> None:
+    """Refuses fields that are below 1.
+
+    Raises:
+        UsageError: Naming the field and what it is.
+    """
+    for field in fields:
+        value = getattr(config, field)
+        if value < 1:
+            raise UsageError(f"{field} must be 1 or more. Received: {field}={value}")
 
 
 def to_dict(config) -> dict:

@@ -13,8 +13,8 @@ from tfav.systems.lipnet.evaluation import describe_evaluation, evaluate
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.recognition import open_reader
 from tfav.systems.lipnet.task import compile_args, learning_rate, train
+from tfav.training import model_files
 from tfav.training import run as runs
-from tfav.training import shipped
 from tfav.training.callbacks import averaged_weights
 
 SMALL = {
@@ -109,7 +109,7 @@ def test_the_average_is_what_is_kept(shard_dir):
 
 def test_export_reads_the_same(run_dir, tmp_path, monkeypatch):
     out = transfer.write_pretrained(run_dir, tmp_path / "systems/lipnet/pretrained")
-    assert (out / "weights.npz").stat().st_size < shipped.MAX_BYTES
+    assert (out / "weights.npz").stat().st_size < model_files.MAX_BYTES
     stored = json.loads((out / "config.json").read_text())
     assert stored["config"]["data_dir"] == "" and "CC BY 4.0" in (out / "README.md").read_text()
     monkeypatch.setattr(runs, "_SYSTEMS", tmp_path / "systems")

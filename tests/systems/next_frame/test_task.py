@@ -183,7 +183,7 @@ def test_shipped_weights_predict_as_the_run(tmp_path, small_config, run_dir):
         load_model(folder, small_config)
 
 
-def test_what_is_shipped_beats_copying(tmp_path):
+def test_what_is_shipped_beats_copying():
     """The weights in the package, on sequences of scikit-learn's digits, which they have never seen."""
     result = evaluate("pretrained", progress=False, test_sequences=8, mnist="small")
     assert result["scores"]["mse"] < result["copy_last"]["mse"] / 2

@@ -1,11 +1,11 @@
 """The settings of `cnn_lstm`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tfav.errors import UsageError
+from tfav.io.cache import cache_folder
 from tfav.training import settings
 
 SYSTEM = "cnn_lstm"
@@ -121,21 +121,8 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
-        _check_choice("split", self.split, ("auto", "group", "fraction", "lists"))
-        _check_choice("head", self.head, ("last", "pooled"))
-        _check_choice("pooling", self.pooling, ("mean", "bands"))
-        _check_choice("schedule", self.schedule, ("constant", "cosine"))
-        for field in (
-            "num_frames",
-            "image_size",
-            "lstm_units",
-            "dense_units",
-            "batch_size",
-            "epochs",
-            "passes_per_epoch",
-        ):
-            if getattr(self, field) < 1:
-                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        settings.check_choices(self, _CHOICES)
+        settings.check_positive(self, _POSITIVE)
         if self.num_classes < 0 or self.num_classes == 1:
             raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
         if len(self.cnn_filters) != len(self.cnn_depths):
@@ -189,13 +176,16 @@ class Config:
 
     def cache_path(self) -> Path:
         """Folder for extracted frames and features."""
-        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+        return cache_folder(self.cache_dir)
 
 
-def _check_choice(field: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={value}")
-
+_CHOICES = {
+    "split": ("auto", "group", "fraction", "lists"),
+    "head": ("last", "pooled"),
+    "pooling": ("mean", "bands"),
+    "schedule": ("constant", "cosine"),
+}
+_POSITIVE = ("num_frames", "image_size", "lstm_units", "dense_units", "batch_size", "epochs", "passes_per_epoch")
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
 PRESETS: dict[str, dict] = {

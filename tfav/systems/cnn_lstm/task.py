@@ -1,6 +1,5 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,8 +24,8 @@ from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.extractor import cached_extractor, save_extractor
 from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
+from tfav.training import model_files, settings
 from tfav.training import run as runs
-from tfav.training import settings
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 
@@ -61,9 +60,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     has_val = config.val_fraction > 0 or bool(config.val_groups)
     schedule = None
     if config.schedule == "cosine":
-        schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
-        )
+        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
     return training_callbacks.standard(
         run_dir,
         monitor=_monitor(config) if has_val else None,
@@ -116,7 +113,7 @@ def train(
         epochs=config.epochs,
         callbacks=callbacks(config, run_dir, [_example_predictions(config, split, labels, run_dir)]),
         run_dir=run_dir,
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+        verbose=verbose,
     )
     return history
 
@@ -238,7 +235,7 @@ def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
 
 def _load_scorer(run_dir: Path, config: Config):
     """A function from a clip to class probabilities `[num_classes]`, the mean over both orientations where cheap."""
-    model = _load_model(run_dir / "best.keras")
+    model = model_files.read_model(run_dir / "best.keras")
     if not config.cache_features:
 
         def score_pixels(clip: clips.Clip) -> np.ndarray:
@@ -247,8 +244,8 @@ def _load_scorer(run_dir: Path, config: Config):
 
         return score_pixels
     stored = run_dir / "extractor.keras"
-    extractor = _load_model(stored) if stored.exists() else cached_extractor(config)
-    front = _load_model(run_dir / "front.keras") if config.projection else None
+    extractor = model_files.read_model(stored) if stored.exists() else cached_extractor(config)
+    front = model_files.read_model(run_dir / "front.keras") if config.projection else None
 
     def score_features(clip: clips.Clip) -> np.ndarray:
         both, mask = features.pad(features.extract(clip, extractor, features.orientations(config)), config)
@@ -268,13 +265,6 @@ def _save_front(front: keras.Model | None, path: Path) -> None:
     if front is not None and not path.exists():
         with partial_file(path) as partial:
             front.save(partial)
-
-
-def _load_model(path: Path) -> keras.Model:
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
 
 
 def _example_predictions(config: Config, split: Split, labels: Sequence[str], run_dir: Path | str):

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfav.io.encoding import write_gif, write_video
+from tfav.io.encoding import write_video
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet.corpus import FPS
 from tfav.systems.lipnet.times import TimedWord
 
-__all__ = ["burn_captions", "draw_mouth", "write_gif"]
 _SHOWN_HEIGHT = 168  # pixels of the mouth's picture
 _SAID, _NOW, _TO_COME = (235, 235, 235), (255, 210, 60), (130, 130, 130)  # RGB
 _MAX_WORDS = 8  # in a line

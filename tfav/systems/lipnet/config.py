@@ -1,11 +1,11 @@
 """The settings of `lipnet`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tfav.errors import UsageError
+from tfav.io.cache import cache_folder
 from tfav.systems.lipnet.alphabet import Alphabet, alphabet
 from tfav.training import settings
 
@@ -132,31 +132,9 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
-        for field, valid in (
-            ("box", ("follow", "fixed")),
-            ("normalize", ("clip", "wrapped")),
-            ("split", ("auto", "lists", "speaker", "fraction")),
-            ("model", ("notebook", "paper", "cpu")),
-            ("precision", ("float32", "mixed_bfloat16", "mixed_float16")),
-            ("schedule", ("constant", "notebook", "cosine")),
-            ("freeze", ("", "frontend")),
-        ):
-            if getattr(self, field) not in valid:
-                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
+        settings.check_choices(self, _CHOICES)
         alphabet(self.alphabet)
-        for field in (
-            "num_frames",
-            "crop_height",
-            "crop_width",
-            "max_labels",
-            "batch_size",
-            "epochs",
-            "rnn_units",
-            "dense_units",
-            "beam_width",
-        ):
-            if getattr(self, field) < 1:
-                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        settings.check_positive(self, _POSITIVE)
         for field, top in (
             ("val_fraction", 1),
             ("test_fraction", 1),
@@ -207,8 +185,29 @@ class Config:
 
     def cache_path(self) -> Path:
         """Folder for prepared crops."""
-        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+        return cache_folder(self.cache_dir)
 
+
+_CHOICES = {
+    "box": ("follow", "fixed"),
+    "normalize": ("clip", "wrapped"),
+    "split": ("auto", "lists", "speaker", "fraction"),
+    "model": ("notebook", "paper", "cpu"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "schedule": ("constant", "notebook", "cosine"),
+    "freeze": ("", "frontend"),
+}
+_POSITIVE = (
+    "num_frames",
+    "crop_height",
+    "crop_width",
+    "max_labels",
+    "batch_size",
+    "epochs",
+    "rnn_units",
+    "dense_units",
+    "beam_width",
+)
 
 _STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
 _PLAIN = {

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfav.data import pipeline, records, shards
 from tfav.data.preparation import prepare_shards
 from tfav.data.shards import Entry, Index
+from tfav.data.splits import read_lines
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.contact_sheet import write_contact_sheet
 from tfav.io.executor import PrepareReport
@@ -213,14 +214,7 @@ def _by_lists(names: Sequence[str], config: Config) -> Split:
 
 
 def _read_list(path: str, names: Sequence[str], max_missing: float) -> list[str]:
-    try:
-        rows = [line.split()[0] for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read the split list ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file, so not a split list.") from error
-    if not rows:
-        raise DataError(f"{path}: the split list is empty.")
+    rows = [line.split()[0] for _, line in read_lines(path)]
     by_name: dict[str, list[str]] = {}
     for name in names:
         by_name.setdefault(name, []).append(name)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfav.data.ops import center_crop
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io.container import scan_packets
+from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, describe_faces, follow
 from tfav.io.sampling import indices_every_sec
@@ -92,8 +93,7 @@ def predict_files(
     detector = None
     if reader.config.box == "follow":
         detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
-    base = Path() if str(run_dir) == runs.PRETRAINED else Path(run_dir)
-    folder = Path(out) if out is not None else base / "predictions"
+    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
     for path in map(Path, files):
         try:
@@ -112,7 +112,7 @@ def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, capt
         for suffix in (".srt", ".vtt", ".align")
     ]
     pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
-    wrote.append(str(drawing.write_gif(folder / f"{path.stem}_mouth.gif", pictures, FPS)))
+    wrote.append(str(write_gif(folder / f"{path.stem}_mouth.gif", pictures, FPS)))
     if captions is not None:
         wrote.append(str(drawing.burn_captions(path, captions, reading.words)))
     return {

@@ -11,8 +11,8 @@ from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.grammar import Grammar, grammar_of
 from tfav.systems.lipnet.model import build_model
+from tfav.training import model_files
 from tfav.training import run as runs
-from tfav.training import shipped
 
 DECODERS = ("greedy", "beam", "grammar")
 
@@ -95,4 +95,4 @@ def load_model(run_dir: Path, config: Config) -> keras.Model:
     Raises:
         TfavError: There is none.
     """
-    return shipped.stored_model(run_dir, lambda: build_model(config))
+    return model_files.best_model(run_dir, lambda: build_model(config))

@@ -1,7 +1,6 @@
 """Training: thin functions over Keras' own, each usable alone."""
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def callbacks(
 def learning_rate(config: Config, epoch: int) -> float:
     """The rate of an epoch, counted from 0."""
     if config.schedule == "cosine":
-        return 0.5 * config.learning_rate * (1 + math.cos(math.pi * epoch / config.epochs))
+        return training_callbacks.cosine_rate(config.learning_rate, epoch, config.epochs)
     if config.schedule == "notebook":  # its function: unchanged below epoch 30, then times exp(-0.1) in each epoch
         return config.learning_rate * math.exp(-0.1 * max(0, epoch - 29))
     return config.learning_rate
@@ -110,7 +109,7 @@ def train(
         epochs=config.epochs,
         callbacks=callbacks(config, run_dir, [examples], has_val=datasets.val is not None),
         run_dir=run_dir,
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+        verbose=verbose,
     )
 
 

@@ -9,8 +9,8 @@ import keras
 from tfav.errors import UsageError
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.model import FRONTEND, build_model
+from tfav.training import model_files, settings
 from tfav.training import run as runs
-from tfav.training import settings, shipped
 
 _LAST = ("labels_dense",)  # the one layer that depends on the alphabet
 
@@ -36,7 +36,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
     # Paths of the machine that trained mean nothing elsewhere.
     here = ("data_dir", "cache_dir", "face_detector", "train_list", "val_list", "test_list", "init", "grammar")
     plain = dataclasses.replace(config, split="auto", freeze="", **{**dict.fromkeys(here, ""), **changes})
-    return shipped.write_shipped(
+    return model_files.write_shipped(
         run, settings.to_dict(plain), out, Path(card) if card is not None else _card(run, config)
     )
 
@@ -68,11 +68,11 @@ def load_init(model: keras.Model, config: Config) -> list[str]:
 
 def _fill(model: keras.Model, config: Config) -> list[str]:
     path = Path(config.init)
-    if config.init != runs.PRETRAINED and not path.exists() and not path.with_name(path.name + ".index").exists():
+    if not runs.is_shipped(config.init) and not path.exists() and not path.with_name(path.name + ".index").exists():
         raise UsageError(f"{path}: there are no weights to begin with. Give --init a run folder or a weights file.")
     if path.suffix == ".npz":
-        return [f"{path}: {len(shipped.load_arrays(model, path))} variables"]
-    if config.init == runs.PRETRAINED or (path / "config.json").exists():
+        return [f"{path}: {len(model_files.load_arrays(model, path))} variables"]
+    if runs.is_shipped(config.init) or (path / "config.json").exists():
         return _fill_from_run(model, config)
     from tfav.systems.lipnet.old_weights import load_old_weights
 
@@ -83,7 +83,7 @@ def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     run = runs.load(config.init, SYSTEM)
     before = Config.from_dict(run.config, str(run.dir / "config.json"))
     new = _LAST if before.symbols() != config.symbols() else ()
-    source = shipped.stored_model(run.dir, lambda: build_model(before))
+    source = model_files.best_model(run.dir, lambda: build_model(before))
     stored = {variable.path: variable for variable in source.weights}
     filled = [variable for variable in model.weights if variable.path.split("/")[0] not in new]
     for variable in filled:

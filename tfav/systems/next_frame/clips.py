@@ -1,5 +1,6 @@
 """Frames of any video or folder of frames at the model's size, and whole folders of them cut to sequences."""
 
+import collections
 import hashlib
 import json
 import time
@@ -32,13 +33,8 @@ def read_frames(path: Path | str, size: int, channels: int, *, last: int | None 
     Raises:
         MediaError: It cannot be read.
     """
-    path = Path(path)
-    frames: list[np.ndarray] = []
-    for frame in _iter_frames(path):
-        frames.append(_resized(frame, size, channels))
-        if last is not None and len(frames) > last:
-            frames.pop(0)
-    return np.stack(frames)
+    frames = collections.deque(_iter_frames(Path(path)), maxlen=last)
+    return np.stack([_resized(frame, size, channels) for frame in frames])
 
 
 def frame_size(path: Path | str) -> tuple[int, int]:

@@ -1,11 +1,11 @@
 """The settings of `next_frame`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tfav.errors import UsageError
+from tfav.io.cache import cache_folder
 from tfav.training import settings
 
 SYSTEM = "next_frame"
@@ -108,12 +108,8 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
-        for field, valid in _CHOICES.items():
-            if getattr(self, field) not in valid:
-                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
-        for field in _POSITIVE:
-            if getattr(self, field) < 1:
-                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        settings.check_choices(self, _CHOICES)
+        settings.check_positive(self, _POSITIVE)
         if self.channels not in (1, 3):
             raise UsageError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}")
         if not self.filters or len(self.filters) != len(self.kernel_sizes):
@@ -175,7 +171,7 @@ class Config:
 
     def cache_path(self) -> Path:
         """Folder for sequences cut from videos."""
-        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+        return cache_folder(self.cache_dir)
 
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.

@@ -18,8 +18,8 @@ from tfav.systems.next_frame.config import Config
 from tfav.systems.next_frame.model import build_model
 from tfav.systems.next_frame.rollout import predict_next
 from tfav.systems.next_frame.task import open_run
+from tfav.training import model_files
 from tfav.training import run as runs
-from tfav.training import shipped
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_EXAMPLES = 5
@@ -81,7 +81,7 @@ def evaluate(
             if sum(map(len, examples)) < _NUM_EXAMPLES:
                 examples.append(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1)[:_NUM_EXAMPLES])
             bar.update(len(sequences))
-    if str(run_dir) != runs.PRETRAINED:  # part of the package, not a run to keep results in
+    if not runs.is_shipped(run_dir):
         _keep_examples(run.dir, config, np.concatenate(examples)[:_NUM_EXAMPLES])
     result = {
         "data": source,
@@ -127,7 +127,7 @@ def load_model(run_dir: Path, config: Config) -> keras.Model:
     Raises:
         TfavError: There is none.
     """
-    return shipped.stored_model(run_dir, lambda: build_model(config))
+    return model_files.best_model(run_dir, lambda: build_model(config))
 
 
 def _sequences(config: Config, data_dir: Path | str | None, part: str) -> tuple[Iterable[np.ndarray], int, str]:

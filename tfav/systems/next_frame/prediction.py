@@ -51,8 +51,7 @@ def predict_files(
     run, config = open_run(run_dir)
     model = load_model(run.dir, config)
     num_frames = frames or config.output_frames
-    # What is shipped is part of the package, no place for results.
-    folder = Path(out) if out is not None else Path("" if str(run_dir) == runs.PRETRAINED else run.dir) / "predictions"
+    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
     for path in map(Path, files):
         try:

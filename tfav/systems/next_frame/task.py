@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import ops
 
 from tfav import training
@@ -21,8 +19,8 @@ from tfav.systems.next_frame import clips, data
 from tfav.systems.next_frame.config import SYSTEM, Config
 from tfav.systems.next_frame.model import FORECASTER, build_model
 from tfav.training import callbacks as training_callbacks
+from tfav.training import model_files, settings
 from tfav.training import run as runs
-from tfav.training import settings, shipped
 from tfav.training.callbacks import read_jsonl
 
 
@@ -44,9 +42,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     """
     schedule = None
     if config.schedule == "cosine":
-        schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
-        )
+        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
     elif config.schedule == "plateau":
         monitor = _monitor(config) if config.has_val else "loss"
         schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience)
@@ -109,7 +105,7 @@ def train(
         epochs=config.epochs,
         callbacks=callbacks(config, run_dir),
         run_dir=run_dir,
-        verbose=(1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose,
+        verbose=verbose,
     )
 
 
@@ -188,7 +184,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str) -> Path:
     """
     run, config = open_run(run_dir)
     plain = dataclasses.replace(config, data_dir="", cache_dir="", mnist="")
-    return shipped.write_shipped(run, settings.to_dict(plain), out, _card(run, config))
+    return model_files.write_shipped(run, settings.to_dict(plain), out, _card(run, config))
 
 
 def _card(run: runs.Run, config: Config) -> str:

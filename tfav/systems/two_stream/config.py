@@ -1,11 +1,11 @@
 """The settings of `two_stream`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tfav.errors import UsageError
+from tfav.io.cache import cache_folder
 from tfav.training import settings
 
 SYSTEM = "two_stream"
@@ -113,12 +113,8 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
-        for field, valid in _CHOICES.items():
-            if getattr(self, field) not in valid:
-                raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={getattr(self, field)}")
-        for field in ("stack_length", "train_samples", "samples_per_video", "batch_size", "epochs", "gru_units"):
-            if getattr(self, field) < 1:
-                raise UsageError(f"{field} must be 1 or more. Received: {field}={getattr(self, field)}")
+        settings.check_choices(self, _CHOICES)
+        settings.check_positive(self, _POSITIVE)
         smallest = _SMALLEST[self.backbone]
         if self.image_size < smallest:
             raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
@@ -163,7 +159,7 @@ class Config:
 
     def cache_path(self) -> Path:
         """Folder for extracted pictures and features."""
-        return Path(self.cache_dir or os.environ.get("TFAV_CACHE") or "~/.cache/tfav").expanduser()
+        return cache_folder(self.cache_dir)
 
 
 _CHOICES = {
@@ -175,6 +171,7 @@ _CHOICES = {
     "split": ("auto", "group", "fraction", "lists"),
     "schedule": ("plateau", "cosine"),
 }
+_POSITIVE = ("stack_length", "train_samples", "samples_per_video", "batch_size", "epochs", "gru_units")
 # What the backbones' strides leave at least one pixel of.
 _SMALLEST = {"xception": 71, "resnet50": 32, "vgg19": 32, "mobilenet_v2": 32, "small": 32}
 

@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from tfav.errors import TfavError, UsageError
+from tfav.errors import UsageError
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.samples import ucf101_labels
+from tfav.training import model_files
 from tfav.training import run as runs
 from tfav.weights import load_legacy_model
 
@@ -83,31 +84,19 @@ def load_stream(path, kind: str, *, stack_length: int | None = None) -> Stream:
         if config.stream != kind:
             raise UsageError(f"{path}: a run of the {config.stream} stream, given as the {kind} one. Swap them.")
         labels = run.facts["labels"]
-        model = load_keras_model(path / "best.keras")
+        model = model_files.read_model(path / "best.keras")
     elif not path.exists():
         raise UsageError(
             f"{path}: no such file. Give --{kind} a run folder, or a .h5 file (tfav fetch two-stream-weights)."
         )
     elif path.suffix == ".keras":
-        model = load_keras_model(path)
+        model = model_files.read_model(path)
     else:
         model = load_legacy_model(path)
     if stack_length is None:
         stack_length = config.stack_length if config else STACK_LENGTH
     _check_shape(path, model, kind, stack_length)
     return Stream(kind, model, path, labels, config)
-
-
-def load_keras_model(path: Path) -> keras.Model:
-    """Opens a `.keras` file.
-
-    Raises:
-        TfavError: There is no readable model.
-    """
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
 
 
 def agree_on_labels(spatial: Stream, motion: Stream, labels: Sequence[str] | None = None) -> list[str]:

@@ -21,10 +21,10 @@ from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import data, features, fusion, prediction, samples
 from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.config import SYSTEM, Config
-from tfav.systems.two_stream.stream import agree_on_labels, load_keras_model, load_stream, read_labels
+from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_labels
 from tfav.training import callbacks as training_callbacks
+from tfav.training import model_files, settings
 from tfav.training import run as runs
-from tfav.training import settings
 
 FUSION_FILE = "fusion.json"  # in a fusion's run folder: the weight chosen on its validation part
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
@@ -46,9 +46,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     """
     has_val = config.val_fraction > 0 or bool(config.val_groups)
     if config.schedule == "cosine":
-        schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: 0.5 * config.learning_rate * (1 + np.cos(np.pi * epoch / config.epochs))
-        )
+        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
     else:
         monitor = "val_loss" if has_val else "loss"
         schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
@@ -339,7 +337,7 @@ def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> d
     stored = features.compute_both(config, examples, progress=progress)
     spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
     both = np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1)
-    recurrent = load_keras_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)
+    recurrent = model_files.read_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)
     return {
         "spatial": spatial,
         "motion": motion,

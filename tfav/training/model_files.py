@@ -1,4 +1,4 @@
-"""Weights that a system ships inside the package, small: what `--run-dir pretrained` reads."""
+"""Models on disk: the best one of a run, and the small files that a system ships for `--run-dir pretrained`."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
     Raises:
         TfavError: No readable model, or the file would be larger than 8 MB.
     """
-    model, out = stored_model(run.dir), Path(out)
+    model, out = best_model(run.dir), Path(out)
     out.mkdir(parents=True, exist_ok=True)
     with partial_file(out / WEIGHTS_NAME) as partial:
         with partial.open("wb") as file:
@@ -93,7 +93,7 @@ def load_arrays(model: keras.Model, path: Path | str, *, skip: tuple[str, ...] =
     return list(wanted)
 
 
-def stored_model(run_dir: Path | str, build: Callable[[], keras.Model] | None = None) -> keras.Model:
+def best_model(run_dir: Path | str, build: Callable[[], keras.Model] | None = None) -> keras.Model:
     """The best model of a run, or the one that its shipped weights make.
 
     Args:
@@ -108,6 +108,15 @@ def stored_model(run_dir: Path | str, build: Callable[[], keras.Model] | None = 
         model = build()
         load_arrays(model, weights)
         return model
+    return read_model(path)
+
+
+def read_model(path: Path | str) -> keras.Model:
+    """Opens a `.keras` file of a run.
+
+    Raises:
+        TfavError: There is no readable model.
+    """
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
