@@ -22,13 +22,14 @@ _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter"
 def averaged_weights(model: keras.Model) -> Iterator[None]:
     """Puts the moving average that the optimizer keeps (`use_ema`) in the model's place, and takes it out again.
 
-    Without such an average nothing happens.
+    Without such an average nothing happens; nor in the first `3 / (1 - momentum)` steps, as long as more than a
+    twentieth of the average is what the weights were before training.
     """
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it to scale the loss
     averages = getattr(optimizer, "_model_variables_moving_average", ()) if getattr(optimizer, "use_ema", 0) else ()
-    if not averages or not int(optimizer.iterations):
-        yield  # before the first step there is no average yet
+    if not averages or int(optimizer.iterations) < 3 / (1 - optimizer.ema_momentum):
+        yield
         return
     variables = optimizer._trainable_variables
     kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
