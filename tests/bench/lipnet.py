@@ -138,7 +138,7 @@ def bench_recurrence(batch_size: int) -> dict:
     """A training step of two layers of the preset `cpu` on their own, Keras' and ours."""
     import keras
 
-    from tfav.systems.lipnet.recurrence import BidirectionalGRU
+    from tfav.layers import BidirectionalGRU
 
     def make(layer):
         inputs = keras.Input((75, 256))

@@ -2,10 +2,12 @@
 
 from tfav.layers.frames import PerFrame, SubtractClipMean
 from tfav.layers.projection import PrincipalComponents
+from tfav.layers.recurrence import BidirectionalGRU
 from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, TimeJitter
 
 __all__ = [
     "AbsoluteDifference",
+    "BidirectionalGRU",
     "MaskedPool",
     "PerFrame",
     "PrincipalComponents",

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.config import PRESETS, Config
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.recurrence import BidirectionalGRU
 
 TINY = {
     "filters": (2, 3, 4),

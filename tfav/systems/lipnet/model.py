@@ -11,9 +11,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet import corpus
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.recurrence import BidirectionalGRU
 from tfav.training import mixed_precision
 
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
