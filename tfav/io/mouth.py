@@ -4,6 +4,7 @@ The box has one size relative to the face, follows the mouth smoothly, and stays
 fixed box is here as well.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from tfav.errors import DataError, UsageError
-from tfav.io.faces import Scene, Track
+from tfav.io.faces import FaceDetector, Scene, Track, track_faces
 
 CROP_WIDTH, CROP_HEIGHT = 104, 56  # pixels
 BOX_EYES = 1.75  # the box is so many eye distances wide
@@ -181,6 +182,39 @@ def crop_mouths(
         patch = cv2.getRectSubPix(grey, size, (x - 0.5, y - 0.5))
         how = cv2.INTER_AREA if size[0] > width else cv2.INTER_LINEAR
         yield cv2.resize(patch, (width, height), interpolation=how)
+
+
+def crop_speaker(
+    frames: np.ndarray, detector: str, *, fps: float = 25.0, width: int = CROP_WIDTH, height: int = CROP_HEIGHT
+) -> tuple[np.ndarray, list[str]]:
+    """The mouth of the one who speaks in a short clip, which must be seen from the first frame to the last.
+
+    Args:
+        frames: `[T, H, W, 3]` uint8 RGB, all frames of the clip.
+        detector: Path of the face detector's model; read once per process.
+        fps: Frames per second.
+        width: Of the crop in pixels.
+        height: Of the crop in pixels.
+
+    Returns:
+        `[T, height, width]` uint8 grey, and warnings, one line each.
+
+    Raises:
+        DataError: No face, or not all the time.
+    """
+    scene = track_faces(frames, _detector(detector))
+    path = follow(choose_face(scene, fps=fps), scene, fps=fps)
+    if (path.start, path.stop) != (0, len(frames)):
+        raise DataError(path.warnings[-1])
+    warnings = list(path.warnings)
+    if len(scene.tracks) > 1:
+        warnings.append(f"{len(scene.tracks)} faces; the one that moves its mouth most was taken")
+    return np.stack(list(crop_mouths(frames, path, width=width, height=height))), warnings
+
+
+@functools.lru_cache(maxsize=1)
+def _detector(path: str) -> FaceDetector:
+    return FaceDetector(path)
 
 
 def crop_fixed(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,171 +1,35 @@
-"""What is known of the GRID corpus: its trees, its alignments, its sentences.
+"""The GRID corpus, as `tfav.data.grid` knows it, and the frame labels that are no word."""
 
-    s1/bbaf2n.mpg            align/s1/bbaf2n.align             the corpus' own
-    data/s1/bbaf2n.mpg       data/alignments/s1/bbaf2n.align   the course notebook's
-    s1/video/mpg_6000/...    s1/align/bbaf2n.align             as its archives unpack; also an .align beside its video
-
-mp4 and any other kind of video do as well as mpg. A line of an alignment is `start end word`, times in 1/1000 of a
-frame at 25 frames a second; `sil` and `sp` are pauses. Where there is none, the file's name spells the sentence:
-`bbaf2n` is "bin blue at f two now". Licence CC BY 4.0; Cooke et al., 2006, "An audio-visual corpus for speech
-perception". Known faults: five clips of speaker 1 have 74 frames; `sgib8n` prints a decoder warning.
-"""
-
-import re
-from pathlib import Path
-from typing import NamedTuple
-
-from tfav.errors import DataError
-from tfav.io.folders import VIDEO_SUFFIXES, walk_files
-from tfav.systems.lipnet.alphabet import ALPHABETS
-
-FPS = 25
-TICKS_PER_FRAME = 1000
-PAUSES = ("sil", "sp")
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-# The six slots of every sentence, from the letter in the file's name to the word.
-SLOTS: tuple[dict[str, str], ...] = (
-    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
-    {"b": "blue", "g": "green", "r": "red", "w": "white"},
-    {"a": "at", "b": "by", "i": "in", "w": "with"},
-    {letter: letter for letter in "abcdefghijklmnopqrstuvxyz"},  # no w: its name is too long
-    {"z": "zero"} | {str(digit): word for digit, word in enumerate(_DIGITS) if digit},
-    {"a": "again", "n": "now", "p": "please", "s": "soon"},
+from tfav.data.grid import (
+    FPS,
+    PAUSES,
+    SLOTS,
+    TICKS_PER_FRAME,
+    WORDS,
+    Clip,
+    Word,
+    describe_speech,
+    find_alignment,
+    find_clips,
+    read_alignment,
+    sentence_of,
 )
-WORDS = tuple(word for slot in SLOTS for word in slot.values())  # 51; their number as a frame label is 1 more
-SILENCE, UNKNOWN = 0, -1  # the other frame labels
 
+__all__ = [
+    "FPS",
+    "PAUSES",
+    "SILENCE",
+    "SLOTS",
+    "TICKS_PER_FRAME",
+    "UNKNOWN",
+    "WORDS",
+    "Clip",
+    "Word",
+    "describe_speech",
+    "find_alignment",
+    "find_clips",
+    "read_alignment",
+    "sentence_of",
+]
 
-class Word(NamedTuple):
-    """A spoken word; `start` and `end` in frames, fractions allowed."""
-
-    text: str
-    start: float
-    end: float
-
-
-class Clip(NamedTuple):
-    """A video of the corpus; `id` is `speaker/name`, `align` its alignment or None."""
-
-    id: str
-    path: Path
-    speaker: str
-    align: Path | None
-
-
-def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[list[Clip], dict[str, str]]:
-    """The videos under a folder, in natural order, with speaker and alignment.
-
-    Args:
-        source: Any of the trees above, or a part of it.
-        exclude: A folder inside that is left out.
-
-    Returns:
-        The clips, and those that cannot be used because they share a name with another: id to reason.
-
-    Raises:
-        UsageError: No such folder.
-        DataError: It holds no videos.
-    """
-    source = Path(source)
-    videos, _ = walk_files(source, VIDEO_SUFFIXES, exclude=Path(exclude) if exclude else None)
-    if not videos:
-        raise DataError(
-            f"{source}: no videos in it. Expected SPEAKER/NAME.mpg, with align/SPEAKER/NAME.align beside SPEAKER."
-        )
-    by_id: dict[str, list[Clip]] = {}
-    for path in videos:
-        speaker = _speaker(path, source)
-        clip = Clip(f"{speaker}/{path.stem}", path, speaker, find_alignment(path, speaker))
-        by_id.setdefault(clip.id, []).append(clip)
-    failures = {
-        name: f"{' and '.join(str(clip.path) for clip in same)} share the name {name}. Keep one of them."
-        for name, same in by_id.items()
-        if len(same) > 1
-    }
-    return [same[0] for same in by_id.values() if len(same) == 1], failures
-
-
-def _speaker(path: Path, source: Path) -> str:
-    parents = [parent.name for parent in path.absolute().parents]
-    depth = len(path.relative_to(source).parents)  # the folder given counts as well: it may be a speaker's own
-    named = (name for name in parents[:depth] if re.fullmatch(r"s\d{1,2}", name))
-    return next(named, parents[0])
-
-
-def find_alignment(path: Path, speaker: str) -> Path | None:
-    """The alignment of a video, None where there is none."""
-    folders = [path.parent]
-    names = dict.fromkeys((speaker, *re.findall(r"^s\d{1,2}(?=_)", speaker)))  # s1_mpg has the sentences of s1
-    own = True  # a flat folder of alignments counts only if it is this speaker's own
-    for parent in path.absolute().parents[:4]:
-        folders += [
-            parent / kind / name for kind in ("align", "alignments") for name in (*names, *([""] if own else []))
-        ]
-        own = own and parent.name != speaker
-    return next((file for folder in folders if (file := folder / f"{path.stem}.align").is_file()), None)
-
-
-def read_alignment(path: Path | str) -> list[Word]:
-    """The words of an `.align` file, pauses left out.
-
-    Raises:
-        DataError: A line without three columns, a time that is no number or runs backwards, a symbol that no alphabet
-            has, or no word at all; with file and line.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: not a readable text file. Replace it, or remove it to go by the file's name."
-        ) from error
-    words, previous = [], 0.0
-    for number, line in enumerate(lines, 1):
-        where = f"{path}, line {number}"
-        columns = line.split()
-        if not columns:
-            continue
-        if len(columns) != 3:
-            raise DataError(f"{where}: expected `start end word`, 3 columns. Received {len(columns)}: {line!r}")
-        try:
-            start, end = (float(column) / TICKS_PER_FRAME for column in columns[:2])
-        except ValueError as error:
-            raise DataError(f"{where}: expected two numbers before the word. Received: {line!r}") from error
-        if not 0 <= previous <= start <= end < float("inf"):
-            raise DataError(f"{where}: times run backwards. Received: {line!r} after {previous * TICKS_PER_FRAME:g}")
-        previous = end
-        text = columns[2].lower()
-        if text in PAUSES:
-            continue
-        unknown = sorted(set(text) - set(ALPHABETS["notebook"].symbols))
-        if unknown:
-            raise DataError(f"{where}: unknown symbol {' '.join(map(repr, unknown))} in the word {columns[2]!r}.")
-        words.append(Word(text, start, end))
-    if not words:
-        raise DataError(f"{path}: no words in it. Replace it, or remove it to go by the file's name.")
-    return words
-
-
-def sentence_of(name: str) -> str:
-    """The sentence that a GRID file's name spells, "" where it is none: `bbaf2n` is "bin blue at f two now"."""
-    if len(name) != len(SLOTS) or any(letter not in slot for letter, slot in zip(name, SLOTS, strict=True)):
-        return ""
-    return " ".join(slot[letter] for letter, slot in zip(name, SLOTS, strict=True))
-
-
-def describe_speech(clip: Clip) -> tuple[str, list[Word]]:
-    """What is said in a clip, by its alignment, else by its name, and when (no words where only the name is known).
-
-    Raises:
-        DataError: The alignment is broken; or there is none and the name is no GRID code.
-    """
-    if clip.align is not None:
-        words = read_alignment(clip.align)
-        return " ".join(word.text for word in words), words
-    sentence = sentence_of(clip.path.stem)
-    if not sentence:
-        raise DataError(
-            f"{clip.path}: there is no {clip.path.stem}.align, and its name is no GRID code such as bbaf2n. Add "
-            f"align/{clip.speaker}/{clip.path.stem}.align, or remove the video."
-        )
-    return sentence, []
+SILENCE, UNKNOWN = 0, -1  # as the label of a frame; a word's is 1 + its place in `WORDS`

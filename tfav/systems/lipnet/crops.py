@@ -1,24 +1,18 @@
 """One video to one example: the mouth cut out, grey, with its sentence and times. Loads no TensorFlow."""
 
-import functools
 from pathlib import Path
 
 import numpy as np
 
 from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
-from tfav.io.faces import FaceDetector, track_faces
-from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, follow
+from tfav.io.faces import detector_file
+from tfav.io.mouth import crop_fixed, crop_speaker
 from tfav.io.video import read_video
 from tfav.systems.lipnet.corpus import FPS, Word
 
 BOXES = ("follow", "fixed")
 _BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
-
-
-@functools.lru_cache(maxsize=1)
-def _detector(path: str) -> FaceDetector:
-    return FaceDetector(path)
 
 
 def crop_clip(
@@ -62,18 +56,9 @@ def crop_clip(
 def _crop(frames: np.ndarray, box: str, detector: str) -> tuple[np.ndarray, list[str]]:
     if box == "fixed":
         return np.stack(list(crop_fixed(frames))), []
-    scene = track_faces(frames, _detector(detector))
-    path = follow(choose_face(scene, fps=FPS), scene, fps=FPS)
-    if (path.start, path.stop) != (0, len(frames)):
-        raise DataError(path.warnings[-1])
-    warnings = list(path.warnings)
-    if len(scene.tracks) > 1:
-        warnings.append(f"{len(scene.tracks)} faces; the one that moves its mouth most was taken")
-    return np.stack(list(crop_mouths(frames, path))), warnings
+    return crop_speaker(frames, detector, fps=FPS)
 
 
 def to_path(detector: str) -> Path:
     """The detector's model file; fetched before the work is spread over processes, so that it is fetched once."""
-    from tfav.io.faces import detector_file
-
     return detector_file(detector or None)

@@ -1,0 +1,166 @@
+"""Sound of any media file as mono samples at a stated rate: decoded by PyAV, resampled by soxr, no program needed.
+
+Two ways to read. Without a window a file gives all its sound, as `librosa.load(path, sr=rate)` does. With one, time 0
+is the start of the first video frame, wherever the sound begins, so that frame `k` of a video of 25 frames a second and
+sample `640 * k` at 16 kHz are the same moment.
+"""
+
+import math
+from typing import NamedTuple
+
+import av
+import numpy as np
+import soxr
+
+from tfav.errors import MediaError, UsageError
+from tfav.io.container import describe_error, open_container
+
+SAMPLE_RATE = 16000  # Hz
+_MARGIN_SEC = 0.1  # read around a window, far longer than soxr's filter, so that its edges are those of the whole
+_GAP_SEC = (0.05, 60.0)  # holes in the timestamps between these are filled with silence; longer ones are nonsense
+_REPLACE = "Replace it with a fresh copy or remove it."
+
+
+class NoSoundError(MediaError):
+    """A file that can be read but has no sound."""
+
+
+class _Sound(NamedTuple):
+    """Mono `samples` `[S]` float32 at `rate`; the first one is heard `start_sec` after the first video frame begins."""
+
+    samples: np.ndarray
+    rate: int
+    start_sec: float
+
+
+def read_audio(
+    path, sample_rate: int = SAMPLE_RATE, start_sec: float | None = None, duration_sec: float | None = None
+) -> np.ndarray:
+    """Reads the first sound track of any media file, all channels as their mean.
+
+    Args:
+        path: The file: sound, or video with sound.
+        sample_rate: Samples per second of the result.
+        start_sec: Where to begin, in seconds after the start of the first video frame (of the sound, where there are no
+            pictures); may be negative. With neither this nor `duration_sec` all sound is given, from its own start.
+        duration_sec: How long; exactly `round(duration_sec * sample_rate)` samples then, silent where there is no
+            sound. None: until the end.
+
+    Returns:
+        `[S]` float32, -1 to 1.
+
+    Raises:
+        NoSoundError: There is no sound track, or an empty one.
+        MediaError: The file cannot be read.
+        UsageError: A rate or duration that is not positive.
+
+    Reference:
+        librosa.load with res_type soxr_hq, which the notebooks use.
+    """
+    if sample_rate < 1 or (duration_sec is not None and not duration_sec > 0):
+        raise UsageError(
+            "sample_rate and duration_sec must be positive. "
+            f"Received: sample_rate={sample_rate}, duration_sec={duration_sec}"
+        )
+    if start_sec is None and duration_sec is None:
+        return _resample(_decode(path), sample_rate)
+    start_sec = start_sec or 0.0
+    stop_sec = math.inf if duration_sec is None else start_sec + duration_sec
+    sound = _decode(path, start_sec, stop_sec, sample_rate)
+    samples = _resample(sound, sample_rate)
+    first = round((start_sec - sound.start_sec) * sample_rate)
+    count = max(0, len(samples) - first) if duration_sec is None else round(duration_sec * sample_rate)
+    return take_samples(samples, first, count)
+
+
+def take_samples(samples: np.ndarray, first: int, count: int) -> np.ndarray:
+    """`count` samples from number `first` on, which may lie before the start or beyond the end: silence there.
+
+    Args:
+        samples: `[S]`.
+        first: May be negative.
+        count: 0 or more.
+
+    Returns:
+        `[count]`, of the same type.
+    """
+    taken = np.zeros(count, samples.dtype)
+    start, stop = max(first, 0), min(first + count, len(samples))
+    if start < stop:
+        taken[start - first : stop - first] = samples[start:stop]
+    return taken
+
+
+def _resample(sound: _Sound, sample_rate: int) -> np.ndarray:
+    samples = sound.samples
+    if sound.rate != sample_rate:
+        count = math.ceil(len(samples) * sample_rate / sound.rate)
+        samples = take_samples(soxr.resample(samples, sound.rate, sample_rate, quality="HQ"), 0, count)
+    return np.clip(samples, -1.0, 1.0)
+
+
+def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, sample_rate: int = 1) -> _Sound:
+    with open_container(path) as container:
+        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise NoSoundError(path, f"no sound in it (found: {kinds})", "Use a file with a sound track.")
+        zero_sec = _video_start(container)
+        chunks, rate, sound_sec, first_time, error = [], 0, 0.0, None, ""
+        position = skipped = 0  # samples of the whole sound so far, and of its beginning those left out
+        for packet in container.demux(streams[0]):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as failure:
+                error = describe_error(failure)
+                continue
+            for frame in frames:
+                if not rate:
+                    rate, first_time = frame.rate, frame.time
+                    sound_sec = 0.0 if zero_sec is None or first_time is None else first_time - zero_sec
+                elif frame.rate != rate:
+                    raise MediaError(path, f"its sound changes from {rate} to {frame.rate} Hz", "Convert it first.")
+                mono = _to_mono(frame)
+                if frame.time is not None and first_time is not None:
+                    gap_sec = frame.time - first_time - position / rate
+                    if _GAP_SEC[0] < gap_sec < _GAP_SEC[1]:
+                        mono = np.concatenate([np.zeros(round(gap_sec * rate), np.float32), mono])
+                chunks.append(mono)
+                position += len(mono)
+                # What lies before the window goes, in steps that leave the grid of resampled samples where it is.
+                step = rate // math.gcd(rate, sample_rate)
+                while len(chunks) > 1 and _ends_before(chunks, skipped, rate, sound_sec, start_sec, step):
+                    joined = np.concatenate(chunks[:2])
+                    cut = len(chunks[0]) // step * step
+                    chunks[:2] = [joined[cut:]]
+                    skipped += cut
+            if rate and sound_sec + position / rate > stop_sec + _MARGIN_SEC:
+                break
+    if not position:
+        detail = f" ({error})" if error else ""
+        raise NoSoundError(path, f"its sound track holds no sound that can be decoded{detail}", _REPLACE)
+    return _Sound(np.concatenate(chunks), rate, sound_sec + skipped / rate)
+
+
+def _ends_before(chunks, skipped, rate, sound_sec, start_sec, step) -> bool:
+    end_sec = sound_sec + (skipped + len(chunks[0])) / rate
+    return len(chunks[0]) >= step and end_sec < start_sec - _MARGIN_SEC
+
+
+def _video_start(container) -> float | None:
+    for stream in container.streams.video:
+        cover = stream.disposition & av.stream.Disposition.attached_pic
+        if not cover and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base)
+    return None
+
+
+def _to_mono(frame) -> np.ndarray:
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype.kind == "u":
+        samples = samples / np.float32(128) - 1
+    elif samples.dtype.kind == "i":
+        samples = samples / np.float32(-float(np.iinfo(samples.dtype).min))
+    return samples.mean(axis=0, dtype=np.float32)
