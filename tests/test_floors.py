@@ -20,12 +20,14 @@ FLOORS = {
     "systems": 4,
     "report": 5,
     "app": 5,
+    "export": 5,
     "doctor": 5,
     "command_line": 6,
+    "flags": 6,
     "cli": 6,
     "__main__": 7,
 }
-NO_TENSORFLOW = ("errors", "io", "cli", "command_line", "doctor", "old_numpy")
+NO_TENSORFLOW = ("errors", "io", "cli", "command_line", "doctor", "flags", "old_numpy")
 
 
 def imports_of(path: Path) -> set[str]:

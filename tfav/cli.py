@@ -1,4 +1,4 @@
-"""The command line: flags from the dataclasses below and each system's `Config`, and calls into the floors under it.
+"""The command line: the dataclasses in `flags` and each system's `Config` in, calls to the floors below.
 
 Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
 """
@@ -7,244 +7,37 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Annotated
-
-import tyro
+from pathlib import PurePath
 
 from tfav import command_line
 from tfav._version import __version__
 from tfav.errors import UsageError
+from tfav.flags import (
+    OWNERS,
+    Demo,
+    Doctor,
+    Evaluate,
+    Export,
+    Fetch,
+    Predict,
+    Prepare,
+    Report,
+    Train,
+    WeightsConvert,
+    WeightsInspect,
+)
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
 from tfav.training.run import is_shipped
 from tfav.training.start import start_tensorflow
 
-Positional = tyro.conf.Positional
-SystemName = Annotated[Positional[str], tyro.conf.arg(metavar="SYSTEM")]
-FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepare:
-    """Make a data set ready for training, once: videos become folders of frames, for two_stream also of flow.
-
-    For lipnet they become shards of mouth crops, beside a contact sheet.
-
-    Parallel, and resumable: what is done is skipped, what a killed run left half-done is done again.
-
-    Example:
-        tfav prepare cnn_lstm --source data/UCF101 --out data/UCF101_frames --every-sec 1
-    """
-
-    system: SystemName
-    """One of the systems listed by tfav --help."""
-    source: Path
-    """Folder of CLASS/VIDEO files."""
-    out: Path
-    """Where the result goes."""
-    every_sec: float | None = None
-    """Keep one frame each so many seconds; or"""
-    num_frames: int | None = None
-    """keep so many frames, evenly spaced over the whole length; or neither: all frames."""
-    size: int | None = None
-    """Length of a frame's shorter side in pixels; as filmed where not given."""
-    quality: int | None = None
-    """Of the JPEG files, 1-100; 95 where not given."""
-    flow_method: str | None = None
-    """Optical flow for two_stream: tvl1 (the reference), dis or farneback (fast)."""
-    workers: int | None = None
-    """Processes; one per core where not given."""
-    box: str | None = None
-    """For lipnet: follow (the mouth, the default) or fixed (the notebook's box)."""
-    speakers: tuple[str, ...] | None = None
-    """For lipnet: these speakers only, such as s1 s2."""
-    sequences: int | None = None
-    """For next_frame: how many sequences of Moving MNIST to write, where --source is mnist.npz."""
-    json: bool = False
-    """Print the report as one JSON object on the last line."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train a system into a run folder; the same command goes on with a run that was killed.
-
-    Every field of the configuration is a flag, set on top of the preset.
-
-    Example:
-        tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/mine
-    """
-
-    run_dir: Path
-    """Run folder to make, or to go on with."""
-    preset: str
-    """Named settings to start from."""
-    devices: str | None = None
-    """gpu, gpu:2, cpu, or cpu:2 (two logical CPUs); all GPUs where not given, one CPU where there are none."""
-    json: bool = False
-    """Print the last epoch's figures as one JSON object on the last line."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Score every example under a folder, or of a part of the run's own data.
-
-    Example:
-        tfav evaluate cnn_lstm --run-dir runs/mine --data-dir unseen_videos
-        tfav evaluate two_stream --run-dir runs/fusion --part test
-    """
-
-    system: SystemName
-    """One of the systems listed by tfav --help."""
-    run_dir: Path
-    """A trained run; pretrained, where the system ships weights."""
-    data_dir: Path | None = None
-    """Folder of CLASS/VIDEO, for lipnet GRID's tree; the run's own where not given, and then --part is needed."""
-    part: str | None = None
-    """train, val or test: that part of the run's split; all: every example."""
-    shuffle_frames: bool = False
-    """Put each clip's frames in random order first, to see what their order is worth."""
-    json: bool = False
-    """Print the whole result as one JSON object on the last line."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Predict:
-    """Say what a trained model sees in any video file.
-
-    Example:
-        tfav predict cnn_lstm --run-dir runs/mine holiday.mp4
-        tfav predict lipnet --run-dir pretrained speech.mp4 --captions speech_captions.mp4
-    """
-
-    system: SystemName
-    """One of the systems listed by tfav --help."""
-    files: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE...")]
-    """Video files."""
-    run_dir: Path | None = None
-    """A trained run, or pretrained where the system ships weights; for two_stream instead:"""
-    spatial: str | None = None
-    """its spatial stream, a run folder or an old Keras .h5 file, and"""
-    motion: str | None = None
-    """its motion stream;"""
-    demo: Path | None = None
-    """an annotated .mp4 to write;"""
-    labels: Path | None = None
-    """class names, one a line, where an .h5 file has others than UCF101's;"""
-    flow_method: str | None = None
-    """tvl1, dis or farneback;"""
-    stack_length: int | None = None
-    """flow pictures the motion stream takes, where an .h5 file has others than 10."""
-    frames: int | None = None
-    """For next_frame: frames to predict after each video's last, and"""
-    out: Path | None = None
-    """the folder for GIF and MP4 files of them, for lipnet subtitles; predictions/ in the run folder by default."""
-    face: int | None = None
-    """For lipnet: which face to read, from 1; the one that speaks where not given."""
-    captions: Path | None = None
-    """For lipnet: an .mp4 to write with the words drawn in."""
-    grammar: str | None = None
-    """For lipnet: a file of what may be said, or none; the run's own where not given."""
-    top: int = 5
-    """Classes to print."""
-    json: bool = False
-    """Print one JSON object on the last line."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """Write a run's page, report.html: curves, confusion, example clips, settings, versions.
-
-    Example:
-        tfav report --run-dir runs/mine
-    """
-
-    run_dir: Path
-    """A trained run; evaluate it first to have its scores on the page."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Demo:
-    """Make data, train, evaluate and report each system, small.
-
-    Example:
-        tfav demo --run-dir runs/demo
-    """
-
-    run_dir: Path = Path("runs/demo")
-    """Where data and runs go."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Fetch:
-    """Download a registered data set, verify and unpack it; goes on where it broke off.
-
-    Example:
-        tfav fetch ucf3
-    """
-
-    name: Annotated[Positional[str], tyro.conf.arg(metavar="NAME")]
-    """Name of the data set; an unknown one lists them all."""
-    data_dir: Path = Path("data")
-    """Where it goes."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Doctor:
-    """Show what this machine has, what is missing, and the command that mends it.
-
-    Example:
-        tfav doctor --mend
-    """
-
-    mend: bool = False
-    """Run the commands."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WeightsInspect:
-    """Print Keras version, layers and sizes of an old .h5 file, without running anything in it.
-
-    Example:
-        tfav weights inspect old_model.h5
-    """
-
-    file: FileName
-    """An HDF5 file, a TensorFlow checkpoint or a TF-Hub folder."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WeightsConvert:
-    """Write an old .h5 model as a Keras 3 file, and check that both give the same outputs.
-
-    Example:
-        tfav weights convert old_model.h5 new_model.keras
-    """
-
-    file: FileName
-    """The old HDF5 model."""
-    out: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """The .keras file to write."""
-
-
-# Flags that one system alone has a use for.
-_OWNERS = {
-    "box": "lipnet",
-    "speakers": "lipnet",
-    "sequences": "next_frame",
-    "frames": "next_frame",
-    "out": "lipnet and next_frame",
-    "face": "lipnet",
-    "captions": "lipnet",
-    "grammar": "lipnet",
-}
-
 
 def _prepare(args: Prepare) -> int:
     start_tensorflow()
-    names = ("every_sec", "num_frames", "size", "quality", "flow_method", "workers", "sequences", "box", "speakers")
+    common = ("system", "source", "out", "json")
+    names = [field.name for field in dataclasses.fields(Prepare) if field.name not in common]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    command_line.check_owners(args.system, given, _OWNERS)
+    command_line.check_owners(args.system, given, OWNERS)
     report = load(args.system).prepare(args.source, args.out, **given)
     print(report.summary())
     _print_json(args, report.as_dict())
@@ -271,7 +64,7 @@ def _evaluate(args: Evaluate) -> int:
 
 def _predict(args: Predict) -> int:
     streams = _given_streams(args)
-    command_line.check_owners(args.system, streams, _OWNERS)
+    command_line.check_owners(args.system, streams, OWNERS)
     start_tensorflow()
     result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
     command_line.print_predictions(result)
@@ -289,10 +82,27 @@ def _given_streams(args: Predict) -> dict:
 
 
 def _report(args: Report) -> int:
+    if (args.run_dir is None) == (args.compare is None):
+        raise UsageError("tfav report needs --run-dir RUN, or --compare RUN RUN.")
     start_tensorflow()
-    from tfav.report import write_report
+    from tfav import report
 
-    print(f"wrote {write_report(args.run_dir)}")
+    written = report.write_report(args.run_dir) if args.run_dir else report.write_comparison(args.compare, args.out)
+    print(f"wrote {written}")
+    return 0
+
+
+def _export(args: Export) -> int:
+    start_tensorflow()
+    from tfav.export import export
+
+    written = export(args.run_dir, args.format, args.out, system=args.system)
+    print(f"wrote {written.path}, and {written.card} that describes it")
+    print(f"largest difference to the run's own answers: {written.difference:.2g} (allowed: {written.tolerance:g})")
+    print(written.inside)
+    if written.remark:
+        print(f"Note: {written.remark}.")
+    _print_json(args, {key: str(v) if isinstance(v, PurePath) else v for key, v in written._asdict().items()})
     return 0
 
 
@@ -360,6 +170,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "evaluate": (Evaluate, _evaluate),
     "predict": (Predict, _predict),
     "report": (Report, _report),
+    "export": (Export, _export),
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
     "weights inspect": (WeightsInspect, _inspect),

@@ -1,28 +1,41 @@
 """Starting TensorFlow without the noise."""
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 
 def start_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes, a dozen lines that would bury what the command says.
 
-    They are written by its C++ parts before their log level is known, so the file descriptor itself is turned away.
-    Should the import fail, what was written is shown.
+    They are written by its C++ parts before their log level is known.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with muted():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices("GPU")  # looks for drivers, and complains where there are none
+
+
+@contextlib.contextmanager
+def muted(*, show_failure: bool = True) -> Iterator[None]:
+    """Turns the file descriptor of stderr away, which C++ parts write to.
+
+    Args:
+        show_failure: Should what is done inside fail, show what was written until then.
+    """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as said:
         kept = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices("GPU")  # looks for drivers, and complains where there are none
+            yield
         except BaseException:
-            said.seek(0)
-            os.write(kept, said.read())
+            if show_failure:
+                said.seek(0)
+                os.write(kept, said.read())
             raise
         finally:
             os.dup2(kept, 2)

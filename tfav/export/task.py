@@ -1,0 +1,119 @@
+"""From a run folder to a file: what the system hands out, written, opened again, and compared."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfav import systems
+from tfav._version import __version__
+from tfav.errors import TfavError, UsageError
+from tfav.export import formats
+from tfav.export.formats import FORMATS
+from tfav.io.partial import partial_file, partial_folder, write_json
+from tfav.training import run as runs
+from tfav.training.exported import Exported
+
+__all__ = ["FORMATS", "Written", "export"]
+
+
+class Written(NamedTuple):
+    """What `export` wrote: `path`, the card beside it, the largest difference found, what was allowed, a remark."""
+
+    path: Path
+    card: Path
+    difference: float
+    tolerance: float
+    remark: str
+    inside: str
+
+
+def export(
+    run_dir: Path | str, format: str, out: Path | str | None = None, *, system: str | None = None, progress=print
+) -> Written:
+    """Writes a run's best model for use without tfav, and checks that it answers as the run does.
+
+    Beside the model stands a card, `NAME.json`, with its inputs, its outputs, and what they mean.
+
+    Args:
+        run_dir: A trained run; `pretrained` with a `system`.
+        format: `saved_model`, `onnx` or `litert`.
+        out: The folder or file to write; None: in `exported/` of the run folder.
+        system: Needed for `pretrained` alone.
+        progress: Told, in a line each, what was compared.
+
+    Returns:
+        Where it is, and how far its answers to three examples were from the run's.
+
+    Raises:
+        UsageError: No run, an unknown format, a system without export, or a package that is not installed.
+        TfavError: The format cannot hold this model, the message says why; or its answers differ. Nothing is written
+            then.
+    """
+    kind = formats.find(format)
+    run = runs.load(run_dir, system)
+    path = Path(out) if out is not None else _default_folder(run_dir, run) / kind.file_name
+    module = systems.load(run.system)
+    if not hasattr(module, "exported"):
+        raise UsageError(f"{run.system} cannot be exported.")
+    exported = module.exported(run_dir)
+    write = partial_folder if not path.suffix else partial_file
+    with write(path) as partial:
+        if partial.is_dir():
+            shutil.rmtree(partial)  # SavedModel makes its own
+        try:
+            remark = kind.write(exported, partial)
+        except TfavError:
+            raise
+        except Exception as error:  # converters end in errors of every kind
+            raise TfavError(f"{run.dir}: {kind.title} cannot hold this model: {formats.reason(error)}") from error
+        answer = kind.open(partial)
+        difference, outputs = compare(exported, answer, progress)
+        if not difference <= kind.tolerance:
+            raise TfavError(
+                f"{run.dir}: as {kind.title} its answers differ from the run's by {difference:.2g}, more than "
+                f"{kind.tolerance:g}. Nothing was written; use another format."
+            )
+    card = path.with_name(f"{path.name}.json")
+    write_json(card, _card(run, kind, exported, outputs, difference, remark))
+    return Written(path, card, difference, kind.tolerance, remark, exported.inside)
+
+
+def compare(exported: Exported, answer, progress=print) -> tuple[float, dict]:
+    """The largest difference in the answers to the examples, NaN where a number is none; and the last answer."""
+    largest, found = 0.0, {}
+    for number, example in enumerate(exported.examples, 1):
+        given = {name: tf.constant(array) for name, array in example.items()}
+        expected = {name: np.asarray(tensor) for name, tensor in exported.serve(**given).items()}
+        found = answer(example)
+        if {name: array.shape for name, array in found.items()} != {k: v.shape for k, v in expected.items()}:
+            raise TfavError(f"the exported model gives other outputs: {sorted(found)}, expected {sorted(expected)}.")
+        differences = {name: float(np.max(np.abs(found[name] - array))) for name, array in expected.items()}
+        progress(f"example {number}: " + ", ".join(f"{name} differs by {d:.2g}" for name, d in differences.items()))
+        largest = float(np.max([largest, *differences.values()]))  # of NaN it is NaN
+    return largest, found
+
+
+def _default_folder(run_dir: Path | str, run: runs.Run) -> Path:
+    return Path(f"{run.system}_exported") if runs.is_shipped(run_dir) else run.dir / "exported"
+
+
+def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict, difference, remark: str) -> dict:
+    specs = exported.inputs
+    if kind.file_name != FORMATS["saved_model"].file_name:
+        specs = formats.fixed_inputs(exported, batch=1 if kind is FORMATS["litert"] else None)
+    return {
+        "tfav": __version__,
+        "system": run.system,
+        "format": kind.title,
+        "inputs": {name: {"shape": list(spec.shape), "dtype": spec.dtype.name} for name, spec in specs.items()},
+        "outputs": {
+            name: {"shape": [None, *array.shape[1:]], "dtype": array.dtype.name} for name, array in outputs.items()
+        },
+        "inside": exported.inside,
+        "remark": remark,
+        "facts": exported.facts,
+        "checked": {"examples": len(exported.examples), "max_difference": difference, "tolerance": kind.tolerance},
+    }
