@@ -38,6 +38,14 @@ class Prediction(NamedTuple):
     error: str = ""
 
 
+class Networks(NamedTuple):
+    """The models of a run: all of it, or what comes after a frozen `extractor` and, where there is one, its `front`."""
+
+    model: keras.Model
+    extractor: keras.Model | None = None
+    front: keras.Model | None = None
+
+
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: AdamW or Adam, cross-entropy, accuracy."""
     if config.weight_decay:
@@ -127,7 +135,7 @@ def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames:
         shuffle_frames: Put the frames in random order first, to see what the order is worth to the model.
     """
     run, config = open_run(run_dir)
-    score = _load_scorer(run.dir, config)
+    score = load_scorer(run.dir, config)
     rng = np.random.default_rng(config.seed)
     for path, clip in zip(files, clips.read_clips(files, config), strict=True):
         if isinstance(clip, TfavError):
@@ -233,19 +241,28 @@ def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
     return run, Config.from_dict(run.config, str(run.dir / "config.json"))
 
 
-def _load_scorer(run_dir: Path, config: Config):
-    """A function from a clip to class probabilities `[num_classes]`, the mean over both orientations where cheap."""
+def open_networks(run_dir: Path, config: Config) -> Networks:
+    """Reads the models of a run.
+
+    Raises:
+        TfavError: There is no readable model.
+    """
     model = model_files.read_model(run_dir / "best.keras")
     if not config.cache_features:
-
-        def score_pixels(clip: clips.Clip) -> np.ndarray:
-            inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None].astype(np.float32)}
-            return _classes(model.predict_on_batch(inputs))[0]
-
-        return score_pixels
+        return Networks(model)
     stored = run_dir / "extractor.keras"
     extractor = model_files.read_model(stored) if stored.exists() else cached_extractor(config)
     front = model_files.read_model(run_dir / "front.keras") if config.projection else None
+    return Networks(model, extractor, front)
+
+
+def load_scorer(run_dir: Path, config: Config):
+    """A function from a clip to class probabilities `[num_classes]`, the mean over both orientations where cheap."""
+    model, extractor, front = open_networks(run_dir, config)
+
+    def score_pixels(clip: clips.Clip) -> np.ndarray:
+        inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None].astype(np.float32)}
+        return _classes(model.predict_on_batch(inputs))[0]
 
     def score_features(clip: clips.Clip) -> np.ndarray:
         both, mask = features.pad(features.extract(clip, extractor, features.orientations(config)), config)
@@ -254,7 +271,7 @@ def _load_scorer(run_dir: Path, config: Config):
             inputs["features"] = front.predict_on_batch(inputs)
         return _classes(model.predict_on_batch(inputs)).mean(0)
 
-    return score_features
+    return score_features if config.cache_features else score_pixels
 
 
 def _classes(outputs) -> np.ndarray:

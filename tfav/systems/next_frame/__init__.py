@@ -12,7 +12,18 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["config", "data", "evaluation", "model", "motion", "prediction", "recurrence", "rollout", "task"],
+    submodules=[
+        "config",
+        "data",
+        "evaluation",
+        "model",
+        "motion",
+        "prediction",
+        "recurrence",
+        "rollout",
+        "serving",
+        "task",
+    ],
     submod_attrs={
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
@@ -21,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model": ["build_forecaster", "build_model", "build_notebook"],
         "prediction": ["predict_files"],
         "rollout": ["predict_next"],
+        "serving": ["exported"],
         "task": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],
     },
 )

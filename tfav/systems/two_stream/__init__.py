@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "model",
         "prediction",
         "samples",
+        "serving",
         "stream",
         "task",
     ],
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "stream": ["load_stream"],
         "prediction": ["draw_demo", "score_video"],
         "demo": ["demo"],
+        "serving": ["exported"],
         "task": [
             "callbacks",
             "compile_args",
