@@ -67,7 +67,8 @@ def test_a_tone_is_the_same_tone_at_any_rate_and_of_any_channels(tmp_path, rate,
 
 def test_loud_sound_stays_within_range(tmp_path):
     path = write_sound(tmp_path / "a.wav", np.sign(tone(100, 44100)) * 1.5, 44100, codec="pcm_f32le")
-    assert np.abs(read_audio(path)).max() == 1.0
+    assert np.abs(read_audio(path, 44100)).max() == 1.0
+    assert np.abs(read_audio(path)).max() < 1.3  # ringing of the filter, as any resampler has it
 
 
 def test_a_window_is_that_part_of_the_whole_and_silence_beyond_it(tmp_path):
@@ -138,6 +139,5 @@ def test_real_clips_equal_librosa(shared_data):
     for path in sorted(shared_data("grid/s1").glob("*.mp4"))[:8]:
         expected, _ = librosa.load(path, sr=16000)
         samples = read_audio(path)
-        assert abs(len(samples) - len(expected)) <= 1024
-        count = min(len(samples), len(expected))
-        np.testing.assert_allclose(samples[:count], expected[:count], atol=1e-3)
+        assert len(samples) == len(expected)
+        np.testing.assert_allclose(samples, expected, atol=1e-3)

@@ -18,6 +18,7 @@ from tfav.io.container import describe_error, open_container
 SAMPLE_RATE = 16000  # Hz
 _MARGIN_SEC = 0.1  # read around a window, far longer than soxr's filter, so that its edges are those of the whole
 _GAP_SEC = (0.05, 60.0)  # holes in the timestamps between these are filled with silence; longer ones are nonsense
+_LARGEST_BLOCK = 4096  # samples that a codec of mp4 packs together
 _REPLACE = "Replace it with a fresh copy or remove it."
 
 
@@ -47,7 +48,7 @@ def read_audio(
             sound. None: until the end.
 
     Returns:
-        `[S]` float32, -1 to 1.
+        `[S]` float32, -1 to 1; resampling may overshoot that by a little where sound is cut off at full scale.
 
     Raises:
         NoSoundError: There is no sound track, or an empty one.
@@ -92,11 +93,10 @@ def take_samples(samples: np.ndarray, first: int, count: int) -> np.ndarray:
 
 
 def _resample(sound: _Sound, sample_rate: int) -> np.ndarray:
-    samples = sound.samples
-    if sound.rate != sample_rate:
-        count = math.ceil(len(samples) * sample_rate / sound.rate)
-        samples = take_samples(soxr.resample(samples, sound.rate, sample_rate, quality="HQ"), 0, count)
-    return np.clip(samples, -1.0, 1.0)
+    if sound.rate == sample_rate:
+        return sound.samples
+    count = math.ceil(len(sound.samples) * sample_rate / sound.rate)
+    return take_samples(soxr.resample(sound.samples, sound.rate, sample_rate, quality="HQ"), 0, count)
 
 
 def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, sample_rate: int = 1) -> _Sound:
@@ -107,8 +107,11 @@ def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, samp
             raise NoSoundError(path, f"no sound in it (found: {kinds})", "Use a file with a sound track.")
         zero_sec = _video_start(container)
         chunks, rate, sound_sec, first_time, error = [], 0, 0.0, None, ""
+        end_sec = 0.0
         position = skipped = 0  # samples of the whole sound so far, and of its beginning those left out
         for packet in container.demux(streams[0]):
+            if packet.pts is not None and packet.duration:
+                end_sec = max(end_sec, float((packet.pts + packet.duration) * packet.time_base))
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as failure:
@@ -136,15 +139,25 @@ def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, samp
                     skipped += cut
             if rate and sound_sec + position / rate > stop_sec + _MARGIN_SEC:
                 break
+        padding = _padding(container, end_sec, first_time, rate, position)
     if not position:
         detail = f" ({error})" if error else ""
         raise NoSoundError(path, f"its sound track holds no sound that can be decoded{detail}", _REPLACE)
-    return _Sound(np.concatenate(chunks), rate, sound_sec + skipped / rate)
+    samples = np.concatenate(chunks)
+    return _Sound(samples[: len(samples) - padding], rate, sound_sec + skipped / rate)
 
 
 def _ends_before(chunks, skipped, rate, sound_sec, start_sec, step) -> bool:
     end_sec = sound_sec + (skipped + len(chunks[0])) / rate
     return len(chunks[0]) >= step and end_sec < start_sec - _MARGIN_SEC
+
+
+def _padding(container, end_sec: float, first_time: float | None, rate: int, count: int) -> int:
+    # An mp4 states to the sample how long its sound is; what the codec's last block holds beyond that is nothing.
+    if "mp4" not in container.format.name.split(",") or first_time is None:
+        return 0
+    excess = count - round((end_sec - first_time) * rate)
+    return excess if 0 < excess < _LARGEST_BLOCK else 0
 
 
 def _video_start(container) -> float | None:
@@ -163,4 +176,4 @@ def _to_mono(frame) -> np.ndarray:
         samples = samples / np.float32(128) - 1
     elif samples.dtype.kind == "i":
         samples = samples / np.float32(-float(np.iinfo(samples.dtype).min))
-    return samples.mean(axis=0, dtype=np.float32)
+    return np.clip(samples.mean(axis=0, dtype=np.float32), -1.0, 1.0)
