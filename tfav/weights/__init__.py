@@ -1,4 +1,4 @@
-"""Weights from elsewhere, in Keras 3: legacy Keras HDF5, TensorFlow checkpoints, TF-Hub folders.
+"""Weights from elsewhere, in Keras 3: legacy Keras HDF5, TensorFlow checkpoints, TF-Hub folders, PyTorch state dicts.
 
 Names are loaded when first used, so importing this package loads neither TensorFlow nor Keras.
 """
@@ -15,6 +15,9 @@ _HOME_OF = {
     "load_checkpoint": "checkpoint",
     "load_legacy_model": "legacy",
     "load_legacy_weights": "legacy",
+    "load_pt": "torch",
+    "load_state_dict": "torch",
+    "read_state_dict": "torch",
 }
 
 __all__ = ["WeightsError", *sorted(_HOME_OF)]

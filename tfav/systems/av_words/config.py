@@ -10,6 +10,13 @@ from tfav.training import settings
 
 SYSTEM = "av_words"
 LAYOUTS = ("grid", "lrw")
+# Of the chain, in order: each stream's temporal convolution back end, its recurrent one on a frozen front end, both end
+# to end; then the fusion on frozen streams, then all.
+STAGES = (
+    *("audio_conv", "audio_gru", "audio_full"),
+    *("video_conv", "video_gru", "video_full"),
+    *("fusion_gru", "fusion_full"),
+)
 NOISES = ("white", "pink", "babble", "folder")
 
 
@@ -58,6 +65,38 @@ class Config:
         snr_high: to.
         babble_voices: Recordings that babble is mixed from.
         batch_size: Windows per step.
+        num_classes: Words to tell apart; 0: as many as the data have.
+        audio_kernel: Of the first convolution over the waveform, in samples.
+        audio_stride: Its step, in samples.
+        audio_widths: Channels of each stage of the residual network over the waveform; the first convolution has as
+            many as the first stage.
+        audio_blocks: Blocks of each stage.
+        audio_strides: Step of each stage's first block.
+        audio_dim: Features per frame that its front end gives.
+        filterbank: Begin the first convolution as a bank of filters, spaced as the ear's, rather than at random.
+        video_kernel: Of the first convolution over the pictures: frames, rows, columns.
+        video_widths: Channels of each stage of the residual network over the pictures.
+        video_blocks: Blocks of each stage.
+        video_pool: Side of the average over its last map; 1 keeps every place of it.
+        video_dim: Features per frame that its front end gives.
+        rnn_units: Of each direction of each recurrent layer, in both streams and in the fusion.
+        unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
+        step_bias: The last layer of a front end has a bias for each step of the window: what comes after knows which
+            frames are in the middle.
+        dropout: Share of features dropped in training before each recurrent layer and before the words.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        stages: Of the chain, those to train now (see `stages.STAGES`); empty: all, in order.
+        stage_epochs: Passes over the training part in each of the eight stages.
+        stage_rates: Learning rate at the start of each stage.
+        schedule: Of the rate in a stage. `constant`; `halving` every five epochs; `cosine`, down to 0 at its end.
+        step_weight: Weight of the loss of each step's own word, beside that of the mean over the steps.
+        stream_weight: Weight of each stream's own loss in the last stage, which keeps its words right as it changes.
+        weight_decay: Of AdamW; 0 is Adam.
+        clip_norm: Largest norm of all gradients together; 0 does not clip.
+        average: Keep a moving average of the weights with this momentum, and use it for everything but training; 0 does
+            not.
+        patience: Epochs without a better validation before a stage stops; 0 never stops.
+        init: A run folder or `pretrained`, whose weights the stages without a predecessor begin with.
         seed: Of the split, the initial weights, the order, the augmentation and the noise.
     """
 
@@ -96,6 +135,35 @@ class Config:
     snr_high: float = 20.0
     babble_voices: int = 5
     batch_size: int = 32
+    num_classes: int = 51
+    audio_kernel: int = 160
+    audio_stride: int = 8
+    audio_widths: tuple[int, ...] = (32, 64, 96, 128)
+    audio_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    audio_strides: tuple[int, ...] = (1, 2, 2, 1)
+    audio_dim: int = 192
+    filterbank: bool = True
+    video_kernel: tuple[int, ...] = (5, 5, 5)
+    video_widths: tuple[int, ...] = (32, 48, 64, 96)
+    video_blocks: tuple[int, ...] = (1, 1, 1, 1)
+    video_pool: int = 1
+    video_dim: int = 192
+    rnn_units: int = 128
+    unroll: bool = True
+    step_bias: bool = True
+    dropout: float = 0.2
+    precision: str = "mixed_bfloat16"
+    stages: tuple[str, ...] = ()
+    stage_epochs: tuple[int, ...] = (12, 4, 12, 16, 4, 14, 4, 4)
+    stage_rates: tuple[float, ...] = (2e-3, 2e-3, 1e-3, 2e-3, 2e-3, 1e-3, 2e-3, 3e-4)
+    schedule: str = "cosine"
+    step_weight: float = 0.5
+    stream_weight: float = 0.3
+    weight_decay: float = 0.01
+    clip_norm: float = 5.0
+    average: float = 0.99
+    patience: int = 0
+    init: str = ""
     seed: int = 0
 
     def __post_init__(self):
@@ -132,6 +200,44 @@ class Config:
             )
         if self.split == "lists" and not self.train_list:
             raise UsageError("split=lists needs train_list.")
+        self._check_model()
+        self._check_stages()
+
+    def _check_model(self):
+        for field in ("audio_widths", "audio_blocks", "audio_strides", "video_widths", "video_blocks", "video_kernel"):
+            values = getattr(self, field)
+            count = 3 if field == "video_kernel" else 4
+            if len(values) != count or min(values) < 1:
+                raise UsageError(f"{field} must be {count} numbers of 1 or more. Received: {field}={values}")
+        if self.num_classes < 0 or self.num_classes == 1:
+            raise UsageError(f"num_classes must be 2 or more, or 0 to count. Received: {self.num_classes}")
+        if any(side % 2 == 0 for side in self.video_kernel) or (self.audio_kernel - self.audio_stride) % 2:
+            raise UsageError("video_kernel must be odd numbers, and audio_kernel less audio_stride an even one.")
+        if not 0 <= self.dropout < 1 or not 0 <= self.average < 1:
+            raise UsageError(
+                f"dropout and average must be 0 or more and below 1. Received: {self.dropout}, {self.average}"
+            )
+
+    def _check_stages(self):
+        for field in ("stage_epochs", "stage_rates"):
+            values = getattr(self, field)
+            if len(values) != len(STAGES) or min(values) <= 0:
+                raise UsageError(f"{field} must be {len(STAGES)} numbers above 0, for {', '.join(STAGES)}.")
+        if unknown := [stage for stage in self.stages if stage not in STAGES]:
+            raise UsageError(f"stages must be of {', '.join(STAGES)}. Received: {', '.join(unknown)}")
+        for field in ("step_weight", "stream_weight", "weight_decay", "clip_norm", "patience"):
+            if getattr(self, field) < 0:
+                raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
+
+    @property
+    def epochs(self) -> int:
+        """Of the last stage, or of a plain `model.fit` of `build_model`, which is what that stage trains."""
+        return self.stage_epochs[-1]
+
+    @property
+    def learning_rate(self) -> float:
+        """Likewise."""
+        return self.stage_rates[-1]
 
     @classmethod
     def preset(cls, name: str, **overrides) -> "Config":
@@ -157,6 +263,8 @@ _CHOICES = {
     "box": ("follow", "fixed"),
     "normalize": ("clip", "lrw"),
     "split": ("auto", "folders", "lists", "fraction"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "schedule": ("constant", "halving", "cosine"),
 }
 _POSITIVE = (
     "prepared_height",
@@ -168,6 +276,11 @@ _POSITIVE = (
     "sample_rate",
     "babble_voices",
     "batch_size",
+    "audio_stride",
+    "audio_dim",
+    "video_dim",
+    "video_pool",
+    "rnn_units",
 )
 
 # Each preset: the fields in which it differs from the defaults above.
@@ -183,6 +296,31 @@ PRESETS: dict[str, dict] = {
         "normalize": "lrw",
         "brightness": 0.0,
         "shift": 0,
+        "num_classes": 500,
+        "audio_kernel": 80,
+        "audio_stride": 4,
+        "audio_widths": (64, 128, 256, 512),
+        "audio_blocks": (2, 2, 2, 2),
+        "audio_strides": (1, 2, 2, 2),
+        "audio_dim": 512,
+        "filterbank": False,
+        "video_kernel": (5, 7, 7),
+        "video_widths": (64, 128, 256, 512),
+        "video_blocks": (3, 4, 6, 3),
+        "video_pool": 2,
+        "video_dim": 256,
+        "rnn_units": 512,
+        "unroll": False,
+        "step_bias": False,
+        "dropout": 0.0,
+        "precision": "float32",
+        "stage_epochs": (30, 5, 30, 30, 5, 30, 5, 30),
+        "stage_rates": (3e-4,) * 8,
+        "schedule": "halving",
+        "step_weight": 0.0,
+        "weight_decay": 0.0,
+        "clip_norm": 0.0,
+        "average": 0.0,
     },
     # What two cores can train in two hours, on the 51 words of GRID. Not measured.
     "cpu": {},
@@ -194,5 +332,21 @@ PRESETS: dict[str, dict] = {
         "crop_width": 36,
         "val_fraction": 0.25,
         "batch_size": 16,
+        "num_classes": 0,
+        "audio_kernel": 64,
+        "audio_stride": 16,
+        "audio_widths": (8, 8, 16, 16),
+        "audio_strides": (1, 2, 1, 1),
+        "audio_dim": 24,
+        "video_kernel": (3, 3, 3),
+        "video_widths": (8, 8, 16, 16),
+        "video_dim": 24,
+        "rnn_units": 16,
+        "unroll": False,
+        "dropout": 0.0,
+        "precision": "float32",
+        "average": 0.0,
+        "stage_epochs": (4, 2, 2, 4, 2, 2, 2, 2),
+        "stage_rates": (5e-3, 5e-3, 2e-3, 5e-3, 5e-3, 2e-3, 5e-3, 1e-3),
     },
 }

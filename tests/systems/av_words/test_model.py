@@ -1,0 +1,170 @@
+"""The network: its sizes, the recorded outputs of the original, its smaller variants, saved and loaded."""
+
+import json
+import zlib
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import shared_root
+from tfav.errors import UsageError
+from tfav.systems.av_words import model as models
+from tfav.systems.av_words.config import Config
+from tfav.weights import WeightsError, load_state_dict
+
+BUILDERS = {"audio": models.build_audio, "video": models.build_video, "fusion": models.build_fusion}
+# The structure of the presets, as small as it gets.
+TINY = {
+    "num_classes": 5,
+    "audio_kernel": 32,
+    "audio_stride": 32,
+    "audio_strides": (1, 1, 1, 1),
+    "audio_widths": (2, 2, 3, 4),
+    "audio_dim": 6,
+    "video_kernel": (3, 3, 3),
+    "video_widths": (2, 2, 3, 4),
+    "video_dim": 6,
+    "rnn_units": 4,
+    "unroll": False,
+    "prepared_height": 40,
+    "prepared_width": 40,
+    "crop_height": 40,
+    "crop_width": 40,
+}
+
+
+def made_inputs(config, batch=2):
+    rng = np.random.default_rng(0)
+    shape = (batch, config.num_frames, config.crop_height, config.crop_width, 1)
+    return {
+        "waveform": rng.normal(size=(batch, config.num_samples)).astype(np.float32),
+        "frames": rng.normal(size=shape).astype(np.float32),
+    }
+
+
+def trainable(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    folder = shared_root().parent / "reference" / "av_words"
+    if not folder.exists():
+        pytest.skip(f"recorded outputs {folder} not found (set TFAV_DATA to the folder data beside it)")
+    return folder
+
+
+def made_weights(name, shapes):
+    """The recording's own rule, see its README."""
+    arrays = {}
+    for key, shape in shapes.items():
+        rng = np.random.default_rng([20211, zlib.crc32(f"{name}.{key}".encode())])
+        if key.endswith("num_batches_tracked"):
+            arrays[key] = np.zeros(shape, np.int64)
+            continue
+        if key.endswith("running_var"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif key.endswith("running_mean"):
+            value = rng.normal(0, 0.1, shape)
+        elif len(shape) == 1 and key.endswith(".weight"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) == 1:
+            value = rng.normal(0, 0.05, shape)
+        else:
+            value = rng.normal(0, np.sqrt(1 / np.prod(shape[1:])), shape)
+        arrays[key] = value.astype(np.float32)
+    return arrays
+
+
+def test_the_recorded_outputs_of_the_original(reference):
+    config = Config.preset("lrw")
+    shapes = json.loads((reference / "state_dict_shapes.json").read_text())
+    full = models.build_model(config)
+    parts = {name: full.get_layer(name) for name in BUILDERS}
+    for name, part in parts.items():
+        _, report = load_state_dict(part, made_weights(name, shapes[name]), with_report=True)
+        assert all("num_batches_tracked" in line for line in report.ignored) and not report.notes
+    waveform = np.random.default_rng([20211, 1]).normal(0, 1, (2, 19456)).astype(np.float32)
+    video = np.random.default_rng([20211, 2]).normal(0, 1, (2, 1, 29, 88, 88)).astype(np.float32)
+    frames = video.transpose(0, 2, 3, 4, 1)
+    with np.load(reference / "expected.npz") as expected:
+        heard = parts["audio"](waveform)["features"]
+        seen = parts["video"](frames)["features"]
+        fused = parts["fusion"](keras.ops.concatenate([heard, seen], axis=-1))
+        for name, value in (("audio", heard), ("video", seen), ("fusion", fused)):
+            np.testing.assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
+        mean_name = next(key for key in expected.files if key not in BUILDERS)
+        word = full({"waveform": waveform, "frames": frames})
+        np.testing.assert_allclose(word, expected[mean_name], atol=1e-4, err_msg="mean")
+
+
+def test_sizes_of_the_original():
+    config = Config.preset("lrw")
+    counts = {"audio": 12_500_340, "video": 29_025_460, "fusion": 13_107_700}
+    assert {name: trainable(build(config)) for name, build in BUILDERS.items()} == counts
+
+
+@pytest.mark.parametrize("name", ["lrw", "cpu", "demo"])
+def test_every_preset_is_the_same_structure(name, tmp_path):
+    config = Config.preset(name, **TINY)
+    keras.utils.set_random_seed(0)
+    model = models.build_model(config)
+    inputs = made_inputs(config)
+    word = np.asarray(model(inputs))
+    assert word.shape == (2, 5) and word.dtype == np.float32 and word.std() > 0
+    paths = [weight.path for weight in model.weights]
+    assert len(set(paths)) == len(paths)  # by which weights are kept
+    says = models.by_stream(model)(inputs)
+    assert set(says) == {"audio", "video", "both"}
+    np.testing.assert_allclose(says["both"], word, atol=1e-2 if name == "cpu" else 1e-6)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras", compile=False)
+    assert [weight.path for weight in loaded.weights] == paths
+    np.testing.assert_allclose(loaded(inputs), word, atol=1e-6)
+    np.testing.assert_allclose(models.by_stream(loaded)(inputs)["audio"], says["audio"], atol=1e-6)
+
+
+def test_each_stream_hears_or_sees_its_own_alone():
+    config = Config.preset("demo", **TINY)
+    streams = models.by_stream(models.build_model(config))
+    inputs = made_inputs(config)
+    before = streams(inputs)
+    after = streams({**inputs, "waveform": inputs["waveform"][::-1]})
+    np.testing.assert_array_equal(before["video"], after["video"])
+    assert np.abs(before["audio"] - after["audio"]).max() > 0 and np.abs(before["both"] - after["both"]).max() > 0
+
+
+def test_a_bias_per_step_is_what_tells_where_in_the_window():
+    config = Config.preset("demo", **TINY)
+    front = models.build_video_front(config)
+    layer = front.get_layer("video.resnet34.fc")
+    assert tuple(layer.bias.shape) == (29, 6)
+    assert tuple(models.build_video_front(Config.preset("lrw", **TINY)).get_layer("video.resnet34.fc").bias.shape) == (
+        6,
+    )
+
+
+def test_back_ends_of_the_first_stage():
+    config = Config.preset("lrw", **TINY)
+    for name in ("audio", "video"):
+        back = models.build_convolutional(config, name)
+        assert back(np.zeros((2, 29, 6), np.float32)).shape == (2, 1, 5)
+
+
+def test_the_filters_are_a_bank():
+    kernel = models.filterbank(160, 32, 16000)[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 1, atol=1e-5)
+    tone = np.sin(2 * np.pi * 3000 * np.arange(160) / 16000)
+    peak = np.abs(np.fft.rfft(kernel, axis=0)).argmax(0) * 100
+    loudest = peak[np.abs(kernel.T @ tone).argmax()]
+    assert abs(loudest - 3000) < 400 and (np.diff(peak[::2]) >= 0).all()
+
+
+def test_sizes_that_cannot_be():
+    with pytest.raises(UsageError, match="must leave 29 steps"):
+        models.build_audio(Config.preset("demo", **{**TINY, "audio_strides": (1, 2, 1, 1)}))
+    with pytest.raises(UsageError, match="num_classes is 0"):
+        models.build_model(Config.preset("demo"))
+    with pytest.raises(WeightsError, match="EinsumDense, for which no rule"):
+        load_state_dict(models.build_audio(Config.preset("demo", **TINY)), {"x": np.zeros(1)})
