@@ -8,11 +8,17 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tfav.data.records import STAGING_DIR, Record, load_staged, stage_record, staged_mark, staging_path
-from tfav.data.shards import INDEX_NAME, Index, read_index, write_shards
+from tfav.data.shards import INDEX_NAME, Entry, Index, decoder, in_stored_order, read_index, read_rows, write_shards
 from tfav.errors import DataError, TfavError
+from tfav.io.contact_sheet import write_contact_sheet
 from tfav.io.executor import PrepareReport, Unit, run_units
 from tfav.io.lock import locked_folder
+
+SHEET_NAME = "contact_sheet.png"
+_SHEET_EXAMPLES = 120
 
 
 def prepare_shards(
@@ -93,6 +99,24 @@ def prepare_shards(
             staging_path(out_dir, name).unlink(missing_ok=True)
         shutil.rmtree(out_dir / STAGING_DIR, ignore_errors=True)
     return report, index
+
+
+def draw_contact_sheet(index: Index, caption: Callable[[Entry], str] = lambda entry: entry.id) -> Path:
+    """Draws the middle frame of up to 120 examples, evenly chosen, so that a person sees whether they are right.
+
+    Args:
+        index: Of examples of one channel; the picture is written beside it.
+        caption: What is written under each.
+
+    Returns:
+        The picture's path.
+    """
+    chosen = np.unique(np.linspace(0, len(index.entries) - 1, _SHEET_EXAMPLES).round().astype(int))
+    entries = in_stored_order(index, [index.entries[i].id for i in chosen])
+    decode = decoder(index)
+    middles = read_rows(index, entries).map(lambda row: decode(row)["frames"])
+    pictures = [frames[len(frames) // 2, ..., 0] for frames in middles.as_numpy_iterator()]
+    return write_contact_sheet(index.folder / SHEET_NAME, pictures, [caption(entry) for entry in entries])
 
 
 def _readable_index(out_dir: Path) -> Index | None:

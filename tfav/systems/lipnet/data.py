@@ -4,7 +4,6 @@ How the corpus lies on disk and how sentences are found is in `corpus`.
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,20 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data import pipeline, records, shards
-from tfav.data.preparation import prepare_shards
+from tfav.data.named_splits import NamedSplit as Split
+from tfav.data.named_splits import by_hash, by_lists, check_parts, report_unusable
+from tfav.data.preparation import SHEET_NAME, draw_contact_sheet, prepare_shards
 from tfav.data.shards import Entry, Index
-from tfav.data.splits import read_lines
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.contact_sheet import write_contact_sheet
 from tfav.io.executor import PrepareReport
 from tfav.io.lock import locked_folder
 from tfav.systems.lipnet import augmentation, corpus, crops
 from tfav.systems.lipnet.alphabet import required_frames
 from tfav.systems.lipnet.config import Config
 
-SHEET_NAME = "contact_sheet.png"
 _FORMAT = 1  # of the crops; those of another one are made anew
-_SHEET_CLIPS = 120
 # Crops are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 
@@ -37,14 +34,6 @@ class Datasets(NamedTuple):
     train: tf.data.Dataset
     val: tf.data.Dataset | None
     test: tf.data.Dataset | None
-
-
-class Split(NamedTuple):
-    """Names of the clips of each part."""
-
-    train: list[str]
-    val: list[str]
-    test: list[str]
 
 
 # Preparing ----------------------------------------------------------------------------------------------------------
@@ -115,16 +104,6 @@ def prepare(
     return report
 
 
-def draw_contact_sheet(index: Index) -> Path:
-    """Draws the middle frame of up to 120 clips, evenly chosen, so that a person sees whether they are mouths."""
-    chosen = np.unique(np.linspace(0, len(index.entries) - 1, _SHEET_CLIPS).round().astype(int))
-    entries = shards.in_stored_order(index, [index.entries[i].id for i in chosen])
-    decode = shards.decoder(index)
-    middles = shards.read_rows(index, entries).map(lambda row: decode(row)["frames"])
-    pictures = [frames[len(frames) // 2, ..., 0] for frames in middles.as_numpy_iterator()]
-    return write_contact_sheet(index.folder / SHEET_NAME, pictures, [entry.id for entry in entries])
-
-
 def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
     """The shards of `config.data_dir`; videos are prepared into the cache first.
 
@@ -172,73 +151,20 @@ def make_split(names: Sequence[str], config: Config) -> Split:
             "lists" if config.train_list else "speaker" if config.val_speakers or config.test_speakers else "fraction"
         )
     if kind == "lists":
-        parts = _by_lists(names, config)
+        lists = config.train_list, config.val_list, config.test_list
+        parts = by_lists(
+            names, lists, val_fraction=config.val_fraction, max_missing=config.max_unusable, seed=config.seed
+        )
     elif kind == "speaker":
         held = [_of_speakers(names, held, _speaker_of, config.data_dir) if held else [] for held in _held(config)]
-        split = Split([name for name in names if _speaker_of(name) not in sum(_held(config), ())], *held)
-        parts = split
+        parts = Split([name for name in names if _speaker_of(name) not in sum(_held(config), ())], *held)
     else:
-        parts = _by_fraction(names, config)
-    sides = {}
-    for side, members in parts._asdict().items():
-        for name in members:
-            if sides.setdefault(name, side) != side:
-                raise DataError(f"the clip {name} stands in {sides[name]} and in {side}; the split leaks.")
-    if not parts.train:
-        raise DataError("the training part is empty. Lower the shares, or hold out fewer speakers.")
-    return parts
+        parts = by_hash(names, val=config.val_fraction, test=config.test_fraction, seed=config.seed)
+    return check_parts(parts, "Lower the shares, or hold out fewer speakers.")
 
 
 def _held(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return config.val_speakers, config.test_speakers
-
-
-def _by_fraction(names: Sequence[str], config: Config, test: bool = True) -> Split:
-    parts = Split([], [], [])
-    test_share = config.test_fraction if test else 0.0
-    for name in names:
-        digest = hashlib.sha256(f"{config.seed}/{name}".encode()).digest()
-        place = int.from_bytes(digest[:8], "big") / 2**64
-        part = 2 if place < test_share else 1 if place < test_share + config.val_fraction else 0
-        parts[part].append(name)
-    return parts
-
-
-def _by_lists(names: Sequence[str], config: Config) -> Split:
-    lists = ((config.train_list, config.max_unusable), (config.val_list, 0.0), (config.test_list, 0.0))
-    listed = [_read_list(path, names, max_missing) if path else [] for path, max_missing in lists]
-    if not config.val_list and config.val_fraction:
-        train, val, _ = _by_fraction(listed[0], config, test=False)
-        listed[:2] = train, val
-    return Split(*listed)
-
-
-def _read_list(path: str, names: Sequence[str], max_missing: float) -> list[str]:
-    rows = [line.split()[0] for _, line in read_lines(path)]
-    by_name: dict[str, list[str]] = {}
-    for name in names:
-        by_name.setdefault(name, []).append(name)
-        by_name.setdefault(name.rsplit("/", 1)[-1], []).append(name)
-    found, missing = [], []
-    for row in rows:
-        stem = str(Path(row).with_suffix("")) if Path(row).suffix else row
-        known = by_name.get(stem) or by_name.get("/".join(Path(stem).parts[-2:])) or []
-        if len(known) > 1:
-            raise DataError(f"{path}: {row} is {' and '.join(known)}. Write the speaker before the name.")
-        (found if known else missing).append(known[0] if known else row)
-    if missing:
-        _report_unusable(
-            f"{path}: {len(missing)} of {len(rows)} listed clips are not in the data, first: {missing[0]}. "
-            "prepare_report.json tells which could not be prepared.",
-            allowed=len(missing) <= max_missing * len(rows),
-        )
-    return list(dict.fromkeys(found))
-
-
-def _report_unusable(message: str, *, allowed: bool) -> None:
-    if not allowed:
-        raise DataError(message)
-    warnings.warn(message, stacklevel=4)
 
 
 def _speaker_of(name: str) -> str:
@@ -267,7 +193,7 @@ def build_datasets(config: Config) -> Datasets:
     if failed:
         name, reason = next(iter(failed.items()))
         total = len(failed) + len(index.entries)
-        _report_unusable(
+        report_unusable(
             f"{config.data_dir}: {len(failed)} of {total} clips cannot be used; first {name}: {reason} Mend or remove "
             "them, or raise max_unusable.",
             allowed=len(failed) <= config.max_unusable * total,
