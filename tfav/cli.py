@@ -22,6 +22,7 @@ from tfav.flags import (
     Predict,
     Prepare,
     Report,
+    Serve,
     Train,
     WeightsConvert,
     WeightsInspect,
@@ -48,13 +49,23 @@ def _evaluate(args: Evaluate) -> int:
     system = load(args.system)
     if args.data_dir is None and args.part is None:
         raise UsageError("tfav evaluate needs --data-dir FOLDER, or --part test for that part of the run's own data.")
+    own = ("snr", "noise", "corrupt_video")
+    given = {name: getattr(args, name) for name in own if getattr(args, name) is not None}
+    command_line.check_owners(args.system, given, OWNERS)
     start_tensorflow()
     result = system.evaluate(
-        args.run_dir, args.data_dir, part=args.part or "all", shuffle_frames=args.shuffle_frames, progress=True
+        args.run_dir,
+        args.data_dir,
+        part=args.part or "all",
+        shuffle_frames=args.shuffle_frames,
+        progress=True,
+        **given,
     )
     shipped = is_shipped(args.run_dir)
     if not args.shuffle_frames and not shipped:  # shuffled scores are an experiment, not the run's result
-        write_json(args.run_dir / "evaluation.json", result)
+        # Experiments that a system has a name for stand beside the plain scores on the page.
+        name = "_".join(filter(None, ["evaluation", result.get("variant")]))
+        write_json(args.run_dir / f"{name}.json", result)
     print(system.describe_evaluation(result))
     if not shipped:
         print(f"Next: tfav report --run-dir {args.run_dir}")
@@ -115,6 +126,20 @@ def _demo(args: Demo) -> int:
     return 0
 
 
+def _serve(args: Serve) -> int:
+    from tfav.app import serve
+
+    serve(
+        args.run_dir,
+        host=args.host,
+        port=args.port,
+        max_mb=args.max_mb,
+        max_sec=args.max_seconds,
+        queue=args.queue,
+    )
+    return 0
+
+
 def _fetch(args: Fetch) -> int:
     from tfav.io.fetch import fetch
 
@@ -171,6 +196,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "predict": (Predict, _predict),
     "report": (Report, _report),
     "export": (Export, _export),
+    "serve": (Serve, _serve),
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
     "weights inspect": (WeightsInspect, _inspect),

@@ -82,6 +82,7 @@ class Evaluate:
     Example:
         tfav evaluate cnn_lstm --run-dir runs/mine --data-dir unseen_videos
         tfav evaluate two_stream --run-dir runs/fusion --part test
+        tfav evaluate av_words --run-dir runs/words --part test --snr clean,20,15,10,5,0,-5
     """
 
     system: SystemName
@@ -94,6 +95,12 @@ class Evaluate:
     """train, val or test: that part of the run's split; all: every example."""
     shuffle_frames: bool = False
     """Put each clip's frames in random order first, to see what their order is worth."""
+    snr: str | None = None
+    """For av_words: signal to noise ratios in dB to score at, as in clean,20,0,-5; clean where not given."""
+    noise: str | None = None
+    """For av_words: white, pink, babble (the default) or folder."""
+    corrupt_video: str | None = None
+    """For av_words: black, frozen or blurred pictures."""
     json: bool = False
     """Print the whole result as one JSON object on the last line."""
 
@@ -128,9 +135,12 @@ class Predict:
     frames: int | None = None
     """For next_frame: frames to predict after each video's last, and"""
     out: Path | None = None
-    """the folder for GIF and MP4 files of them, for lipnet subtitles; predictions/ in the run folder by default."""
+    """the folder for GIF and MP4 files of them, for lipnet subtitles, for av_words pages; predictions/ in the run
+    folder by default."""
     face: int | None = None
-    """For lipnet: which face to read, from 1; the one that speaks where not given."""
+    """For lipnet and av_words: which face to read, from 1; the one that speaks where not given."""
+    at: float | None = None
+    """For av_words: the second at which the word is said; the middle of the video where not given."""
     captions: Path | None = None
     """For lipnet: an .mp4 to write with the words drawn in."""
     grammar: str | None = None
@@ -192,6 +202,28 @@ class Demo:
 
 
 @dataclasses.dataclass(frozen=True)
+class Serve:
+    """Serve a web page: upload a video, read what the systems make of it. Systems not named use the weights they ship.
+
+    Example:
+        tfav serve --run-dir cnn_lstm=runs/mine two_stream=runs/spatial,runs/motion
+    """
+
+    run_dir: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SYSTEM=RUN ...")] = ()
+    """Trained runs, one for each system that is not to use what it ships; of two_stream's streams both."""
+    host: str = "127.0.0.1"
+    """Address to bind to; 0.0.0.0 lets others in the network use the page."""
+    port: int = 7860
+    """Port to listen on."""
+    max_mb: float = 200
+    """Largest upload, in megabytes."""
+    max_seconds: float = 60
+    """Longest video."""
+    queue: int = 8
+    """How many videos may wait while one is worked on."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Fetch:
     """Download a registered data set, verify and unpack it; goes on where it broke off.
 
@@ -249,8 +281,12 @@ OWNERS = {
     "speakers": "lipnet",
     "sequences": "next_frame",
     "frames": "next_frame",
-    "out": "lipnet and next_frame",
-    "face": "lipnet",
+    "snr": "av_words",
+    "noise": "av_words",
+    "corrupt_video": "av_words",
+    "at": "av_words",
+    "out": "lipnet and next_frame and av_words",
+    "face": "lipnet and av_words",
     "captions": "lipnet",
     "grammar": "lipnet",
 }
