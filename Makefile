@@ -10,9 +10,10 @@ DATA ?= runs/demo/$(SYSTEM)/videos
 RUN ?= runs/$(SYSTEM)-$(PRESET)
 BENCH ?= all
 TESTS ?=
+SERVE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench train clean
+.PHONY: help setup demo serve test lint format bench train clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,6 +29,9 @@ $(READY): setup.cfg pyproject.toml
 
 demo: setup ## Make data, train, evaluate, predict and report every system, small.
 	$(BIN)/tfav demo --run-dir runs/demo
+
+serve: setup ## Serve the web page: SERVE="--run-dir cnn_lstm=runs/mine --port 7861".
+	$(BIN)/tfav serve $(SERVE)
 
 test: setup ## Run the tests (TESTS=... for some of them, TESTS=--runslow for all).
 	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile $(TESTS)

@@ -11,13 +11,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clips", "config", "data", "extractor", "features", "model", "serving", "task", "views"],
+    submodules=["clips", "config", "data", "extractor", "features", "model", "predictor", "serving", "task", "views"],
     submod_attrs={
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
         "extractor": ["build_extractor"],
         "model": ["build_head", "build_model"],
         "demo": ["demo"],
+        "predictor": ["open_predictor"],
         "serving": ["exported"],
         "task": [
             "callbacks",

@@ -40,7 +40,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation": ["describe_evaluation", "evaluate"],
         "grammar": ["Grammar", "read_grammar"],
         "model": ["build_cpu", "build_model", "build_notebook", "build_paper"],
-        "prediction": ["predict_files"],
+        "prediction": ["open_predictor", "predict_files"],
         "recognition": ["open_reader"],
         "serving": ["exported"],
         "task": ["callbacks", "compile_args", "train"],

@@ -1,7 +1,7 @@
 """Any person's video to text with times: mouth found and followed, windows read and stitched, captions written."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, describe_faces, follow
+from tfav.io.progress import Progress, told, unheard
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet import captions as drawing
@@ -88,24 +89,50 @@ def predict_files(
         raise UsageError(f"lipnet takes --run-dir and videos. Received: {', '.join(others) or 'no run folder'}")
     if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
-    reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
-    given = reader.config.face_detector
-    detector = None
-    if reader.config.box == "follow":
-        detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
+    predict_file = open_predictor(run_dir, grammar=grammar)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
     for path in map(Path, files):
         try:
-            rows.append(_predict_file(reader, path, detector, face, folder, captions))
+            rows.append(predict_file(path, out=folder, face=face, captions=captions))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows}
 
 
-def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, captions) -> dict:
-    mouth = find_mouth(path, detector, face)
+def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callable[..., dict]:
+    """Opens a run once, to read one video after the other.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+        grammar: A grammar file, or `none`; None: the run's.
+
+    Returns:
+        A function `(path, *, out, face=None, captions=None, progress=...)` from a video to its row as in
+        `predict_files`. It raises `MediaError` for a video that cannot be read, `UsageError` for a face that is not
+        there, and whatever `progress` raises.
+
+    Raises:
+        UsageError: No run, or no face detector at the given path.
+        FetchError: The face detector is not here and cannot be fetched.
+    """
+    reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
+    given = reader.config.face_detector
+    detector = None
+    if reader.config.box == "follow":
+        detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
+
+    def predict_file(path, *, out, face=None, captions=None, progress: Progress = unheard) -> dict:
+        return _predict_file(reader, Path(path), detector, face, Path(out), captions, progress)
+
+    return predict_file
+
+
+def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, captions, progress: Progress) -> dict:
+    mouth = find_mouth(path, detector, face, progress=lambda share, what: progress(0.6 * share, what))
+    progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
+    progress(0.8, "Writing subtitles")
     folder.mkdir(parents=True, exist_ok=True)
     wrote = [
         str(times.write_times(folder / f"{path.stem}{suffix}", reading.words, mouth.duration_sec))
@@ -113,6 +140,7 @@ def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, capt
     ]
     pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
     wrote.append(str(write_gif(folder / f"{path.stem}_mouth.gif", pictures, FPS)))
+    progress(0.9, "Drawing captions")
     if captions is not None:
         wrote.append(str(drawing.burn_captions(path, captions, reading.words)))
     return {
@@ -127,32 +155,38 @@ def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, capt
     }
 
 
-def find_mouth(path: Path | str, detector: FaceDetector | None, face: int | None = None) -> Mouth:
+def find_mouth(
+    path: Path | str, detector: FaceDetector | None, face: int | None = None, *, progress: Progress = unheard
+) -> Mouth:
     """Cuts the mouth of one person out of a video, holding a few frames at a time.
 
     Args:
         path: The video, of any rate; it is taken at 25 frames a second by time, upright.
         detector: Finds faces; None takes the notebook's fixed box.
         face: Which face, counted from 1; None: the one that speaks.
+        progress: Told frame by frame; see `tfav.io.progress`.
 
     Raises:
         MediaError: The video cannot be read, or shows no face long enough; the message says what was seen.
     """
     info = probe(path, exact=False)
-    warnings = []
+    count, warnings = round(info.duration_sec * FPS), []
     if not 0.9 < info.fps / FPS < 1.1:
         warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {FPS}")
     if detector is None:
-        crops, start = list(_or_media_error(path, lambda: list(crop_fixed(_frames(path))))), 0
+        frames = told(_frames(path), count, progress, "Cutting out the mouth")
+        crops, start = _or_media_error(path, lambda: list(crop_fixed(frames))), 0
     else:
-        scene = track_faces(_frames(path), detector)
+        frames = told(_frames(path), count, progress, "Looking for the face", stop=0.8)
+        scene = track_faces(frames, detector)
         track = _or_media_error(path, lambda: choose_face(scene, face, fps=FPS))
         if len(scene.tracks) > 1:
             number = scene.tracks.index(track) + 1
             warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, FPS)}")
         mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
         warnings += mouth_path.warnings
-        crops, start = list(crop_mouths(_frames(path), mouth_path)), mouth_path.start
+        frames = told(_frames(path), count, progress, "Following the mouth", start=0.8)
+        crops, start = list(crop_mouths(frames, mouth_path)), mouth_path.start
     if len(crops) < _MIN_FRAMES:
         raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")
     return Mouth(np.stack(crops), start / FPS, max(info.duration_sec, (start + len(crops)) / FPS), warnings)

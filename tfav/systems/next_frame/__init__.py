@@ -30,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "demo": ["demo"],
         "evaluation": ["describe_evaluation", "evaluate"],
         "model": ["build_forecaster", "build_model", "build_notebook"],
-        "prediction": ["predict_files"],
+        "prediction": ["open_predictor", "predict_files"],
         "rollout": ["predict_next"],
         "serving": ["exported"],
         "task": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],

@@ -1,6 +1,6 @@
 """The next frames of any video, as GIF and MP4."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +8,7 @@ import numpy as np
 
 from tfav.errors import MediaError, TfavError, UsageError
 from tfav.io.encoding import write_gif, write_video
+from tfav.io.progress import Progress, unheard
 from tfav.systems.next_frame import clips
 from tfav.systems.next_frame.evaluation import load_model
 from tfav.systems.next_frame.rollout import least_frames, predict_next
@@ -48,20 +49,45 @@ def predict_files(
         raise UsageError(f"next_frame takes --run-dir, --frames and --out. Received: {', '.join(others) or 'no run'}")
     if frames is not None and frames < 1:
         raise UsageError(f"--frames must be 1 or more. Received: {frames}")
-    run, config = open_run(run_dir)
-    model = load_model(run.dir, config)
-    num_frames = frames or config.output_frames
+    predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
     for path in map(Path, files):
         try:
-            seen, warnings = _read(path, config, least_frames(model))
-            predicted = predict_next(model, seen[None].astype(np.float32) / 255, num_frames)[0]
-            wrote = _write(folder / f"{path.stem}_next", seen, predicted, clips.frame_rate(path))
-            rows.append({"path": str(path), "frames": num_frames, "wrote": wrote, "warnings": warnings})
+            rows.append(predict_file(path, out=folder, frames=frames))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows}
+
+
+def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
+    """Opens a run once, to predict how one video after the other goes on.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+
+    Returns:
+        A function `(path, *, out, frames=None, progress=...)` from a video to its row as in `predict_files`. It raises
+        `MediaError` for a video that cannot be read or is too short, and whatever `progress` raises.
+
+    Raises:
+        UsageError: No run.
+        TfavError: There is no readable model.
+    """
+    run, config = open_run(run_dir)
+    model = load_model(run.dir, config)
+
+    def predict_file(path, *, out, frames: int | None = None, progress: Progress = unheard) -> dict:
+        path, num_frames = Path(path), frames or config.output_frames
+        progress(0.0, "Reading the frames")
+        seen, warnings = _read(path, config, least_frames(model))
+        progress(0.2, "Predicting the next frames")
+        predicted = predict_next(model, seen[None].astype(np.float32) / 255, num_frames)[0]
+        progress(0.8, "Drawing them")
+        wrote = _write(Path(out) / f"{path.stem}_next", seen, predicted, clips.frame_rate(path))
+        return {"path": str(path), "frames": num_frames, "wrote": wrote, "warnings": warnings}
+
+    return predict_file
 
 
 def _read(path: Path, config, least: int) -> tuple[np.ndarray, list[str]]:

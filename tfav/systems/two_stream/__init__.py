@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "describe_evaluation",
             "evaluate",
             "evaluate_fusion",
+            "open_predictor",
             "predict_files",
             "predict_streams",
             "prepare",

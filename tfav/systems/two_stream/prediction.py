@@ -19,6 +19,7 @@ import numpy as np
 
 from tfav.errors import MediaError, UsageError
 from tfav.io.flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
+from tfav.io.progress import Progress, told, unheard
 from tfav.io.video import iter_frames, probe, write_video
 from tfav.systems.two_stream.drawing import DemoCanvas
 from tfav.systems.two_stream.fusion import fuse
@@ -96,6 +97,7 @@ def score_video(
     workers: int | None = None,
     batch_size: int = _BATCH_SIZE,
     keep: Callable[[Moment], None] | None = None,
+    progress: Progress = unheard,
 ) -> VideoScores:
     """Scores every frame of a video with both streams, in one pass.
 
@@ -107,6 +109,7 @@ def score_video(
         workers: As in `tfav.io.flow.iter_flow`.
         batch_size: Frames, or stacks, that go through a network at a time.
         keep: Called with each frame and its flow, in order; must not hold on to them for the memory to stay bounded.
+        progress: Told frame by frame; see `tfav.io.progress`.
 
     Raises:
         MediaError: The file cannot be read, or has fewer than L + 1 frames. Damage that leaves so many is a warning.
@@ -121,7 +124,8 @@ def score_video(
     motion_batches = _Batches(motion.build_scorer(), batch_size)
     length, moves = motion.stack_length, False
     window = collections.deque(maxlen=length)
-    for levels in flows:
+    count = probe(path, exact=False).num_frames - 1 if progress is not unheard else 0
+    for levels in told(flows, count, progress, "Looking at frames and motion"):
         frame = source.waiting.popleft()
         if keep is not None:
             keep(Moment(frame, levels[..., 0], levels[..., 1]))

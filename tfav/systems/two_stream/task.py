@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -16,6 +16,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.flow_folders import extract_flow
 from tfav.io.partial import write_json
+from tfav.io.progress import Progress, unheard
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import data, features, fusion, prediction, samples
@@ -219,18 +220,34 @@ def predict_streams(
         raise UsageError(f"demo goes with one video file. Received: {len(files)} files")
     if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
         raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
-    if isinstance(labels, str | Path):
-        labels = read_labels(labels)
-    streams = load_stream(spatial, "spatial"), load_stream(motion, "motion", stack_length=stack_length)
-    names = agree_on_labels(*streams, labels)
-    flow = prediction.FlowSettings.of(streams[1], flow_method, wrap)
+    predict_file, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers)
     rows = []
     for path in files:
         try:
-            rows.append(_predict_file(path, streams, flow, names, demo, top, workers))
+            rows.append(predict_file(path, demo=demo, top=top))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows, "labels": names}
+
+
+def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=None) -> Callable[..., dict]:
+    """Opens two streams once, to ask them about one video after the other.
+
+    Args:
+        run_dir: A fusion run; or
+        spatial: run folder or legacy `.h5` file of the spatial stream, and
+        motion: of the motion stream.
+
+    Returns:
+        A function `(path, *, demo=None, top=5, progress=...)` from a video to its row as in `predict_streams`. It
+        raises `MediaError` for a video that cannot be read, and whatever `progress` raises.
+
+    Raises:
+        UsageError: The streams cannot be used or do not go together, or the run is one stream alone.
+    """
+    if run_dir is not None:
+        spatial, motion = _streams_of(run_dir)
+    return _open_streams(spatial, motion)[0]
 
 
 def predict_files(run_dir: Path | str | None, files: Sequence[Path | str], **options) -> dict:
@@ -241,12 +258,8 @@ def predict_files(run_dir: Path | str | None, files: Sequence[Path | str], **opt
     """
     if run_dir is None:
         return predict_streams(files=files, **options)
-    _, config = open_run(run_dir)
-    if config.stream != "fusion":
-        raise UsageError(
-            f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
-        )
-    return predict_streams(**{"spatial": config.spatial, "motion": config.motion, **options}, files=files)
+    spatial, motion = _streams_of(run_dir)
+    return predict_streams(**{"spatial": spatial, "motion": motion, **options}, files=files)
 
 
 def prepare(
@@ -282,12 +295,38 @@ def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
     return run, Config.from_dict(run.config, str(run.dir / "config.json"))
 
 
-def _predict_file(path, streams, flow, labels, demo, top, workers) -> dict:
+def _streams_of(run_dir: Path | str) -> tuple[str, str]:
+    _, config = open_run(run_dir)
+    if config.stream != "fusion":
+        raise UsageError(
+            f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
+        )
+    return config.spatial, config.motion
+
+
+def _open_streams(spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None):
+    """The function from one video to its row, and the class names."""
+    if isinstance(labels, str | Path):
+        labels = read_labels(labels)
+    streams = load_stream(spatial, "spatial"), load_stream(motion, "motion", stack_length=stack_length)
+    names = agree_on_labels(*streams, labels)
+    flow = prediction.FlowSettings.of(streams[1], flow_method, wrap)
+
+    def predict_file(path, *, demo=None, top: int = 5, progress: Progress = unheard) -> dict:
+        return _predict_file(path, streams, flow, names, demo, top, workers, progress)
+
+    return predict_file, names
+
+
+def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Progress) -> dict:
+    share = 1.0 if demo is None else 0.8  # drawing is the rest
+    options = {"flow": flow, "workers": workers, "progress": lambda part, what: progress(share * part, what)}
     if demo is None:
-        scores = prediction.score_video(path, *streams, flow=flow, workers=workers)
+        scores = prediction.score_video(path, *streams, **options)
     else:
         with prediction.Spool() as spool:
-            scores = prediction.score_video(path, *streams, flow=flow, workers=workers, keep=spool.add)
+            scores = prediction.score_video(path, *streams, keep=spool.add, **options)
+            progress(share, "Drawing the video")
             prediction.draw_demo(demo, scores, spool, labels, flow_name=_FLOW_NAMES[flow.method])
     fused = scores.fused()
     frames = []

@@ -1,0 +1,100 @@
+"""Stand-ins for the systems: known answers at once, and every way of going wrong, chosen by the upload's name."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tfav.errors import MediaError
+from tfav.io.encoding import write_gif, write_video
+
+RANKING = [
+    {"label": "turn_clockwise", "probability": 0.75},
+    {"label": "<b>grow</b>", "probability": 0.2},
+    {"label": "shrink", "probability": 0.05},
+]
+
+
+class FakeModels:
+    """As `tfav.app.worker.SystemModels`, without TensorFlow; `next_frame` is the real one where `REAL` is set."""
+
+    def __init__(self):
+        self._real = None
+
+    def prepare(self):
+        pass
+
+    def __call__(self, system, where):
+        if system == "next_frame" and os.environ.get("TFAV_TEST_REAL"):
+            from tfav.app.worker import SystemModels
+
+            self._real = self._real or SystemModels()
+            return self._real(system, where)
+        return {"lipnet": lips, "two_stream": actions, "cnn_lstm": classes, "next_frame": next_frames}[system]
+
+
+def _behave(path, progress):
+    """What the name asks for; whole words, so that no temporary folder asks for anything."""
+    name = Path(path).stem
+    if name == "slow":
+        for step in range(600):
+            progress(step / 600, "Working slowly")
+            time.sleep(0.05)
+    if name == "stubborn":
+        progress(0.5, "Not listening")
+        time.sleep(60)
+    if name == "crash":
+        os._exit(3)
+    if name == "broken":
+        raise RuntimeError("secret detail")
+    if name == "refused":
+        raise MediaError(path, "no face was found", "Show one face.")
+    progress(0.5, "Working")
+
+
+def classes(path, *, progress):
+    _behave(path, progress)
+    return {"path": str(path), "ranking": RANKING}
+
+
+def actions(path, *, progress, demo):
+    _behave(path, progress)
+    write_video(demo, _pictures(), 10)
+    frames = [{"index": n, "ranking": RANKING} for n in range(12)] + [{"index": 12}]
+    common = {"spatial": RANKING, "motion": RANKING, "warnings": [f"{path}: nothing moves in it."]}
+    return {"path": str(path), "ranking": RANKING, "frames": frames, "demo": str(demo)} | common
+
+
+def lips(path, *, progress, out, captions, face):
+    _behave(path, progress)
+    out = Path(out)
+    wrote = []
+    for suffix in (".srt", ".vtt", ".align"):
+        (out / f"speech{suffix}").write_text("1\n00:00:00,000 --> 00:00:01,000\nbin blue\n", encoding="utf-8")
+        wrote.append(str(out / f"speech{suffix}"))
+    wrote += [str(write_gif(out / "speech_mouth.gif", _pictures(), 10)), str(write_video(captions, _pictures(), 10))]
+    words = [{"text": "bin", "start_sec": 0.2, "end_sec": 0.5}, {"text": "blue", "start_sec": 0.5, "end_sec": 0.9}]
+    sure = (
+        {"posterior": 0.41, "in_domain": False}
+        if Path(path).stem == "unsure"
+        else {"posterior": 0.93, "in_domain": True}
+    )
+    warnings = [
+        f"{path}: filmed at 50 frames a second, read at 25",
+        f"{path}: out of the model's domain: do not believe",
+    ]
+    row = {"path": str(path), "text": "bin blue", "words": words, "readings": {}, "warnings": warnings, "wrote": wrote}
+    return row | sure
+
+
+def next_frames(path, *, progress, out, frames):
+    _behave(path, progress)
+    gif, film = Path(out) / "a_next.gif", Path(out) / "a_next.mp4"
+    wrote = [str(write_gif(gif, _pictures(), 10)), str(write_video(film, _pictures(), 10))]
+    return {"path": str(path), "frames": frames, "wrote": wrote, "warnings": []}
+
+
+def _pictures():
+    ramp = np.linspace(0, 255, 96, dtype=np.uint8)
+    return [np.repeat(np.roll(ramp, 8 * n)[None, :, None].repeat(72, 0), 3, axis=2) for n in range(8)]

@@ -1,0 +1,177 @@
+"""The page, built by Gradio from the table of tabs; what happens behind it is in `desk`."""
+
+import html
+import shutil
+import uuid
+from pathlib import Path
+
+import gradio as gr
+
+from tfav.app import rendering
+from tfav.app.desk import Desk
+from tfav.app.tabs import Tab
+
+_CSS = Path(__file__).with_name("page.css")
+# A screen reader reads out what changes in these; Gradio gives no way to say so.
+_SPEAK = """() => document.querySelectorAll('.spoken').forEach(
+    (part) => { part.setAttribute('aria-live', 'polite'); part.setAttribute('role', 'status'); })"""
+_ACCEPTED = ["video", ".mkv", ".mpg", ".mpeg", ".avi", ".ogv", ".flv", ".wmv", ".gif"]  # a phone offers its camera
+_PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")
+_PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
+
+
+def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        desk: Does the work.
+        tabs: What to show, in this order; those of `desk.wheres` can be used, others say how.
+        examples: A folder for example videos.
+
+    Returns:
+        The page, to be launched with `LOOK`.
+    """
+    with gr.Blocks(title="tfav", analytics_enabled=False) as page:
+        gr.HTML(
+            "<h1>tfav: what a video says</h1>"
+            f"<p>Give it a video {html.escape(desk.limits.describe())} long. {html.escape(_PRIVACY)}</p>"
+        )
+        with gr.Tabs():
+            for tab in tabs:
+                with gr.Tab(tab.title, id=tab.system):
+                    if tab.system in desk.wheres:
+                        _fill(desk, tab, examples)
+                    else:
+                        _explain(tab)
+        page.load(None, js=_SPEAK, api_visibility="private")
+        page.unload(_Leaving(desk))
+    return page
+
+
+def look() -> dict:
+    """Arguments of `launch` that say what the page looks like: fonts of the system, none from the network."""
+    theme = gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    # Gradio's greys and its button are too pale to read for many (less than 4.5 to 1).
+    text = {name: "*neutral_600" for name in _PALE} | {f"{name}_dark": "*neutral_300" for name in _PALE}
+    theme.set(button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700", **text)
+    return {"theme": theme, "css": _CSS.read_text(encoding="utf-8")}
+
+
+class _VideoFile(gr.File):
+    """Gradio's own makes an empty temporary file of each upload, and leaves it behind."""
+
+    is_template = True  # the browser shows it as what it is derived from
+
+    def preprocess(self, payload) -> str | None:
+        """The upload's path."""
+        return payload.path if payload else None
+
+
+class _Leaving:
+    """Called when a tab of the browser is closed."""
+
+    __name__ = "leave"
+
+    def __init__(self, desk: Desk):
+        self._desk = desk
+
+    def __call__(self, request: gr.Request) -> None:
+        self._desk.leave(request.session_hash or "")
+
+
+def _explain(tab: Tab) -> None:
+    gr.HTML(
+        f'<div class="missing"><p>{html.escape(tab.intro)}</p><p>There is no trained run for this yet. Make one: '
+        f"<code>{html.escape(tab.make_run)}</code>. Then start the page with "
+        f"<code>tfav serve --run-dir {tab.system}=RUN</code>.</p></div>"
+    )
+
+
+def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
+    gr.HTML(f"<p>{html.escape(tab.intro)}</p>")
+    with gr.Row():
+        with gr.Column(min_width=280):
+            upload = _VideoFile(label="Your video", file_types=_ACCEPTED, height=160, elem_id=f"{tab.system}-upload")
+            with gr.Accordion("Or record one with the camera", open=False):
+                camera = gr.Video(
+                    label="Camera",
+                    sources=["webcam"],
+                    webcam_options=gr.WebcamOptions(mirror=False),
+                    include_audio=True,
+                    elem_id=f"{tab.system}-camera",
+                )
+            example = gr.Button(tab.example[0], size="md") if tab.example else None
+            controls = [
+                gr.Number(
+                    label=control.label,
+                    info=control.info,
+                    value=control.start,
+                    minimum=control.low,
+                    maximum=control.high,
+                    precision=0,
+                )
+                for control in tab.controls
+            ]
+            with gr.Row():
+                run = gr.Button(tab.button, variant="primary", elem_id=f"{tab.system}-run")
+                cancel = gr.Button("Cancel", interactive=False, elem_id=f"{tab.system}-cancel")
+        with gr.Column(min_width=280):
+            status = gr.HTML(
+                rendering.status("idle", "Choose a video, or record one."),
+                elem_classes=["spoken"],
+                elem_id=f"{tab.system}-status",
+            )
+            result = gr.HTML("", elem_classes=["result"], elem_id=f"{tab.system}-result")
+    _connect(desk, tab, (upload, camera), controls, run, cancel, status, result)
+    if example is not None:
+        _offer(tab, examples, desk, example, upload, status)
+
+
+def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, result) -> None:
+    upload, camera = sources
+
+    def receive(request: gr.Request, path):
+        said, usable = desk.receive(request.session_hash or "", tab.system, path)
+        return said, gr.skip() if usable else None
+
+    def clear(request: gr.Request):
+        return desk.receive(request.session_hash or "", tab.system, None)[0]
+
+    async def work(request: gr.Request, uploaded, recorded, *values):
+        given = {control.name: _whole(value, control) for control, value in zip(tab.controls, values, strict=True)}
+        async for view in desk.work(request.session_hash or "", tab, uploaded or recorded, given):
+            kept = gr.skip() if view.busy else None  # the upload is gone with the work
+            yield view.status, view.result, gr.Button(interactive=view.busy), kept, kept
+
+    def stop(request: gr.Request):
+        return desk.cancel(request.session_hash or "", tab.system), gr.Button(interactive=False)
+
+    # No progress of Gradio's own over the result: the status line tells it, in words. And no limit of its own either:
+    # the line has one.
+    quiet = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+    upload.upload(receive, [upload], [status, upload], **quiet)
+    camera.stop_recording(receive, [camera], [status, camera], **quiet)
+    gr.on([upload.clear, camera.clear], clear, None, [status], **quiet)
+    run.click(work, [upload, camera, *controls], [status, result, cancel, upload, camera], **quiet)
+    cancel.click(stop, None, [status, cancel], queue=False, **quiet)
+
+
+def _offer(tab: Tab, examples: Path, desk: Desk, button, upload, status) -> None:
+    made = examples / f"{tab.system}.mp4"
+
+    def give(request: gr.Request):
+        if not made.exists():
+            tab.example[1](made)
+        # A name of its own, as an upload has: it is deleted like one.
+        folder = desk.served / uuid.uuid4().hex
+        folder.mkdir(mode=0o700)
+        path = shutil.copyfile(made, folder / "example.mp4")
+        said, _ = desk.receive(request.session_hash or "", tab.system, str(path))
+        return str(path), said
+
+    button.click(give, None, [upload, status], show_progress="hidden", api_visibility="private", concurrency_limit=None)
+
+
+def _whole(value, control) -> int:
+    """What a person left in a control: a number within its range."""
+    return control.start if value is None else int(min(max(value, control.low), control.high))

@@ -1,0 +1,164 @@
+"""Starting and stopping the page."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tfav.app.jobs import Line
+from tfav.app.tabs import TABS
+from tfav.app.uploads import Limits
+from tfav.errors import UsageError
+from tfav.training import run as runs
+
+_PREFIX = "tfav-page-"
+
+
+def serve(
+    run_dirs: Sequence[str] = (),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    max_mb: float = 200,
+    max_sec: float = 60,
+    queue: int = 8,
+) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        run_dirs: `SYSTEM=RUN` each; systems that are not named use the weights they ship, if any.
+        host: Address to bind to.
+        port: To listen on.
+        max_mb: Largest upload in megabytes.
+        max_sec: Longest video in seconds.
+        queue: How many videos may wait.
+
+    Raises:
+        UsageError: A run that is none, a number out of range, Gradio is not installed, or the port is taken.
+    """
+    if min(max_mb, max_sec) <= 0 or queue < 0:
+        raise UsageError(f"limits must be positive. Received: max_mb={max_mb}, max_sec={max_sec}, queue={queue}")
+    wheres = find_runs(run_dirs)
+    with running(wheres, limits=Limits(max_mb, max_sec), queue=queue, host=host, port=port) as address:
+        print(f"The page is at {address} (Ctrl-C ends it).", flush=True)
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            print("Whoever reaches this address can use it: there is no password.", flush=True)
+        _wait()
+
+
+@contextlib.contextmanager
+def running(
+    wheres: dict[str, dict],
+    *,
+    limits: Limits | None = None,
+    queue: int = 8,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    make_models: Callable | None = None,
+) -> Iterator[str]:
+    """The page while it runs.
+
+    Args:
+        wheres: From each system that can be used to the arguments of its `open_predictor`.
+        limits: Of uploads.
+        queue: How many videos may wait.
+        host: Address to bind to.
+        port: To listen on; 0 takes any that is free.
+        make_models: As in `tfav.app.worker.main`.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        UsageError: Gradio is not installed, or the port is taken.
+    """
+    _remove_left_over()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # readable by this user alone
+    line = Line(queue, **({"make_models": make_models} if make_models else {}))
+    page = None
+    try:
+        page, address = _launch(line, limits or Limits(), folder, wheres, host, port)
+        yield address
+    finally:
+        if page is not None:
+            page.close(verbose=False)
+        line.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_runs(run_dirs: Sequence[str]) -> dict[str, dict]:
+    """From `SYSTEM=RUN` to what `open_predictor` takes; systems not named that ship weights use those.
+
+    Raises:
+        UsageError: An unknown system, not a run, or a run of another system.
+    """
+    tabs, wheres = {tab.system: tab for tab in TABS}, {}
+    for given in run_dirs:
+        system, _, run = given.partition("=")
+        if system not in tabs or not run:
+            raise UsageError(f"--run-dir takes SYSTEM=RUN. Systems: {', '.join(tabs)}. Received: {given}")
+        wheres[system] = tabs[system].where(system, run)
+    for system in tabs:
+        if system not in wheres:
+            with contextlib.suppress(UsageError):  # it ships none
+                runs.load(runs.PRETRAINED, system)
+                wheres[system] = {"run_dir": runs.PRETRAINED}
+    return wheres
+
+
+def _launch(line: Line, limits: Limits, folder: Path, wheres: dict, host: str, port: int):
+    # Read by Gradio when it is imported and when it builds the page.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder / "served"))
+    try:
+        from tfav.app.page import build_page, look
+    except ImportError as error:
+        raise UsageError(f"the page needs Gradio ({error}). Install it: pip install 'tfav[app]'") from error
+    from tfav.app.desk import Desk
+    from tfav.app.headers import KeepInside
+
+    examples = folder / "examples"
+    examples.mkdir()
+    page = build_page(Desk(line, limits, folder, wheres), TABS, examples)
+    page.queue(default_concurrency_limit=None)
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port or None,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            inbrowser=False,
+            ssr_mode=False,
+            footer_links=[],
+            run_history=False,
+            max_file_size=limits.max_bytes,
+            app_kwargs={"middleware": [KeepInside.as_middleware()]},
+            **look(),
+        )
+    except OSError as error:
+        raise UsageError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from error
+    return page, address
+
+
+def _remove_left_over() -> None:
+    """Deletes what servers that were killed have left: other people's videos."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(ValueError, OSError):
+            pid = int(old.name.removeprefix(_PREFIX).split("-")[0])
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _wait() -> None:
+    """Until Ctrl-C, or a polite kill."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with contextlib.suppress(KeyboardInterrupt):
+        while not ended.wait(1.0):
+            pass
