@@ -5,13 +5,13 @@ tabs.py       one entry per system: words, controls, how its result is shown
 queue.py      videos wait in line and are worked on one at a time, in a process that can be ended
 worker.py     that process: TensorFlow and the systems live there, and nowhere else
 uploads.py    what a file must be before anything decodes it
-serve.py      temporary folders, start and stop
+server.py     temporary folders, start and stop
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["examples", "inspection", "jobs", "page", "rendering", "serve", "tabs", "uploads", "worker"],
-    submod_attrs={"serve": ["serve"]},
+    submodules=["examples", "inspection", "jobs", "page", "rendering", "server", "tabs", "uploads", "worker"],
+    submod_attrs={"server": ["serve"]},
 )
