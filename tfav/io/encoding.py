@@ -14,7 +14,16 @@ from tfav.io.partial import partial_file
 _BT709 = 1  # libav's number for the HD colour matrix, primaries and transfer
 
 
-def write_video(path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 18, preset: str = "veryfast") -> Path:
+def write_video(
+    path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    *,
+    crf: int = 18,
+    preset: str = "veryfast",
+    sound: np.ndarray | None = None,
+    sample_rate: int = 16000,
+) -> Path:
     """Write H.264 (4:2:0) in MP4, with its index in front, so that browsers play it while it loads.
 
     The file is written beside and renamed in; an error leaves nothing behind.
@@ -26,22 +35,28 @@ def write_video(path, frames: Iterable[np.ndarray], fps: float, *, crf: int = 18
         fps: Frames per second.
         crf: Quality, 0 (best) to 51; 18 is hard to tell from the source.
         preset: x264's name for effort.
+        sound: `[S]` float32 mono, -1 to 1, that begins with the first frame; written as AAC. None: no sound.
+        sample_rate: Samples per second of `sound`.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: No frames, frames of a wrong shape or type, or a rate that is not positive.
+        UsageError: No frames, frames of a wrong shape or type, sound that is none, or a rate that is not positive.
         MediaError: The file cannot be written.
         DiskFullError: No space was left.
     """
     path = Path(path)
     rate = _rate(fps)
+    if sound is not None and (sound.ndim != 1 or not len(sound) or sound.dtype.kind != "f" or sample_rate < 1):
+        raise UsageError(
+            f"{path}: sound must be [S] float. Received: shape={sound.shape}, dtype={sound.dtype}, rate={sample_rate}"
+        )
     if path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
         raise UsageError(f"{path}: video is written as .mp4, .m4v or .mov; choose such a name.")
     try:
         with partial_file(path) as partial:
-            _encode_h264(path, partial, frames, rate, crf, preset)
+            _encode_h264(path, partial, frames, rate, crf, preset, sound, sample_rate)
     except (OSError, av.error.FFmpegError) as error:
         raise MediaError(path, f"cannot be written ({error})", "Check the folder and its permissions.") from error
     return path
@@ -85,13 +100,15 @@ def write_gif(path, frames: Iterable[np.ndarray], fps: float, *, loop: bool = Tr
     return path
 
 
-def _encode_h264(path: Path, partial: Path, frames, rate: Fraction, crf: int, preset: str) -> None:
+def _encode_h264(path: Path, partial: Path, frames, rate: Fraction, crf, preset, sound, sample_rate) -> None:
     shape = None
     with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         for frame in frames:
             if shape is None:
                 shape = _check_frame(path, frame)
                 stream = _add_h264(container, shape, rate, crf, preset)
+                if sound is not None:  # both streams must be known before the first packet; the muxer interleaves them
+                    _write_aac(container, sound, sample_rate)
             elif frame.shape != shape or frame.dtype != np.uint8:
                 got = f"{frame.dtype} {frame.shape}"
                 raise UsageError(f"{path}: all frames must be uint8 {shape}, as the first. Received: {got}")
@@ -129,6 +146,15 @@ def _add_h264(container, shape, rate: Fraction, crf: int, preset: str):
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = 1
     return stream
+
+
+def _write_aac(container, sound: np.ndarray, sample_rate: int) -> None:
+    stream = container.add_stream("aac", rate=sample_rate, layout="mono", options={"b": "96k"})
+    samples = np.ascontiguousarray(np.clip(sound, -1, 1), np.float32)[None]
+    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = sample_rate, 0
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode())
 
 
 def _to_yuv(frame: np.ndarray):

@@ -1,0 +1,30 @@
+"""Sound written beside pictures comes back at its place."""
+
+import numpy as np
+import pytest
+
+from tfav.errors import UsageError
+from tfav.io.audio import read_audio
+from tfav.io.encoding import write_video
+from tfav.io.video import probe, read_video
+
+FRAMES = np.random.default_rng(0).integers(0, 255, (29, 32, 40, 3)).astype(np.uint8)
+
+
+def test_a_flash_and_a_click_stay_together(tmp_path):
+    frames, sound = np.zeros_like(FRAMES), np.zeros(19456, np.float32)
+    frames[12] = 255
+    sound[12 * 640 : 13 * 640] = 0.8 * np.sin(0.5 * np.arange(640))
+    path = write_video(tmp_path / "clip.mp4", frames, 25, sound=sound)
+    assert probe(path).has_audio
+    assert read_video(path).frames.mean((1, 2, 3)).argmax() == 12
+    heard = read_audio(path, start_sec=0.0, duration_sec=1.216)
+    loud = np.flatnonzero(np.abs(heard) > 0.3)
+    assert abs(loud[0] - 12 * 640) < 20 and abs(loud[-1] - 13 * 640) < 20
+
+
+@pytest.mark.parametrize("sound", [np.zeros((2, 9), np.float32), np.zeros(0, np.float32), np.zeros(9, np.int16)])
+def test_sound_that_is_none(tmp_path, sound):
+    with pytest.raises(UsageError, match="sound must be"):
+        write_video(tmp_path / "clip.mp4", FRAMES, 25, sound=sound)
+    assert not list(tmp_path.iterdir())
