@@ -26,7 +26,7 @@ PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
 
 # Fields that may change when a run goes on: how long and where, not what is learnt.
-MAY_CHANGE = frozenset({"epochs", "data_dir", "mnist", "cache_dir", "devices"})
+MAY_CHANGE = frozenset({"epochs", "stages", "stage_epochs", "data_dir", "mnist", "cache_dir", "devices"})
 _PACKAGES = ("tensorflow", "keras", "numpy", "opencv-contrib-python", "av", "tensorflow-hub")
 
 
