@@ -39,7 +39,7 @@ def build_model(config: Config) -> keras.Model:
     """
     with mixed_precision(config.precision):
         audio, video, fusion = build_audio(config), build_video(config), build_fusion(config)
-        inputs = {**audio.input, **video.input}
+        inputs = stream_inputs(audio, video)
         features = [audio(inputs["waveform"])["features"], video(inputs["frames"])["features"]]
         logits = fusion(layers.Concatenate(name="streams")(features))
         return keras.Model(inputs, _mean(logits, "word"), name="av_words")
@@ -58,6 +58,11 @@ def all_steps(audio: keras.Model, video: keras.Model, fusion: keras.Model, input
     heard, seen = audio(inputs["waveform"]), video(inputs["frames"])
     both = fusion(layers.Concatenate(name="streams")([heard["features"], seen["features"]]))
     return {AUDIO: heard["logits"], VIDEO: seen["logits"], BOTH: both}
+
+
+def stream_inputs(*parts: keras.Model) -> dict:
+    """New input tensors for streams or their front ends: `waveform`, `frames` or both, by name."""
+    return {part.input.name: keras.Input(part.input.shape[1:], name=part.input.name) for part in parts}
 
 
 def build_audio(config: Config) -> keras.Model:
@@ -81,7 +86,7 @@ def build_fusion(config: Config) -> keras.Model:
 
 def _build_stream(config: Config, name: str, front: keras.Model) -> keras.Model:
     with mixed_precision(config.precision):
-        inputs = dict(front.input)
+        (inputs,) = stream_inputs(front).values()
         back = build_recurrent(config, name)
         return keras.Model(inputs, back(front(inputs)), name=name)
 
@@ -115,7 +120,7 @@ def build_audio_front(config: Config) -> keras.Model:
                 f"of 32 in all. Received: {config.num_samples}, {config.audio_stride}, {config.audio_strides}"
             )
         x = _apply_last(x, config.audio_dim, config, f"{AUDIO}.resnet18.fc")
-        return keras.Model({"waveform": waveform}, x, name=f"{AUDIO}.front")
+        return keras.Model(waveform, x, name=f"{AUDIO}.front")
 
 
 def build_video_front(config: Config) -> keras.Model:
@@ -137,7 +142,7 @@ def build_video_front(config: Config) -> keras.Model:
             x = layers.AveragePooling2D(config.video_pool, name=f"{VIDEO}.pool")(x)
         x = ops.reshape(x, (-1, config.num_frames, int(np.prod(x.shape[1:]))))
         x = _apply_last(x, config.video_dim, config, f"{VIDEO}.resnet34.fc")
-        return keras.Model({"frames": frames}, _normalize(x, f"{VIDEO}.resnet34.bnfc"), name=f"{VIDEO}.front")
+        return keras.Model(frames, _normalize(x, f"{VIDEO}.resnet34.bnfc"), name=f"{VIDEO}.front")
 
 
 def build_recurrent(config: Config, name: str) -> keras.Model:

@@ -1,0 +1,137 @@
+"""`make bench BENCH=av_words`: training steps of every stage, the training pipeline, a clip said word for word.
+
+`--only steps` needs no data: clips a second of a training step of each stage of the preset `cpu`, on random input, and
+minutes that its epochs take on 4,200 words. `--only pipeline` and `--only predict` take prepared shards (`--data-dir`)
+and a run (`--run-dir`).
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.rounds import describe_machine, print_row
+from tfav.systems.av_words.config import STAGES, Config
+from tfav.training.start import start_tensorflow
+
+_WORDS = 4200  # of 700 sentences of GRID
+
+
+def main() -> None:
+    """Prints rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("steps", "pipeline", "predict"))
+    parser.add_argument("--stages", nargs="*", default=STAGES)
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--data-dir", default="")
+    parser.add_argument("--run-dir", type=Path)
+    parser.add_argument("--clips", type=Path, nargs="*", default=())
+    options = parser.parse_args()
+    start_tensorflow()
+    if options.only in (None, "steps"):
+        for row in bench_steps(Config.preset(options.preset), options.stages, options.steps):
+            print_row(row)
+    if options.only == "pipeline" or (options.only is None and options.data_dir):
+        print_row(bench_pipeline(options.data_dir))
+    if options.only == "predict" or (options.only is None and options.run_dir):
+        print_row(bench_predict(options.run_dir, options.clips))
+
+
+def bench_steps(config: Config, names, steps: int):
+    """Yields a row for each stage: clips a second in training, and the minutes of its epochs."""
+    import keras
+
+    from tfav.systems.av_words import stages
+    from tfav.systems.av_words.task import compile_args
+
+    for name in names:
+        model = stages.build_stage(config, name)
+        model.compile(**compile_args(config, name, sorted(model.output)))
+        inputs, words = made_batch(config, model)
+        started = time.perf_counter()
+        model.train_on_batch(inputs, words)
+        first = time.perf_counter() - started
+        seconds = statistics.median(timed(lambda: model.train_on_batch(inputs, words), steps))  # noqa: B023
+        rate = config.batch_size / seconds
+        epochs = config.stage_epochs[STAGES.index(name)]
+        yield {
+            "what": f"av_words training step, {config.preset_name}, stage {name}, {config.precision}",
+            "batch_size": config.batch_size,
+            "seconds": round(seconds, 3),
+            "clips_per_sec": round(rate, 1),
+            "first_step_sec": round(first, 1),
+            "epochs": epochs,
+            "minutes": round(epochs * _WORDS / rate / 60, 1),
+            "parameters": model.count_params(),
+            "machine": describe_machine(),
+        }
+        keras.utils.clear_session()
+
+
+def bench_pipeline(data_dir: str, epochs: int = 3) -> dict:
+    """Epochs of the training pipeline alone."""
+    from tfav.systems.av_words import data
+
+    config = Config.preset("cpu", data_dir=data_dir)
+    train = data.build_datasets(config).train
+    rates = []
+    for _ in range(epochs + 1):
+        started = time.perf_counter()
+        count = sum(len(words) for _, words in train)
+        rates.append(count / (time.perf_counter() - started))
+    return {
+        "what": "av_words cpu training pipeline from shards, nothing else running in it",
+        "clips_per_sec": round(statistics.median(rates[1:]), 1),
+        "first_epoch_clips_per_sec": round(rates[0], 1),
+        "rounds": [round(rate, 1) for rate in rates[1:]],
+        "batch_size": config.batch_size,
+        "machine": describe_machine(),
+    }
+
+
+def bench_predict(run_dir: Path, clips) -> dict:
+    """Clips to words, warm: decoding, finding the mouth, all streams, the page; seconds over seconds of video."""
+    from tfav.io.video import probe
+    from tfav.systems.av_words import prediction
+
+    prediction.predict_files(run_dir, clips[:1])
+    factors = []
+    for clip in clips:
+        (seconds,) = timed(lambda: prediction.predict_files(run_dir, [clip]), 1)  # noqa: B023
+        info = probe(clip)
+        factors.append(seconds * info.fps / info.num_frames)
+    return {
+        "what": "av_words predict, a clip from file to words, its model opened each time",
+        "clips": len(factors),
+        "real_time_factor": round(statistics.median(factors), 3),
+        "target": 0.5,
+        "machine": describe_machine(),
+    }
+
+
+def made_batch(config: Config, model):
+    """Noise with words, in the shape of a training batch of a stage's model."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        name: rng.normal(size=(config.batch_size, *tensor.shape[1:])).astype(np.float32)
+        for name, tensor in model.input.items()
+    }
+    words = rng.integers(0, config.num_classes, config.batch_size)
+    return inputs, dict.fromkeys(model.output, words)
+
+
+def timed(work, rounds: int) -> list[float]:
+    """Seconds of each of some runs."""
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
