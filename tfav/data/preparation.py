@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.records import STAGING_DIR, Record, load_staged, stage_record, staged_mark, staging_path
+from tfav.data.records import STAGING_DIR, Record, is_staged, load_staged, stage_record, staged_mark, staging_path
 from tfav.data.shards import INDEX_NAME, Entry, Index, decoder, in_stored_order, read_index, read_rows, write_shards
 from tfav.errors import DataError, TfavError
 from tfav.io.contact_sheet import write_contact_sheet
@@ -31,6 +31,8 @@ def prepare_shards(
     settings: Mapping | None = None,
     kind: str = "raw",
     workers: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
     quiet: bool = False,
     label: str = "examples",
 ) -> tuple[PrepareReport, Index]:
@@ -48,6 +50,8 @@ def prepare_shards(
         settings: For report and index.
         kind: As in `shards.write_shards`.
         workers: Processes; None is one per core, 0 none.
+        backend: As in `io.executor.run_units`.
+        address: As in `io.executor.run_units`.
         quiet: No progress bar.
         label: What the bar is called.
 
@@ -59,23 +63,26 @@ def prepare_shards(
         UsageError: `out_dir` cannot be used.
         DiskFullError: No space was left.
     """
-    out_dir, settings = Path(out_dir), dict(settings or {})
+    out_dir, settings = Path(out_dir).absolute(), dict(settings or {})
     old = _readable_index(out_dir)
     packed = {entry.id: entry for entry in old.entries} if old and old.kind == kind else {}
     packed = {name: entry for name, entry in packed.items() if name in jobs and entry.mark == jobs[name][1]}
-
-    def is_done(make, args, out_dir, name, mark):
-        return name in packed or staged_mark(out_dir, name) == mark
-
     report = run_units(
         stage_record,
-        [Unit(name, (make, args, str(out_dir), name, mark)) for name, (args, mark) in jobs.items()],
+        [
+            Unit(name, (make, args, str(out_dir), name, mark))
+            for name, (args, mark) in jobs.items()
+            if name not in packed
+        ],
         out_dir,
-        is_done=is_done,
+        is_done=is_staged,
+        skipped=[name for name in jobs if name in packed],
         failures=failures,
         warnings=warnings,
         settings=settings,
         workers=workers,
+        backend=backend,
+        address=address,
         quiet=quiet,
         label=label,
     )

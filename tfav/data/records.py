@@ -5,7 +5,6 @@ Loads no TensorFlow: the processes that make examples have no use for it.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfav.errors import DataError
+from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.partial import partial_file
 
 STAGING_DIR = "staging"
@@ -112,20 +112,32 @@ def stage_record(
     return warning or None
 
 
+def is_staged(make: Callable, args: Sequence, out_dir: str, name: str, mark: str) -> bool:
+    """Whether what `stage_record` makes of the same arguments waits already."""
+    return staged_mark(out_dir, name) == mark
+
+
 def staged_mark(out_dir: Path | str, record_id: str) -> str:
     """The fingerprint of a waiting example, "" where there is none."""
     try:
-        with np.load(staging_path(out_dir, record_id)) as stored:
-            return str(stored["mark"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return str(read_npz(staging_path(out_dir, record_id), ["mark"])["mark"])
+    except ArraysError:
         return ""
 
 
 def load_staged(out_dir: Path | str, record_id: str) -> Record:
-    """Reads a waiting example."""
-    with np.load(staging_path(out_dir, record_id)) as stored:
+    """Reads a waiting example.
+
+    Raises:
+        TfavError: It cannot be read, or is none.
+    """
+    path = staging_path(out_dir, record_id)
+    stored = read_npz(path)
+    try:
         facts = json.loads(str(stored["facts"]))
         facts["words"] = tuple(facts["words"])
         facts["word_times_sec"] = np.array(facts["word_times_sec"], np.float32).reshape(-1, 2)
         facts |= {name: stored[name] for name in ("frames", "audio") if name in stored}
         return Record(**facts)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not an example. Remove it and run tfav prepare again.") from error

@@ -1,40 +1,30 @@
 """The one executor of every `tfav prepare`: many small units of work over processes, and an account of each.
 
 A unit is idempotent and writes its result beside and renames it in (`partial`), so a run may be killed at any moment
-and the same command goes on from there. A unit that fails, or whose process dies, never stops the others.
+and the same command goes on from there. A unit that fails, or whose process dies, never stops the others. What runs the
+units, processes here or a cluster, is in `pools`.
 """
 
 import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
-import signal
+import functools
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import joblib
-from joblib.externals import loky
 from tqdm import tqdm
 
-from tfav.errors import TfavError, UsageError
+from tfav.errors import TfavError
 from tfav.io.lock import locked_folder
 from tfav.io.partial import DiskFullError, is_disk_full, remove_partials, write_json
+from tfav.io.pools import check_backend, open_pool
 
 REPORT_NAME = "prepare_report.json"
 _LOCK_NAME = ".prepare.lock"
 _SHOW_BAR_AFTER_SEC = 2
-# One process per core leaves no core for further threads: each library would otherwise start one per core in each.
-_ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OPENCV_FOR_THREADS_NUM": "1",
-    "TFAV_DECODE_THREADS": "1",
-}
-_IDLE_SEC = 30  # processes stay for the next call in the same session, then leave
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +92,13 @@ def run_units(
     out_dir,
     *,
     is_done: Callable[..., bool] | None = None,
+    skipped: Iterable[str] = (),
     failures: Mapping[str, str] | None = None,
     warnings: Iterable[str] = (),
     settings: Mapping | None = None,
     workers: int | None = None,
     backend: str = "loky",
+    address: str | None = None,
     quiet: bool = False,
     label: str = "prepare",
 ) -> PrepareReport:
@@ -118,12 +110,18 @@ def run_units(
         units: The units, with distinct names.
         out_dir: Where results go. Leftovers of killed runs in it are removed first, `prepare_report.json` is written
             at the end, and a second run on it at the same time is refused.
-        is_done: Tells, from a unit's args, whether its result is there already.
+        is_done: Tells, from a unit's args, whether its result is there already; at the top level of a module. Asked
+            before the run, and once more where the unit is done: what a process finished before it died is not done
+            twice.
+        skipped: Names of further work that is known to be done.
         failures: Units known to fail before any work, name to reason.
         warnings: Warnings known before any work.
         settings: For the report.
-        workers: Processes; None is one per core, 0 does everything in this process, for debugging.
-        backend: What runs the processes; see `BACKENDS`.
+        workers: Processes; None is one per core, 0 does everything in this process, for debugging. A cluster has its
+            own number.
+        backend: "loky" for processes on this machine, "dask" or "ray" for a cluster, whose machines must see the same
+            files under the same absolute paths.
+        address: Of the cluster, such as `tcp://host:8786`; Ray can do without.
         quiet: No progress bar. Otherwise there is one, on standard error, once a run takes over two seconds.
         label: What the bar is called.
 
@@ -131,17 +129,14 @@ def run_units(
         A `PrepareReport`, also written to `out_dir`.
 
     Raises:
-        UsageError: An unknown backend, a negative number of workers, an `out_dir` that cannot be made or is in use.
+        UsageError: An unknown backend, a negative number of workers, a cluster that cannot be used, an `out_dir` that
+            cannot be made or is in use.
         DiskFullError: No space is left; the run has stopped, what was half-written is removed.
     """
-    if backend not in BACKENDS:
-        raise UsageError(f"There is no such backend; choose one of {', '.join(BACKENDS)}. Received: backend={backend}")
-    if workers is not None and workers < 0:
-        raise UsageError(f"workers must be 0 or more. Received: workers={workers}")
-    workers = joblib.cpu_count() if workers is None else workers
-    out_dir = Path(out_dir)
+    check_backend(backend, workers, address)
+    out_dir = Path(out_dir).absolute()  # another machine has another current folder
     started = time.monotonic()
-    report = PrepareReport(failed=dict(failures or {}), warnings=list(warnings), settings=dict(settings or {}))
+    report = PrepareReport([], list(skipped), dict(failures or {}), list(warnings), settings=dict(settings or {}))
     with locked_folder(out_dir, _LOCK_NAME):
         remove_partials(out_dir)
         todo, order = collections.deque(), {}
@@ -151,9 +146,10 @@ def run_units(
                 report.skipped.append(unit.name)
             else:
                 todo.append(unit)
-        pool = (_SerialPool if workers == 0 else BACKENDS[backend])(min(max(1, workers), max(1, len(todo))))
+        workers = workers if todo else 0  # no cluster is asked for nothing
+        pool = open_pool(backend, workers, address=address, witness=out_dir / _LOCK_NAME, most=len(todo))
         try:
-            _work_off(pool, work, todo, report, quiet, label)
+            has_deaths = _work_off(pool, functools.partial(_attempt, work, is_done), todo, report, quiet, label)
         except BaseException as error:
             pool.kill()
             remove_partials(out_dir)
@@ -163,6 +159,9 @@ def run_units(
             with contextlib.suppress(OSError, TfavError):
                 _finish(report, order, started, out_dir)
             raise
+        pool.close()
+        if has_deaths or backend != "loky":  # a cluster may have mended a death by itself, in silence
+            remove_partials(out_dir)
         _finish(report, order, started, out_dir)
     return report
 
@@ -176,8 +175,8 @@ def _finish(report: PrepareReport, order: dict[str, int], started: float, out_di
     write_json(out_dir / REPORT_NAME, report.as_dict())
 
 
-def _work_off(pool, work, todo: collections.deque, report: PrepareReport, quiet: bool, label: str) -> None:
-    in_flight, suspects = {}, collections.deque()
+def _work_off(pool, attempt, todo: collections.deque, report: PrepareReport, quiet: bool, label: str) -> bool:
+    in_flight, suspects, deaths = {}, collections.deque(), collections.Counter()
     interactive = sys.stderr.isatty()
     with tqdm(
         total=len(todo),
@@ -188,35 +187,42 @@ def _work_off(pool, work, todo: collections.deque, report: PrepareReport, quiet:
         dynamic_ncols=interactive,
     ) as bar:
         while todo or in_flight or suspects:
-            # After a process has died, those that were in the pool are run again one at a time: only then is it
-            # certain which of them it is that kills its process.
-            alone = bool(suspects)
-            if alone:
-                unit = suspects.popleft()
-                in_flight[pool.submit(_attempt, work, unit.args)] = unit
-            while not alone and todo and len(in_flight) < 2 * pool.workers:
-                unit = todo.popleft()
-                in_flight[pool.submit(_attempt, work, unit.args)] = unit
+            # Where a dying process takes all others along, those that were in the pool are run again one at a time:
+            # only then is it certain which of them it is that kills its process.
+            limit = 1 if suspects and pool.deaths_spread else 2 * pool.workers
+            while (suspects or todo) and len(in_flight) < limit:
+                unit = (suspects or todo).popleft()
+                in_flight[pool.submit(attempt, unit.args)] = unit
             finished, _ = concurrent.futures.wait(in_flight, return_when=concurrent.futures.FIRST_COMPLETED)
-            if any(isinstance(future.exception(), concurrent.futures.BrokenExecutor) for future in finished):
-                finished, _ = concurrent.futures.wait(in_flight)  # all of them come back broken, or done just before
+            if any(pool.is_death(_error_of(future)) for future in finished):
+                if pool.deaths_spread:
+                    finished, _ = concurrent.futures.wait(in_flight)  # all come back broken, or done just before
                 pool.restart()
             for future in finished:
-                unit = in_flight.pop(future)
-                error = future.exception()
-                if not isinstance(error, concurrent.futures.BrokenExecutor):
+                unit, error = in_flight.pop(future), _error_of(future)
+                if not pool.is_death(error):
                     _record(report, unit, *(future.result() if error is None else ("failed", _one_line(error))))
-                elif alone:
+                elif deaths[unit.name]:
                     report.failed[unit.name] = "its process was killed twice, likely for want of memory"
                 else:
+                    deaths[unit.name] += 1
                     suspects.append(unit)
                     continue
                 bar.update()
+    return bool(deaths)
 
 
-def _attempt(work: Callable, args: tuple) -> tuple[str, str | None]:
+def _error_of(future: concurrent.futures.Future) -> BaseException | None:
+    if future.cancelled():
+        raise TfavError("the cluster has gone away. Start it again and run the same command, which goes on from here.")
+    return future.exception()
+
+
+def _attempt(work: Callable, is_done: Callable | None, args: tuple) -> tuple[str, str | None]:
     """Do one unit in a worker process; what comes back is plain text, which always survives the way back."""
     try:
+        if is_done is not None and is_done(*args):
+            return "done", None
         return "done", work(*args)
     except Exception as error:
         if is_disk_full(error):
@@ -238,77 +244,3 @@ def _record(report: PrepareReport, unit: Unit, outcome: str, text: str | None) -
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, TfavError) else f"{type(error).__name__}: {text}"
-
-
-def _stay_with_parent() -> None:
-    """Let a worker process leave Ctrl-C to its parent, and go within a second when its parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-class _LokyPool:
-    """Processes on this machine. Any pool has these four: `workers`, `submit`, `restart` and `kill`."""
-
-    def __init__(self, workers: int):
-        self.workers = workers
-        self._executor = None
-
-    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
-        if self._executor is None:
-            self._executor = loky.get_reusable_executor(
-                self.workers, timeout=_IDLE_SEC, env=_ONE_THREAD, initializer=_stay_with_parent
-            )
-        try:
-            return self._executor.submit(function, *args)
-        except concurrent.futures.BrokenExecutor as error:  # it broke between two submissions
-            future = concurrent.futures.Future()
-            future.set_exception(error)
-            return future
-
-    def restart(self) -> None:
-        self.kill()
-
-    def kill(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, kill_workers=True)
-            self._executor = None
-
-
-class _SerialPool:
-    """This process, one unit after the other."""
-
-    def __init__(self, workers: int):
-        self.workers = 1
-
-    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
-        future = concurrent.futures.Future()
-        with _environment(_ONE_THREAD):
-            future.set_result(function(*args))
-        return future
-
-    def restart(self) -> None:
-        pass
-
-    def kill(self) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]):
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-
-
-BACKENDS = {"loky": _LokyPool}

@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.executor import BACKENDS
+from tfav.io.pools import LokyPool
 from tfav.io.tvl1 import compute_tvl1, equals_opencv, is_covered
 
 FLOW_BOUND = 20.0  # pixels; what UCF101's published flow pictures, and every network trained on them, were cut at
@@ -230,7 +230,7 @@ def _open_pool(method: str, workers: int | None):
     if workers == 0:
         yield None
     elif METHODS[method].in_processes:
-        yield BACKENDS["loky"](workers or joblib.cpu_count())  # its processes stay for the next video, then leave
+        yield LokyPool(workers or joblib.cpu_count())  # its processes stay for the next video, then leave
     else:
         pool = _ThreadPool(workers or 1)
         try:

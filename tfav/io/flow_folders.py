@@ -104,6 +104,7 @@ def extract_flow(
     quality: int = 95,
     workers: int | None = None,
     backend: str = "loky",
+    address: str | None = None,
     quiet: bool = False,
 ) -> PrepareReport:
     """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
@@ -122,7 +123,8 @@ def extract_flow(
         wrap: As in `flow.quantize_flow`.
         quality: Of the JPEGs, 1-100.
         workers: Processes; None is one per core.
-        backend: See `executor.BACKENDS`.
+        backend: As in `executor.run_units`.
+        address: As in `executor.run_units`.
         quiet: No progress bar.
 
     Returns:
@@ -153,7 +155,7 @@ def extract_flow(
     for name, sources in by_name.items():
         shown = [source.relative_to(videos_dir).as_posix() for source in sources]
         if len(sources) == 1:
-            units.append(Unit(shown[0], (str(sources[0]), str(out_dir), settings)))
+            units.append(Unit(shown[0], (str(sources[0].absolute()), str(Path(out_dir).absolute()), settings)))
         else:
             reason = f"{' and '.join(shown)} would share the folder {name}. Rename one of them."
             failures |= dict.fromkeys(shown, reason)
@@ -166,6 +168,7 @@ def extract_flow(
         settings=settings,
         workers=workers,
         backend=backend,
+        address=address,
         quiet=quiet,
         label="flow",
     )

@@ -53,6 +53,7 @@ def extract_frames(
     keep_damaged: bool = False,
     workers: int | None = None,
     backend: str = "loky",
+    address: str | None = None,
     quiet: bool = False,
 ) -> PrepareReport:
     """Turn every video under `videos_dir` into a folder of JPEG frames: `class/video/video_frame_00.jpg`.
@@ -74,7 +75,8 @@ def extract_frames(
         quality: Of the JPEGs, 1-100.
         keep_damaged: Extract what can be read of damaged videos, with a warning for each.
         workers: Processes; None is one per core.
-        backend: See `executor.BACKENDS`.
+        backend: As in `executor.run_units`.
+        address: As in `executor.run_units`.
         quiet: No progress bar.
 
     Returns:
@@ -109,7 +111,7 @@ def extract_frames(
     for target, sources in by_target.items():
         names = [source.relative_to(videos_dir).as_posix() for source in sources]
         if len(sources) == 1:
-            units.append(Unit(names[0], (str(sources[0]), str(out_dir / target), settings)))
+            units.append(Unit(names[0], (str(sources[0].absolute()), str((out_dir / target).absolute()), settings)))
         for name in names if len(sources) > 1 else ():
             failures[name] = f"{' and '.join(names)} would share the folder {target.as_posix()}. Rename one of them."
     return run_units(
@@ -122,6 +124,7 @@ def extract_frames(
         settings=settings,
         workers=workers,
         backend=backend,
+        address=address,
         quiet=quiet,
         label="frames",
     )

@@ -15,6 +15,7 @@ from tfav.errors import TfavError
 
 PREFIX = ".partial-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_WORDS = tuple(os.strerror(number) for number in _FULL)
 
 
 class DiskFullError(TfavError):
@@ -33,8 +34,13 @@ class DiskFullError(TfavError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Tell whether an error means that the disk, the quota or the file size limit is used up."""
-    return isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in _FULL)
+    """Tell whether an error means that the disk, the quota or the file size limit is used up.
+
+    HDF5 and TensorFlow have errors of their own for it, which only say so in words.
+    """
+    if isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in _FULL):
+        return True
+    return isinstance(error, Exception) and any(words in str(error) for words in _FULL_WORDS)
 
 
 def _partial_path(path: Path) -> Path:

@@ -47,6 +47,8 @@ def prepare(
     speakers: Sequence[str] = (),
     face_detector: str = "",
     workers: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
     quiet: bool = False,
     **unsuitable,
 ) -> PrepareReport:
@@ -59,6 +61,8 @@ def prepare(
         speakers: These only; empty: all.
         face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         workers: Processes; None is one per core.
+        backend: As in `tfav.io.executor.run_units`.
+        address: As in `tfav.io.executor.run_units`.
         quiet: No progress bar.
         **unsuitable: Options of other systems, refused.
 
@@ -78,7 +82,7 @@ def prepare(
     clips, failures = corpus.find_clips(source, exclude=out)
     clips = _of_speakers(clips, speakers, lambda clip: clip.speaker, source)
     failures = {name: why for name, why in failures.items() if not speakers or name.split("/")[0] in speakers}
-    detector = "" if box == "fixed" else str(crops.to_path(face_detector))
+    detector = "" if box == "fixed" else str(Path(crops.to_path(face_detector)).absolute())
     jobs = {}
     for clip in clips:
         try:
@@ -88,7 +92,7 @@ def prepare(
             continue
         words = [tuple(word) for word in words]
         mark = records.fingerprint(_FORMAT, clip.path, text, words, box)
-        jobs[clip.id] = ((str(clip.path), clip.id, text, words, box, detector), mark)
+        jobs[clip.id] = ((str(clip.path.absolute()), clip.id, text, words, box, detector), mark)
     report, index = prepare_shards(
         crops.crop_clip,
         jobs,
@@ -96,6 +100,8 @@ def prepare(
         failures=failures,
         settings={"system": "lipnet", "format": _FORMAT, "box": box},
         workers=workers,
+        backend=backend,
+        address=address,
         quiet=quiet,
         label="mouths",
     )

@@ -3,17 +3,19 @@
 import collections
 import hashlib
 import json
-import time
+import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from tfav.data.records import fingerprint
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.io.executor import PrepareReport
+from tfav.io.executor import PrepareReport, Unit, run_units
 from tfav.io.folders import list_frame_folders, list_frames, list_videos
-from tfav.io.partial import write_json
+from tfav.io.partial import partial_file, write_json
 from tfav.io.sequence_files import write_sequences
 from tfav.io.video import iter_frames, probe
 
@@ -64,11 +66,23 @@ def find_videos(folder: Path | str) -> list[Path]:
     return found
 
 
-def cut_folder(folder: Path | str, out: Path | str, *, num_frames: int, size: int, channels: int) -> PrepareReport:
+def cut_folder(
+    folder: Path | str,
+    out: Path | str,
+    *,
+    num_frames: int,
+    size: int,
+    channels: int,
+    workers: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
+    quiet: bool = False,
+) -> PrepareReport:
     """Cuts all videos of a folder to sequences that follow one another, and writes them into one file.
 
     What is left over at the end of a video is not used. Beside the file, `FILE.json` says which sequences are of which
-    video, so that a split can keep videos whole.
+    video, so that a split can keep videos whole. Videos are cut in parallel into a hidden folder beside the file, which
+    goes when the file is whole; a run that was killed goes on from there.
 
     Args:
         folder: Of videos, or of folders of frames, at any depth.
@@ -76,29 +90,36 @@ def cut_folder(folder: Path | str, out: Path | str, *, num_frames: int, size: in
         num_frames: Frames of a sequence.
         size: Height and width, in pixels.
         channels: 1 grey, 3 colour.
+        workers: Processes; None is one per core.
+        backend: As in `tfav.io.executor.run_units`.
+        address: As in `tfav.io.executor.run_units`.
+        quiet: No progress bar.
 
     Returns:
         An account of all videos; where one failed, because it cannot be read or is too short, nothing is written.
     """
-    started, out = time.monotonic(), Path(out)
-    report = PrepareReport(settings={"num_frames": num_frames, "size": size, "channels": channels})
-    counts = {}
-    for video in find_videos(folder):
-        try:
-            total = sum(1 for _ in _iter_frames(video))
-            if total < num_frames:
-                raise MediaError(
-                    video, f"{total} frames, and a sequence has {num_frames}", "Remove it, or ask for shorter ones."
-                )
-            counts[video] = total // num_frames
-            report.done.append(str(video))
-        except (MediaError, DataError) as error:
-            report.failed[str(video)] = str(error)
+    out = Path(out).absolute()
+    waiting = out.with_name(f".{out.name}.cutting")
+    shape = (num_frames, size, size, channels)
+    videos = {video: waiting / f"{fingerprint(str(video.absolute()), video, shape)}.raw" for video in find_videos(folder)}
+    report = run_units(
+        _cut_video,
+        [Unit(str(video), (str(video.absolute()), str(cut), shape)) for video, cut in videos.items()],
+        waiting,
+        is_done=_is_cut,
+        settings={"num_frames": num_frames, "size": size, "channels": channels},
+        workers=workers,
+        backend=backend,
+        address=address,
+        quiet=quiet,
+        label="sequences",
+    )
     if report.ok:
-        total = sum(counts.values())
-        write_sequences(out, _cut(counts, num_frames, size, channels), total)
-        write_json(_facts_path(out), {"videos": [[str(video), count] for video, count in counts.items()]})
-    report.seconds = time.monotonic() - started
+        pieces = [np.memmap(cut, np.uint8, "r").reshape(-1, *shape) for cut in videos.values()]
+        write_sequences(out, (row[None] for piece in pieces for row in piece), sum(map(len, pieces)))
+        counts = [[str(video), len(piece)] for video, piece in zip(videos, pieces, strict=True)]
+        write_json(_facts_path(out), {"videos": counts})
+        shutil.rmtree(waiting, ignore_errors=True)
     return report
 
 
@@ -129,16 +150,22 @@ def group_sizes(path: Path, count: int) -> list[int]:
     return sizes if sum(sizes) == count else [1] * count
 
 
-def _cut(counts: dict[Path, int], num_frames: int, size: int, channels: int) -> Iterator[np.ndarray]:
-    for video, count in counts.items():
-        frames = []
-        for frame in _iter_frames(video):
-            frames.append(_resized(frame, size, channels))
-            if len(frames) == num_frames:
-                yield np.stack(frames)[None]
-                frames, count = [], count - 1
-            if not count:
-                break
+def _cut_video(video: str, cut: str, shape: tuple[int, int, int, int]) -> None:
+    num_frames, size, _, channels = shape
+    total = 0
+    with partial_file(cut) as partial, partial.open("wb") as file:
+        for frame in _iter_frames(Path(video)):
+            file.write(_resized(frame, size, channels).tobytes())
+            total += 1
+        if total < num_frames:
+            raise MediaError(
+                video, f"{total} frames, and a sequence has {num_frames}", "Remove it, or ask for shorter ones."
+            )
+        file.truncate(total // num_frames * math.prod(shape))
+
+
+def _is_cut(video: str, cut: str, shape: tuple[int, int, int, int]) -> bool:
+    return Path(cut).exists()
 
 
 def _iter_frames(path: Path) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """Training, and making data ready: thin functions over Keras' own, each usable alone."""
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import model_files, settings
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
+from tfav.training.run_folder import RunFolder
 
 
 def compile_args(config: Config) -> dict:
@@ -35,7 +37,7 @@ def compile_args(config: Config) -> dict:
 
 
 def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run: schedules, best checkpoint, early stop, TensorBoard, metrics, resume.
+    """The callbacks of a run: its folder, schedules, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by the validation loss, for the forecaster by the validation error of its forecast; without
     a validation part it is the last epoch's.
@@ -47,7 +49,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         monitor = _monitor(config) if config.has_val else "loss"
         schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience)
     sampling = [ScheduledSampling(config.sampling_epochs)] if config.sampling_epochs else []
-    return training_callbacks.standard(
+    standard = training_callbacks.standard(
         run_dir,
         monitor=_monitor(config) if config.has_val else None,
         mode="min",
@@ -55,6 +57,23 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         schedule=schedule,
         extra=[*sampling, *extra],
     )
+    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+
+
+def start_run(config: Config, run_dir: Path | str, *, digits: Digits | None = None) -> None:
+    """Makes the run folder, or opens the one that is there.
+
+    Args:
+        config: What is learnt.
+        run_dir: The folder.
+        digits: What Moving MNIST is made of; None: `load_digits(config.mnist)`.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+    """
+    if config.is_made:
+        digits = digits or load_digits(config.mnist)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"digits": _digits_name(digits)})
 
 
 class ScheduledSampling(keras.callbacks.Callback):
@@ -94,7 +113,7 @@ def train(
     keras.utils.set_random_seed(config.seed)
     done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
     datasets = data.build_datasets(config, digits=digits, first_epoch=done)
-    runs.start(run_dir, SYSTEM, stored, facts)  # only now: data that cannot be used leaves no folder behind
+    start_run(config, run_dir, digits=digits)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
         model = build_model(config)
         model.compile(**compile_args(config))
@@ -120,6 +139,10 @@ def prepare(
     num_digits: int = 2,
     seed: int = 0,
     part: str = "train",
+    workers: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
+    quiet: bool = False,
     **others,
 ) -> PrepareReport:
     """Writes sequences to disk once, in the benchmark's layout.
@@ -134,6 +157,10 @@ def prepare(
         num_digits: On the canvas of Moving MNIST.
         seed: Of Moving MNIST.
         part: `train` or `test`: which digits Moving MNIST is made of.
+        workers: Processes that cut videos; None is one per core. Moving MNIST is made by one.
+        backend: As in `tfav.io.executor.run_units`.
+        address: As in `tfav.io.executor.run_units`.
+        quiet: No progress bar.
         **others: Options of other systems, which are refused.
 
     Raises:
@@ -147,7 +174,8 @@ def prepare(
     if Path(source).is_dir():
         if sequences is not None:
             raise UsageError("--sequences is for Moving MNIST; a folder of videos gives as many as it holds.")
-        return clips.cut_folder(source, out, num_frames=num_frames, size=size or 64, channels=channels)
+        how = {"workers": workers, "backend": backend, "address": address, "quiet": quiet}
+        return clips.cut_folder(source, out, num_frames=num_frames, size=size or 64, channels=channels, **how)
     started, count = time.monotonic(), sequences or 10_000
     digits = load_digits(source)
     made = moving_mnist.sequences(
