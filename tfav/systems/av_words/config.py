@@ -74,6 +74,8 @@ class Config:
         audio_strides: Step of each stage's first block.
         audio_dim: Features per frame that its front end gives.
         filterbank: Begin the first convolution as a bank of filters, spaced as the ear's, rather than at random.
+        compress: After the first convolution `x` becomes `sign(x) log(1 + compress |x|)`, so that faint consonants
+            count beside loud vowels; 0: it stays as it is.
         video_kernel: Of the first convolution over the pictures: frames, rows, columns.
         video_widths: Channels of each stage of the residual network over the pictures.
         video_blocks: Blocks of each stage.
@@ -143,6 +145,7 @@ class Config:
     audio_strides: tuple[int, ...] = (1, 2, 2, 1)
     audio_dim: int = 192
     filterbank: bool = True
+    compress: float = 100.0
     video_kernel: tuple[int, ...] = (5, 5, 5)
     video_widths: tuple[int, ...] = (32, 48, 64, 96)
     video_blocks: tuple[int, ...] = (1, 1, 1, 1)
@@ -225,7 +228,7 @@ class Config:
                 raise UsageError(f"{field} must be {len(STAGES)} numbers above 0, for {', '.join(STAGES)}.")
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise UsageError(f"stages must be of {', '.join(STAGES)}. Received: {', '.join(unknown)}")
-        for field in ("step_weight", "stream_weight", "weight_decay", "clip_norm", "patience"):
+        for field in ("compress", "step_weight", "stream_weight", "weight_decay", "clip_norm", "patience"):
             if getattr(self, field) < 0:
                 raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
 
@@ -304,6 +307,7 @@ PRESETS: dict[str, dict] = {
         "audio_strides": (1, 2, 2, 2),
         "audio_dim": 512,
         "filterbank": False,
+        "compress": 0.0,
         "video_kernel": (5, 7, 7),
         "video_widths": (64, 128, 256, 512),
         "video_blocks": (3, 4, 6, 3),

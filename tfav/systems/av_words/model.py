@@ -107,7 +107,10 @@ def build_audio_front(config: Config) -> keras.Model:
         convolution = layers.Conv1D(
             config.audio_widths[0], config.audio_kernel, config.audio_stride, use_bias=False, name=f"{stem}.0"
         )
-        x = layers.Activation("relu", name=f"{stem}.2")(_normalize(convolution(x), f"{stem}.1"))
+        x = convolution(x)
+        if config.compress:
+            x = ops.sign(x) * ops.log1p(config.compress * ops.abs(x))
+        x = layers.Activation("relu", name=f"{stem}.2")(_normalize(x, f"{stem}.1"))
         if config.filterbank:
             kernel = filterbank(config.audio_kernel, config.audio_widths[0], config.sample_rate)
             convolution.kernel.assign(kernel)
