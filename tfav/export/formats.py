@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,14 +28,14 @@ class Format(NamedTuple):
         file_name: Of what is written.
         tolerance: Largest difference to the run's own answers. SavedModel holds the same operations; other runtimes
             have their own, which add in another order.
-        write: Writes an `Exported` to a path and gives a remark, "" for none.
+        write: Writes an `Exported` to a path.
         open: From such a path to a function of arrays by name.
     """
 
     title: str
     file_name: str
     tolerance: float
-    write: Callable[[Exported, Path], str]
+    write: Callable[[Exported, Path], None]
     open: Callable[[Path], Callable[[Arrays], Arrays]]
 
 
@@ -47,10 +48,9 @@ def fixed_inputs(exported: Exported, *, batch: int | None) -> dict[str, tf.Tenso
     }
 
 
-def write_saved_model(exported: Exported, path: Path) -> str:
+def write_saved_model(exported: Exported, path: Path) -> None:
     """Writes a SavedModel of any batch and any size of pictures."""
     _save(exported.serve, exported.inputs, path)
-    return ""
 
 
 def open_saved_model(path: Path) -> Callable[[Arrays], Arrays]:
@@ -66,7 +66,7 @@ def open_saved_model(path: Path) -> Callable[[Arrays], Arrays]:
     return answer
 
 
-def write_onnx(exported: Exported, path: Path) -> str:
+def write_onnx(exported: Exported, path: Path) -> None:
     """Writes an ONNX file of any batch, for pictures of the model's own size."""
     with _needs("onnx", "tf2onnx"):
         import tf2onnx
@@ -80,7 +80,6 @@ def write_onnx(exported: Exported, path: Path) -> str:
         tf2onnx.convert.from_function(
             tf.function(serve), input_signature=list(specs.values()), opset=_OPSET, output_path=str(path)
         )
-    return ""
 
 
 def open_onnx(path: Path) -> Callable[[Arrays], Arrays]:
@@ -98,18 +97,18 @@ def open_onnx(path: Path) -> Callable[[Arrays], Arrays]:
     return answer
 
 
-def write_litert(exported: Exported, path: Path) -> str:
-    """Writes a LiteRT file for one example of the model's own size."""
+def write_litert(exported: Exported, path: Path) -> None:
+    """Writes a LiteRT file for one example of the model's own size, of LiteRT's own operations alone.
+
+    Those of TensorFlow that it can be linked with (Flex) are not in its own packages.
+    """
     with tempfile.TemporaryDirectory(prefix="tfav-") as folder:
         saved = Path(folder) / "saved_model"
         _save(exported.serve, fixed_inputs(exported, batch=1), saved)
-        try:
-            content, remark = _convert(saved, []), ""
-        except Exception:  # whatever its compiler ends in; the second attempt tells what is wrong
-            content = _convert(saved, [tf.lite.OpsSet.SELECT_TF_OPS])
-            remark = "needs LiteRT's Select TF operations (the Flex delegate)"
-    path.write_bytes(content)
-    return remark
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[_SIGNATURE])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        with _quiet("tensorflow"):
+            path.write_bytes(converter.convert())
 
 
 def open_litert(path: Path) -> Callable[[Arrays], Arrays]:
@@ -118,13 +117,6 @@ def open_litert(path: Path) -> Callable[[Arrays], Arrays]:
         interpreter = tf.lite.Interpreter(str(path))
     runner = interpreter.get_signature_runner(_SIGNATURE)
     return lambda inputs: runner(**inputs)
-
-
-def _convert(saved: Path, more_operations: list) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[_SIGNATURE])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, *more_operations]
-    with _quiet("tensorflow"):
-        return converter.convert()
 
 
 def _save(serve: Callable, specs: dict[str, tf.TensorSpec], path: Path) -> None:
@@ -178,7 +170,10 @@ def find(name: str) -> Format:
 
 def reason(error: BaseException) -> str:
     """What a converter complained of, in one line: its compiler's errors run over pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "error:" in line or "failed to legalize" in line or "not supported" in line]
-    text = (telling or lines or [type(error).__name__])[0]
-    return " ".join(text.split())[:240]
+    text = str(error)
+    missing = re.search(r"Select ops: ([\w, ]+)", text)
+    if missing:
+        return f"it has no operation {missing[1].strip()}"
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if "error:" in line or "not supported" in line]
+    return (telling or lines or [type(error).__name__])[0][:240]

@@ -20,13 +20,12 @@ __all__ = ["FORMATS", "Written", "export"]
 
 
 class Written(NamedTuple):
-    """What `export` wrote: `path`, the card beside it, the largest difference found, what was allowed, a remark."""
+    """What was written: `path` and its card, the largest difference, the largest allowed, and what is inside."""
 
     path: Path
     card: Path
     difference: float
     tolerance: float
-    remark: str
     inside: str
 
 
@@ -59,12 +58,12 @@ def export(
     if not hasattr(module, "exported"):
         raise UsageError(f"{run.system} cannot be exported.")
     exported = module.exported(run_dir)
-    write = partial_folder if not path.suffix else partial_file
-    with write(path) as partial:
-        if partial.is_dir():
+    is_folder = not Path(kind.file_name).suffix
+    with (partial_folder if is_folder else partial_file)(path) as partial:
+        if is_folder:
             shutil.rmtree(partial)  # SavedModel makes its own
         try:
-            remark = kind.write(exported, partial)
+            kind.write(exported, partial)
         except TfavError:
             raise
         except Exception as error:  # converters end in errors of every kind
@@ -77,8 +76,8 @@ def export(
                 f"{kind.tolerance:g}. Nothing was written; use another format."
             )
     card = path.with_name(f"{path.name}.json")
-    write_json(card, _card(run, kind, exported, outputs, difference, remark))
-    return Written(path, card, difference, kind.tolerance, remark, exported.inside)
+    write_json(card, _card(run, kind, exported, outputs, difference))
+    return Written(path, card, difference, kind.tolerance, exported.inside)
 
 
 def compare(exported: Exported, answer, progress=print) -> tuple[float, dict]:
@@ -100,7 +99,7 @@ def _default_folder(run_dir: Path | str, run: runs.Run) -> Path:
     return Path(f"{run.system}_exported") if runs.is_shipped(run_dir) else run.dir / "exported"
 
 
-def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict, difference, remark: str) -> dict:
+def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict, difference: float) -> dict:
     specs = exported.inputs
     if kind.file_name != FORMATS["saved_model"].file_name:
         specs = formats.fixed_inputs(exported, batch=1 if kind is FORMATS["litert"] else None)
@@ -113,7 +112,6 @@ def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict
             name: {"shape": [None, *array.shape[1:]], "dtype": array.dtype.name} for name, array in outputs.items()
         },
         "inside": exported.inside,
-        "remark": remark,
         "facts": exported.facts,
         "checked": {"examples": len(exported.examples), "max_difference": difference, "tolerance": kind.tolerance},
     }
