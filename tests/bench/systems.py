@@ -1,0 +1,239 @@
+"""Every system on made data: a training step against the matrix-product peak, the pipeline, both, memory, and growth.
+
+`make bench BENCH=systems`. Presets are `demo`, so figures say how cost grows, not how good a system is. A row for each
+system at its base size, and one for each of: clips twice and four times as long, batches of two and four times the
+size, 4 and 16 times the clips, two logical devices. Each case has a process of its own, whose peak memory is its own.
+A step's share of the peak counts convolutions, dense and recurrent layers, three times their forward pass; it is left
+out where a model has layers of its own that are not known here.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.rounds import describe_machine, print_row
+
+BASE_CLIPS = 24
+GROWTH = {"length": (2, 4), "batch": (2, 4), "clips": (4, 16), "devices": (2,)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One measurement: a system, and by how much its base size is multiplied."""
+
+    system: str
+    length: int = 1
+    batch: int = 1
+    clips: int = 1
+    devices: int = 1
+
+
+def main() -> None:
+    """Prints a row for each case."""
+    from tfav.systems import SYSTEMS
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS))
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--base", action="store_true", help="no growth")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print_row(measure_case(Case(**json.loads(options.case)), options.steps))
+        return
+    for system in options.systems:
+        base = run_case(Case(system), options.steps)
+        print_row(base)
+        for axis, factors in GROWTH.items() if not options.base else ():
+            for factor in factors:
+                if (axis, system) == ("length", "two_stream") or (axis, system) == ("length", "av_words"):
+                    continue  # their models take samples of one length, however long the clip
+                print_row(compared(run_case(Case(system, **{axis: factor}), options.steps), base, axis, factor))
+
+
+def run_case(case: Case, steps: int) -> dict:
+    """Measures a case in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.systems", "--steps", str(steps)]
+    command += ["--case", json.dumps(dataclasses.asdict(case))]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        return {"what": f"{case.system}: {case}", "error": done.stderr.strip().splitlines()[-1][:200]}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compared(row: dict, base: dict, axis: str, factor: int) -> dict:
+    """The row with how much dearer it is than the base, for each cost."""
+    if "error" in row or "error" in base:
+        return row
+    costs = ("step_sec", "pipeline_sec_per_clip", "epoch_sec_per_clip", "peak_mb")
+    growth = {cost: round(row[cost] / base[cost], 2) for cost in costs}
+    return row | {"what": f"{base['what'].split(',')[0]}, {axis} x {factor}", "growth": growth}
+
+
+def measure_case(case: Case, steps: int) -> dict:
+    """A training step, an epoch of the pipeline alone, an epoch of training, and the peak memory of this process."""
+    from tfav import training
+    from tfav.training.start import start_tensorflow
+
+    start_tensorflow()
+    devices = "cpu" if case.devices == 1 else f"cpu:{case.devices}"
+    training.prepare_devices(devices)
+    from tfav.systems import load
+
+    system = load(case.system)
+    with tempfile.TemporaryDirectory() as folder:
+        config = made_config(case, Path(folder))
+        train_set = system.build_datasets(config).train
+        with training.strategy(devices):
+            model = system.build_model(config)
+            model.compile(**system.compile_args(config))
+        for _ in train_set:  # fills caches
+            pass
+        started = time.perf_counter()
+        examples = sum(batch_size(batch) for batch in train_set)
+        pipeline_sec = time.perf_counter() - started
+        batch = next(iter(train_set))
+        step_sec = step_seconds(model, batch, steps)
+        model.fit(train_set, epochs=1, verbose=0, shuffle=False)
+        started = time.perf_counter()
+        model.fit(train_set, epochs=1, verbose=0, shuffle=False)
+        epoch_sec = time.perf_counter() - started
+    forward, figures = forward_flops(model), {}
+    if forward is not None:
+        rate = 3 * batch_size(batch) * forward / step_sec
+        figures = {"gflops": round(rate / 1e9, 2), "share_of_peak": round(rate / matrix_peak("float32"), 4)}
+    return {
+        "what": f"{case.system} demo, training",
+        "examples": examples,
+        "batch_size": batch_size(batch),
+        "devices": case.devices,
+        "step_sec": round(step_sec, 4),
+        **figures,
+        "pipeline_sec_per_clip": round(pipeline_sec / examples, 6),
+        "epoch_sec_per_clip": round(epoch_sec / examples, 6),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "machine": describe_machine(),
+    }
+
+
+def made_config(case: Case, folder: Path):
+    """A configuration with made data of the case's size."""
+    import importlib
+
+    from tfav.data import synthetic
+
+    config_cls = importlib.import_module(f"tfav.systems.{case.system}.config").Config
+    base = config_cls.preset("demo")
+    changes, count = {"batch_size": base.batch_size * case.batch}, BASE_CLIPS * case.clips
+    if case.system in ("cnn_lstm", "two_stream"):
+        groups = count // len(synthetic.MOVING_SHAPES)
+        synthetic.moving_shapes(folder / "data", num_groups=groups, clips_per_group=1, num_frames=20 * case.length)
+        changes |= {"cache_dir": str(folder / "cache")}
+        if case.system == "cnn_lstm":
+            changes |= {"num_frames": base.num_frames * case.length}
+    elif case.system == "lipnet":
+        from tfav.systems.lipnet import made
+
+        made.make_shards(folder / "data", num_clips=count, num_frames=40 * case.length)
+        changes |= {"num_frames": 40 * case.length}
+    elif case.system == "av_words":
+        from tfav.systems.av_words import made
+
+        made.make_shards(folder / "data", num_sentences=count)
+    else:
+        changes |= {"mnist": "small", "train_sequences": count, "val_sequences": 0}
+        changes |= {name: getattr(base, name) * case.length for name in ("input_frames", "output_frames")}
+    if case.system != "next_frame":
+        changes |= {"data_dir": str(folder / "data")}
+    if case.system in ("cnn_lstm", "two_stream"):
+        changes |= {"val_fraction": 0.0, "num_classes": len(synthetic.MOVING_SHAPES)}
+    return dataclasses.replace(base, **changes)
+
+
+def batch_size(batch) -> int:
+    """Examples in a batch."""
+    import tensorflow as tf
+
+    return int(tf.nest.flatten(batch)[0].shape[0])
+
+
+def step_seconds(model, batch, steps: int) -> float:
+    """The median of some training steps on one batch, tracing left out."""
+    import keras
+    import tensorflow as tf
+
+    class Timer(keras.callbacks.Callback):
+        def on_train_batch_end(self, number, logs=None):
+            times.append(time.perf_counter())
+
+    times: list[float] = []
+    same = tf.data.Dataset.from_tensors(batch).repeat(steps + 1).prefetch(2)
+    model.fit(same, epochs=1, verbose=0, shuffle=False)
+    model.fit(same, epochs=1, verbose=0, shuffle=False, callbacks=[Timer()])
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+def forward_flops(model) -> int | None:
+    """Multiplications and additions of one example in convolutions, dense and recurrent layers, by their shapes.
+
+    Returns:
+        Their number; None where a layer with matrices is of a kind that is not known here.
+    """
+    import keras
+
+    counts = [layer_flops(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    return None if None in counts else sum(counts)
+
+
+def layer_flops(layer) -> int | None:
+    """As `forward_flops`, for one layer."""
+    import keras
+
+    if isinstance(layer, keras.Model):
+        return forward_flops(layer)
+    inner = getattr(layer, "model", None) or getattr(layer, "layer", None)
+    if isinstance(inner, keras.Model):  # once per frame
+        count = forward_flops(inner)
+        return None if count is None else count * layer.output.shape[1]
+    matrices = [weight for weight in layer.trainable_weights if len(weight.shape) > 1]
+    if not matrices:
+        return 0
+    name, shape = type(layer).__name__.lower(), layer.output.shape
+    if "convlstm" in name or "forecast" in name:
+        return None
+    if "conv" in name or isinstance(layer, keras.layers.Dense):
+        positions = math.prod(shape[1:-1])
+    elif any(kind in name for kind in ("lstm", "gru", "bidirectional", "rnn")):
+        positions = layer.input.shape[1]
+    else:
+        return None
+    return 2 * positions * sum(math.prod(weight.shape) for weight in matrices)
+
+
+def matrix_peak(dtype: str, size: int = 2048) -> float:
+    """The machine's matrix product, multiplications and additions a second."""
+    import tensorflow as tf
+
+    a = tf.cast(tf.random.normal((size, size)), dtype)
+    tf.matmul(a, a)
+    seconds = []
+    for _ in range(7):
+        started = time.perf_counter()
+        tf.matmul(a, a).numpy()
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds)
+
+
+if __name__ == "__main__":
+    main()
