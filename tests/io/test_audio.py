@@ -1,43 +1,14 @@
 """Sound out of any container: known tones at known times, windows equal to the whole, clear refusals."""
 
 import wave
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 
 from tests.io.clips import write_clip
+from tests.io.sounds import write_sound
 from tfav.errors import MediaError, UsageError
 from tfav.io.audio import NoSoundError, read_audio, take_samples
-
-
-def write_sound(path, samples, rate, *, layout="mono", codec="pcm_s16le", start_sec=0.0, pictures=0):
-    """Writes `[S]` or `[C, S]` float samples; with black pictures at 25 frames a second where asked for."""
-    samples = np.atleast_2d(samples)
-    with av.open(str(path), "w") as container:
-        if pictures:
-            video = container.add_stream("mpeg4", rate=25)
-            video.width = video.height = 32
-        sound = container.add_stream(codec, rate=rate, layout=layout)
-        for number in range(pictures):
-            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-            frame.pts = number
-            container.mux(video.encode(frame))
-        if pictures:
-            container.mux(video.encode())
-        size = sound.codec_context.frame_size or 1024
-        for start in range(0, samples.shape[1], size):
-            part = np.ascontiguousarray(samples[:, start : start + size], np.float32)
-            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-            frame.pts = start + round(start_sec * rate)
-            resampled = av.AudioResampler(format=sound.format, layout=layout, rate=rate).resample(frame)
-            for ready in resampled:
-                ready.pts = frame.pts
-                container.mux(sound.encode(ready))
-        container.mux(sound.encode())
-    return path
 
 
 def tone(hertz, rate, seconds=1.0, level=0.5):
@@ -92,7 +63,9 @@ def test_a_window_is_that_part_of_the_whole_and_silence_beyond_it(tmp_path):
 def test_sound_that_begins_later_than_the_pictures_stays_where_it_is(tmp_path, start_sec):
     samples = np.zeros(44100)
     samples[22050] = 0.9  # a click half a second into the sound
-    path = write_sound(tmp_path / "a.mkv", samples, 44100, start_sec=start_sec, pictures=40)
+    path = write_sound(
+        tmp_path / "a.mkv", samples, 44100, start_sec=start_sec, frames=np.zeros((40, 32, 32, 3), np.uint8)
+    )
     assert abs(int(np.abs(read_audio(path)).argmax()) - 8000) <= 1  # without a window: its own samples
     window = read_audio(path, start_sec=0.0, duration_sec=1.6)
     assert len(window) == 25600
@@ -102,7 +75,7 @@ def test_sound_that_begins_later_than_the_pictures_stays_where_it_is(tmp_path, s
 def test_priming_of_aac_is_no_delay(tmp_path):
     samples = np.zeros(44100)
     samples[22050:22094] = tone(1000, 44100, 0.001, 0.9)
-    path = write_sound(tmp_path / "a.mp4", samples, 44100, codec="aac", pictures=25)
+    path = write_sound(tmp_path / "a.mp4", samples, 44100, codec="aac", frames=np.zeros((25, 32, 32, 3), np.uint8))
     window = read_audio(path, start_sec=0.0, duration_sec=1.0)
     assert abs(int(np.abs(window).argmax()) - 8004) <= 8
 

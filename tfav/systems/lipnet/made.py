@@ -6,9 +6,9 @@ words come with their times. No face is drawn: this is what `tfav prepare lipnet
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from tfav.data.made_speech import draw_mouth, letter_shape
 from tfav.data.records import Record
 from tfav.data.shards import Index, write_shards
 from tfav.errors import UsageError
@@ -51,14 +51,6 @@ def make_shards(
     return write_shards(folder, [f"made/{number:03}" for number in range(num_clips)], make, settings=settings)
 
 
-def letter_shape(letter: str) -> tuple[float, float, float]:
-    """Width and opening of the mouth, 0-1, and how much of the teeth is seen; a closed mouth for anything else."""
-    if not ("a" <= letter <= "z"):
-        return 0.5, 0.0, 0.0
-    place = ord(letter) - ord("a")
-    return (place % 3) / 2, 0.25 + 0.25 * (place // 3 % 4), (place // 12) / 2
-
-
 def _draw_clip(name: str, sentence: list[str], num_frames: int, rng: np.random.Generator) -> Record:
     text = " ".join(sentence)
     spoken = np.repeat([letter_shape(letter) for letter in text], _FRAMES_PER_LETTER, axis=0)
@@ -67,26 +59,10 @@ def _draw_clip(name: str, sentence: list[str], num_frames: int, rng: np.random.G
     shapes[start : start + len(spoken)] = spoken
     center = np.array([WIDTH / 2, HEIGHT / 2]) + rng.uniform(-1.5, 1.5, 2)
     skin, lips = rng.uniform(120, 190), rng.uniform(60, 100)
-    frames = np.stack([_draw_mouth(shape, center, skin, lips) for shape in shapes])
+    frames = np.stack([draw_mouth(shape, center, skin, lips, (HEIGHT, WIDTH)) for shape in shapes])
     frames = np.clip(frames + rng.normal(0, 4, frames.shape), 0, 255).round().astype(np.uint8)
     times, place = [], start
     for word in sentence:
         times.append((place, place + len(word) * _FRAMES_PER_LETTER))
         place += (len(word) + 1) * _FRAMES_PER_LETTER
     return Record(name, frames[..., None], corpus.FPS, text, tuple(sentence), np.array(times, np.float32) / corpus.FPS)
-
-
-def _draw_mouth(shape: np.ndarray, center: np.ndarray, skin: float, lips: float) -> np.ndarray:
-    width, opening, teeth = shape
-    frame = np.full((HEIGHT, WIDTH), skin, np.float32)
-    place = tuple(np.round(center * 16).astype(int).tolist())  # 4 fractional bits
-
-    def ellipse(half_width: float, half_height: float, grey: float) -> None:
-        axes = (round(half_width * 16), max(8, round(half_height * 16)))
-        cv2.ellipse(frame, place, axes, 0, 0, 360, float(grey), -1, cv2.LINE_8, 4)
-
-    outer = 9 + 9 * width
-    ellipse(outer, 2.5 + 7 * opening, lips)
-    if opening:
-        ellipse(outer - 2, 7 * opening, 20 + 200 * teeth)
-    return frame

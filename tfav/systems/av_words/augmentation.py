@@ -1,0 +1,128 @@
+"""What changes at random from epoch to epoch, and how pictures and sound become model input. TensorFlow operations.
+
+A window comes with `shift` frames more at either end, sound likewise, and one draw moves both; a crop, a mirror image
+and a gamma are drawn once for all frames.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfav.data import ops
+from tfav.systems.av_words import noise as noises
+from tfav.systems.av_words.config import Config
+
+CORRUPTIONS = ("black", "frozen", "blurred")
+LRW_MEAN, LRW_DEVIATION = 0.413621, 0.1700239  # of grey 0-1, over LRW's training part
+_BLUR_SHARE = 8  # a blurred picture is as sharp as one of an eighth of its width
+
+
+def augment(config: Config, per_frame: int, source: noises.Source | None) -> Callable:
+    """A function of `(inputs, label, seed)` for `pipeline.for_training`.
+
+    It takes `frames` `[num_frames + 2 * shift, H, W, 1]` uint8, `samples` `[num_samples + 2 * shift * per_frame]` int16
+    and `own` (see `noise.babble`), and gives `waveform` and `frames` as the model wants them.
+    """
+    height, width = config.crop_height, config.crop_width
+    cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
+
+    def apply(inputs, label, seed):
+        seeds = [ops.split_seed(seed, number) for number in range(7)]
+        offset = tf.random.stateless_uniform([], seeds[0], 0, 2 * config.shift + 1, tf.int32)
+        frames = inputs["frames"][offset : offset + config.num_frames]
+        start = offset * per_frame
+        waveform = to_float(inputs["samples"][start : start + config.num_samples])
+        frames = cut(tf.ensure_shape(frames, [config.num_frames, *frames.shape[1:]]), seeds[1])
+        if config.mirror:
+            frames = ops.random_flip()(frames, seeds[2])
+        if config.brightness:
+            gamma = tf.exp(tf.random.stateless_uniform([], seeds[3], -config.brightness, config.brightness))
+            # A table of 256 values: a power of every pixel would cost more than all the rest.
+            table = tf.cast(tf.round(255 * (tf.range(256, dtype=tf.float32) / 255) ** gamma), tf.uint8)
+            frames = tf.gather(table, tf.cast(frames, tf.int32))
+        if source is not None:
+            chance = tf.random.stateless_uniform([], ops.split_seed(seeds[4], 0))
+            snr_db = tf.random.stateless_uniform([], ops.split_seed(seeds[4], 1), config.snr_low, config.snr_high)
+            own = inputs["own"]
+            waveform = tf.cond(
+                chance < config.noise_clean,
+                lambda: waveform,
+                lambda: noises.mix(waveform, source(seeds[5], own), snr_db),
+            )
+        waveform, frames = to_input(config, waveform, frames)
+        if config.drop_audio or config.drop_video:
+            chance = tf.random.stateless_uniform([], seeds[6])
+            waveform *= tf.cast(chance >= config.drop_audio, tf.float32)
+            frames *= tf.cast(chance < 1 - config.drop_video, tf.float32)
+        return {"waveform": waveform, "frames": frames}, label
+
+    return apply
+
+
+def center(
+    config: Config, source: noises.Source | None = None, snr_db: float | None = None, corrupt_video: str | None = None
+) -> Callable:
+    """The same with nothing random but noise, which repeats itself: a function of `(inputs, label)`.
+
+    It takes `frames` `[num_frames, H, W, 1]` uint8, `samples` `[num_samples]` int16, `own` and `number`, which the seed
+    of the noise goes by: a window has the same noise at every ratio.
+    """
+    cut = ops.center_crop(config.crop_height, config.crop_width)
+
+    def apply(inputs, label):
+        frames = corrupt(cut(inputs["frames"]), corrupt_video)
+        waveform = to_float(inputs["samples"])
+        if snr_db is not None:
+            seed = tf.stack([tf.constant(config.seed, tf.int64), tf.cast(inputs["number"], tf.int64)])
+            waveform = noises.mix(waveform, source(seed, inputs["own"]), snr_db)
+        waveform, frames = to_input(config, waveform, frames)
+        return {"waveform": waveform, "frames": frames}, label
+
+    return apply
+
+
+def to_float(samples: tf.Tensor) -> tf.Tensor:
+    """Stored samples `[S]` int16 as -1 to 1, float32."""
+    return tf.cast(samples, tf.float32) / 32768.0
+
+
+def to_input(config: Config, waveform: tf.Tensor, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sound and pictures of a window as the model wants them.
+
+    Args:
+        config: `num_samples`, `num_frames`, the size of the crop, `normalize`.
+        waveform: `[num_samples]` float32, of any loudness.
+        frames: `[num_frames, crop_height, crop_width, 1]` uint8.
+
+    Returns:
+        Both float32: the waveform with zero mean and unit deviation, 0 where it is silent; the frames as
+        `config.normalize` says.
+    """
+    waveform = tf.ensure_shape(noises.standardise(waveform), [config.num_samples])
+    values = tf.cast(frames, tf.float32)
+    if config.normalize == "lrw":
+        values = (values / 255.0 - LRW_MEAN) / LRW_DEVIATION
+    else:
+        mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
+        values = (values - mean) * tf.math.rsqrt(variance + 1.0)  # a picture of one grey must not become noise
+    return waveform, tf.ensure_shape(values, [config.num_frames, config.crop_height, config.crop_width, 1])
+
+
+def corrupt(frames: tf.Tensor, kind: str | None) -> tf.Tensor:
+    """Pictures as a bad camera gives them.
+
+    Args:
+        frames: `[T, H, W, 1]` uint8.
+        kind: `black`; `frozen`, the middle frame throughout; `blurred`; None: as they are.
+    """
+    if kind is None:
+        return frames
+    if kind == "black":
+        return tf.zeros_like(frames)
+    if kind == "frozen":
+        middle = frames.shape[0] // 2
+        return tf.repeat(frames[middle : middle + 1], frames.shape[0], axis=0)
+    height, width = frames.shape[1:3]
+    small = tf.image.resize(frames, (max(1, height // _BLUR_SHARE), max(1, width // _BLUR_SHARE)), antialias=True)
+    blurred = tf.image.resize(small, (height, width), "bicubic")
+    return tf.saturate_cast(tf.round(blurred), tf.uint8)
