@@ -44,7 +44,7 @@ format: setup ## Mend style and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## Run a benchmark: BENCH=frames, pipeline, transfer, or all of them.
+bench: setup ## Run a benchmark, BENCH=frames for one, or all of them into runs/bench/table.md.
 	$(BIN)/python -m tests.bench $(BENCH)
 
 train: setup ## Train: SYSTEM=cnn_lstm PRESET=transfer DATA=videos RUN=runs/mine.

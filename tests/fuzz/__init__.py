@@ -1,0 +1,1 @@
+"""Hostile files: every parser that is ours, fed with spoilt ones."""

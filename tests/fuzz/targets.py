@@ -1,0 +1,163 @@
+"""The parsers that are ours: how to feed each with bytes, sound files to start from, and what it may raise.
+
+A parser reads the file, or raises a `TfavError` of one line; anything else is a finding. None of them loads TensorFlow.
+"""
+
+import io
+import json
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from tfav.data.grid import read_alignment
+from tfav.data.records import load_staged, staging_path
+from tfav.data.shard_index import SCHEMA, Entry, parse_index
+from tfav.data.splits import read_list
+from tfav.errors import TfavError
+from tfav.io.archive import unpack
+from tfav.io.arrays import read_npz
+from tfav.io.sequence_files import open_sequences
+from tfav.systems.lipnet.grammar import GRID_GRAMMAR, read_grammar
+from tfav.training.run import load as load_run
+from tfav.weights.inspection import inspect
+
+MAX_BYTES = 1 << 16
+
+
+class Target(NamedTuple):
+    """A parser: the name its file must have, what reads it, and sound files."""
+
+    file_name: str
+    read: Callable[[Path], object]
+    seeds: tuple[bytes, ...]
+
+
+def feed(target: Target, data: bytes, folder: Path) -> str:
+    """Lets a target read bytes from a file.
+
+    Returns:
+        "read", or the error's message.
+
+    Raises:
+        Exception: Anything but a `TfavError` of one line: a finding.
+    """
+    path = folder / target.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    try:
+        target.read(path)
+    except TfavError as error:
+        message = str(error)
+        if len(message.splitlines()) > 1:
+            raise AssertionError(f"an error of several lines: {message!r}") from error
+        return message
+    return "read"
+
+
+def _npz(**arrays) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def _h5() -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        layer = {"class_name": "Dense", "config": {"name": "d", "units": 2, "batch_input_shape": [None, 3]}}
+        config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+        file.attrs["keras_version"] = "2.4.0"
+        file.attrs["backend"] = "tensorflow"
+        file.attrs["model_config"] = json.dumps(config)
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [b"d"]
+        weights.create_group("d").attrs["weight_names"] = [b"d/kernel:0", b"d/bias:0"]
+        weights["d"]["d/kernel:0"] = np.ones((3, 2), np.float32)
+        weights["d"]["d/bias:0"] = np.ones(2, np.float32)
+    return stream.getvalue()
+
+
+def _index() -> bytes:
+    shards = {"shard-00000.tfrecord.gz": {"bytes": 9, "sha256": "0" * 64, "examples": 2}}
+    rows = [
+        [f"s1/c{i}", "shard-00000.tfrecord.gz", i, "m", 5, 6, 8, 1, 25.0, "bin", ["bin"], [0.0, 0.1], 9, 16000]
+        for i in (0, 1)
+    ]
+    content = {"schema": SCHEMA, "kind": "raw", "audio_type": "int16", "settings": {"system": "lipnet"}}
+    content |= {"counts": {}, "shards": shards, "fields": Entry._fields, "examples": rows}
+    return json.dumps(content).encode()
+
+
+def _staged() -> bytes:
+    facts = {"id": "a", "fps": 25.0, "text": "bin", "words": ["bin"], "word_times_sec": [[0, 1]], "audio_rate_hz": 9}
+    return _npz(mark=np.array("m"), facts=np.array(json.dumps(facts)), frames=np.zeros((2, 2, 2, 1), np.uint8))
+
+
+def _run_config() -> bytes:
+    stored = {"system": "lipnet", "config": {"epochs": 1}, "facts": {"labels": ["a"]}, "environment": {}, "command": ""}
+    return json.dumps(stored).encode()
+
+
+def _zip() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as content:
+        content.writestr("a/b.txt", "text" * 20)
+        content.writestr("c.txt", "more")
+    return stream.getvalue()
+
+
+def _tar(mode: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as content:
+        for name in ("a/b.txt", "c.txt"):
+            info = tarfile.TarInfo(name)
+            info.size = 5
+            content.addfile(info, io.BytesIO(b"12345"))
+    return stream.getvalue()
+
+
+def _unpack(kind: str):
+    def read(path: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            unpack(path, Path(folder, "out"), kind=kind, max_bytes=1 << 20)
+            outside = [entry for entry in Path(folder).iterdir() if entry.name != "out"]
+            assert not outside, f"written outside: {outside}"
+
+    return read
+
+
+def _load_run(path: Path) -> None:
+    from tfav.systems.lipnet.config import Config
+
+    run = load_run(path.parent)
+    Config.from_dict(run.config, str(path))
+
+
+TARGETS: dict[str, Target] = {
+    "alignment": Target(
+        "a.align", read_alignment, (b"0 9000 sil\n9000 17000 bin\n17000 21000 blue\n21000 75000 sil\n",)
+    ),
+    "split_list": Target("list.txt", read_list, (b"Archery/v_Archery_g01_c01.avi 3\nBowling/v_Bowling_g02_c03.avi\n",)),
+    "grammar": Target("a.grammar", read_grammar, (GRID_GRAMMAR.read_bytes(), b"* yes no # either\n")),
+    "shard_index": Target("index.json", lambda path: parse_index(path.parent), (_index(),)),
+    "staged_example": Target(
+        staging_path("", "a").as_posix(), lambda path: load_staged(path.parent.parent, "a"), (_staged(),)
+    ),
+    "npz": Target("a.npz", lambda path: read_npz(path, max_bytes=1 << 24), (_npz(a=np.arange(9), b=np.ones((2, 3))),)),
+    "sequences": Target("a.npy", open_sequences, (_npy(np.arange(128, dtype=np.uint8).reshape(2, 4, 4, 4)),)),
+    "run_config": Target("config.json", _load_run, (_run_config(),)),
+    "hdf5": Target("a.h5", inspect, (_h5(),)),
+    "zip": Target("a.zip", _unpack("zip"), (_zip(),)),
+    "tar": Target("a.tar.gz", _unpack("tar"), (_tar("w:gz"), _tar("w"))),
+}
