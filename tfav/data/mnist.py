@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.fetch import fetch
 from tfav.io.partial import DiskFullError
 
 SIZE = 28  # pixels
 _BOX = 20  # MNIST's digits fill a box of 20 x 20 pixels in the middle
+_MAX_BYTES = 1 << 30  # MNIST's are 55 MB
 _NUM_SMALL_TEST = 360  # of scikit-learn's 1797: the last fifth
 SMALL_DIGITS = "scikit-learn's 8x8 digits, scaled up"
 
@@ -82,12 +84,11 @@ def small_digits() -> Digits:
 
 def _read(path: Path) -> Digits:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            train, test = stored["x_train"], stored["x_test"]
-    except (OSError, ValueError, KeyError, EOFError, AttributeError) as error:
-        raise DataError(f"{path}: not Keras' mnist.npz (x_train and x_test are needed). Fetch it again.") from error
-    except Exception as error:  # zipfile and zlib have errors of their own for a file cut short
-        raise DataError(f"{path}: damaged ({type(error).__name__}). Fetch it again.") from error
+        train, test = read_npz(path, ["x_train", "x_test"], max_bytes=_MAX_BYTES).values()
+    except ArraysError as error:
+        raise DataError(
+            f"{path}: not Keras' mnist.npz, or damaged: x_train and x_test are needed. Fetch it again."
+        ) from error
     for name, pictures in (("x_train", train), ("x_test", test)):
         if pictures.ndim != 3 or pictures.shape[1:] != (SIZE, SIZE) or pictures.dtype != np.uint8 or not len(pictures):
             raise DataError(

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfav.errors import DataError
+from tfav.data import service, workers
+from tfav.errors import DataError, UsageError
 
 Columns = dict[str, np.ndarray] | tf.data.Dataset
 Load = Callable[[dict[str, tf.Tensor]], tuple]
@@ -48,25 +49,68 @@ def for_training(
         drop_remainder: Leave out the last short batch.
 
     Returns:
-        A data set of `(inputs, target)` batches, one epoch long.
+        A data set of `(inputs, target)` batches, one epoch long. Where several machines train together (`workers`),
+        this one's share of each batch. Inside `service.through_service`, the work is done elsewhere, and `cache` and
+        `seed` are without effect.
+
+    Raises:
+        UsageError: The batch cannot be shared by the machines, or a service cannot do the work.
+        DataError: There are no examples.
     """
     dataset, count = _rows(columns)
+    if service.is_wanted():
+        return _through_service(dataset, count, load, batch_size, augment, augment_batch, passes, drop_remainder)
+    here = workers.place()
+    if batch_size % here.count:
+        raise UsageError(
+            f"{here.count} machines share each batch evenly. Received: batch_size={batch_size}; choose a multiple."
+        )
     if cache is not None:
         # Keep what is expensive and never changes. The cache stands before the shuffle: it holds one fixed order.
         dataset = _cached(dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE), cache)
     # The buffer spans the whole set, or classes would come in runs. It holds references into the cache or, without
     # one, the rows themselves, which are small: loaded clips of a large set would not fit into memory.
-    if cache is None and isinstance(columns, tf.data.Dataset):
-        count = min(count, _SHUFFLED_RECORDS)
-    dataset = dataset.shuffle(count, seed=seed, reshuffle_each_iteration=True).repeat(passes)
-    if cache is None:
-        dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    buffer = min(count, _SHUFFLED_RECORDS) if cache is None and isinstance(columns, tf.data.Dataset) else count
+    dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True).repeat(passes)
     if augment is not None:
-        dataset = _map_with_seeds(dataset, augment, seed)
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = _with_seeds(dataset, seed)
+    if here.count > 1:
+        # All machines shuffle alike, and each takes its share of every batch; equally many, since none may wait for
+        # another at the end. Loading comes after it, so nothing is decoded twice.
+        dataset = dataset.take(passes * count // here.count * here.count).shard(here.count, here.index)
+    if cache is None:
+        load_row = load
+        if augment is not None:
+            load_row = lambda row, seed: (load(row), seed)  # noqa: E731
+        dataset = dataset.map(load_row, num_parallel_calls=tf.data.AUTOTUNE)
+    if augment is not None:
+        dataset = dataset.map(lambda loaded, seed: augment(*loaded, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(
+        batch_size // here.count, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE
+    )
     if augment_batch is not None:
-        dataset = _map_with_seeds(dataset, augment_batch, seed + 1)
-    return served(dataset)
+        dataset = _with_seeds(dataset, seed + 1)
+        dataset = dataset.map(lambda batch, seed: augment_batch(*batch, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    return served(dataset, is_share=here.count > 1)
+
+
+def _through_service(dataset, count, load, batch_size, augment, augment_batch, passes, drop_remainder):
+    """The chain of `for_training` for a tf.data service: no cache, which would be another one on each worker."""
+
+    def prepare(row):
+        loaded = load(row)
+        return loaded if augment is None else augment(*loaded, service.draw_seed())
+
+    with service.without_seed():
+        buffer = count if count > 0 else _SHUFFLED_RECORDS
+        dataset = dataset.shuffle(buffer, reshuffle_each_iteration=True).repeat(passes)
+        dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+        if augment_batch is not None:
+            dataset = dataset.map(
+                lambda *batch: augment_batch(*batch, service.draw_seed()), num_parallel_calls=tf.data.AUTOTUNE
+            )
+        return served(service.distribute(dataset))
 
 
 def for_evaluation(
@@ -86,11 +130,17 @@ def for_evaluation(
     return served(dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE))
 
 
-def served(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The end of every chain: the options that all share, and the next batch made while one is used."""
+def served(dataset: tf.data.Dataset, *, is_share: bool = False) -> tf.data.Dataset:
+    """The end of every chain: the options that all share, and the next batch made while one is used.
+
+    Args:
+        dataset: The batches.
+        is_share: They are this machine's share already, of several that train together.
+    """
     options = tf.data.Options()
+    policies = tf.data.experimental.AutoShardPolicy
     # Without files to split by, sharding by data is what MirroredStrategy would fall back to, with a warning.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policies.OFF if is_share else policies.DATA
     # One call per core does what the tuner finds in the end; its thread can hold up the end of an epoch for a second.
     options.autotune.enabled = False
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
@@ -134,18 +184,17 @@ def decode_frames(height: int, width: int) -> Callable[[tf.Tensor], tuple[tf.Ten
     return decode
 
 
-def _map_with_seeds(dataset: tf.data.Dataset, function: Callable, seed: int) -> tf.data.Dataset:
+def _with_seeds(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     # Seeds come with the elements, so that they do not depend on which of the parallel calls is first, and are drawn
     # anew each epoch, which random operations in a mapped function are not once the global seed is set.
     seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
-    pairs = tf.data.Dataset.zip(dataset, seeds)
-    return pairs.map(lambda element, seed: function(*element, seed), num_parallel_calls=tf.data.AUTOTUNE)
+    return tf.data.Dataset.zip(dataset, seeds)
 
 
 def _rows(columns: Columns) -> tuple[tf.data.Dataset, int]:
     if isinstance(columns, tf.data.Dataset):
         count = int(columns.cardinality())
-        if count < 0:
+        if count < 0 and not service.is_wanted():
             raise ValueError("a data set of rows must know their number; see tf.data.experimental.assert_cardinality")
     else:
         lengths = {name: len(column) for name, column in columns.items()}

@@ -8,59 +8,33 @@ only, with no Python and no lookup table in the way, so that a tf.data service c
 """
 
 import concurrent.futures
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tfav.data import service
 from tfav.data.records import Record, check_record
+from tfav.data.shard_index import INDEX_NAME, KINDS, SCHEMA, Entry, Index, read_index, write_index
 from tfav.errors import DataError, UsageError
 from tfav.io.download import hash_file
 from tfav.io.partial import partial_file
 
-SCHEMA = 1  # a reader refuses any other
-INDEX_NAME = "index.json"
+__all__ = [
+    "INDEX_NAME",
+    "Entry",
+    "Index",
+    "decoder",
+    "encode",
+    "in_stored_order",
+    "read_index",
+    "read_rows",
+    "write_shards",
+]
+
 RECORDS_PER_SHARD = 64
 _FAST = 1  # zlib level: level 6 takes four times as long and saves 3 % on grey crops
-_KINDS = ("raw", "jpeg")
-_AUDIO_TYPES = {"float32": tf.float32, "int16": tf.int16}
-
-
-class Entry(NamedTuple):
-    """What the index tells of one example; fields as in `Record`, and where it lies."""
-
-    id: str
-    shard: str
-    position: int
-    mark: str
-    num_frames: int
-    height: int
-    width: int
-    channels: int
-    fps: float
-    text: str
-    words: tuple[str, ...]
-    word_times_sec: tuple[float, ...]  # start and end in turn
-    audio_samples: int
-    audio_rate_hz: int
-
-
-class Index(NamedTuple):
-    """A shard folder: `settings` as given by who wrote it, `shards` from name to bytes, sha256 and count, `entries`."""
-
-    folder: Path
-    kind: str  # of `_KINDS`
-    audio_type: str  # of `_AUDIO_TYPES`, "" without sound
-    settings: dict
-    shards: dict[str, dict]
-    entries: list[Entry]
-
-    def by_id(self) -> dict[str, Entry]:
-        """Entries by name."""
-        return {entry.id: entry for entry in self.entries}
 
 
 # Writing ------------------------------------------------------------------------------------------------------------
@@ -99,8 +73,8 @@ def write_shards(
         DataError: A record is not what it should be, or records with sound of different types.
         DiskFullError: No space was left.
     """
-    if kind not in _KINDS:
-        raise UsageError(f"kind must be one of {', '.join(_KINDS)}. Received: kind={kind}")
+    if kind not in KINDS:
+        raise UsageError(f"kind must be one of {', '.join(KINDS)}. Received: kind={kind}")
     all_ids = [entry.id for entry in keep] + list(ids)
     if len(set(all_ids)) < len(all_ids):
         twice = next(name for name in all_ids if all_ids.count(name) > 1)
@@ -130,7 +104,7 @@ def write_shards(
             f"{folder}: examples with sound as {' and '.join(sorted(audio_types))} cannot lie in one folder."
         )
     index = Index(folder, kind, next(iter(audio_types), ""), settings or {}, shards, entries)
-    _write_index(index)
+    write_index(index)
     for path in folder.glob("shard-*.tfrecord.gz"):
         if path.name not in shards:
             path.unlink()
@@ -184,58 +158,7 @@ def encode(record: Record, kind: str = "raw", quality: int = 95) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
-def _write_index(index: Index) -> None:
-    content = {
-        "schema": SCHEMA,
-        "kind": index.kind,
-        "audio_type": index.audio_type,
-        "settings": index.settings,
-        "counts": {"shards": len(index.shards), "examples": len(index.entries)},
-        "shards": index.shards,
-        "fields": Entry._fields,
-    }
-    head = json.dumps(content, indent=1)[:-2]
-    rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index.entries)
-    with partial_file(index.folder / INDEX_NAME) as partial:
-        partial.write_text(f'{head},\n "examples": [\n{rows}\n]\n}}\n', encoding="utf-8")
-
-
 # Reading ------------------------------------------------------------------------------------------------------------
-
-
-def read_index(folder: Path | str, *, check_content: bool = False) -> Index:
-    """What a shard folder holds; makes sure that its shards are there in full.
-
-    Args:
-        folder: Holds `index.json`.
-        check_content: Compare checksums as well as sizes, which reads all of it. Reading examples finds damage too.
-
-    Raises:
-        UsageError: There is no index.
-        DataError: The index cannot be read or is of another version; a shard is missing, cut off or altered.
-    """
-    folder = Path(folder)
-    path = folder / INDEX_NAME
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        schema = content["schema"]
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file. Make the shards with tfav prepare.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not an index of shards. Prepare the folder again.") from error
-    if schema != SCHEMA:
-        raise DataError(f"{path}: of version {schema}, this program reads {SCHEMA}. Prepare the folder again.")
-    rows = [dict(zip(content["fields"], row, strict=True)) for row in content["examples"]]
-    entries = [
-        Entry(**{**row, "words": tuple(row["words"]), "word_times_sec": tuple(row["word_times_sec"])}) for row in rows
-    ]
-    for name, facts in content["shards"].items():
-        shard = folder / name
-        if not shard.is_file() or shard.stat().st_size != facts["bytes"]:
-            raise DataError(f"{shard}: missing or cut off. Remove {path} and prepare the folder again.")
-        if check_content and hash_file(shard) != facts["sha256"]:
-            raise DataError(f"{shard}: altered since it was written. Remove {path} and prepare the folder again.")
-    return Index(folder, content["kind"], content["audio_type"], content["settings"], content["shards"], entries)
 
 
 def in_stored_order(index: Index, ids: Sequence[str]) -> list[Entry]:
@@ -281,6 +204,8 @@ def read_rows(
 
     def open_shard(path, rows, count):
         records = tf.data.TFRecordDataset(path, compression_type="GZIP", buffer_size=1 << 20)
+        # A shard that ends too early would otherwise make a smaller data set, in silence.
+        records = records.apply(tf.data.experimental.assert_cardinality(count))
         return tf.data.Dataset.zip(records, tf.data.Dataset.from_tensor_slices(rows[:count]))
 
     if parallel > 1:
@@ -292,8 +217,9 @@ def read_rows(
     def join(serialized, row):
         return {name: tensor[row] for name, tensor in tensors.items()} | {"serialized": serialized, "row": row}
 
-    # A shard that ends too early would otherwise make a smaller data set, in silence.
-    return records.map(join).apply(tf.data.experimental.assert_cardinality(len(entries)))
+    records = records.map(join)
+    # Each worker of a data service gets some of the shards only, so the whole number is nothing to insist on there.
+    return records if service.is_wanted() else records.apply(tf.data.experimental.assert_cardinality(len(entries)))
 
 
 def decoder(index: Index) -> Callable[[dict], dict]:
@@ -343,7 +269,7 @@ def decoder(index: Index) -> Callable[[dict], dict]:
             "word_times_sec": tf.reshape(record["word_times_sec"], [-1, 2]),
         }
         if index.audio_type:
-            decoded["audio"] = tf.io.decode_raw(record["audio"], _AUDIO_TYPES[index.audio_type])
+            decoded["audio"] = tf.io.decode_raw(record["audio"], tf.as_dtype(index.audio_type))
             decoded["audio_rate_hz"] = record["audio_rate_hz"]
         return decoded
 

@@ -1,0 +1,77 @@
+"""`tfav shards verify`: every shard and every example of a folder looked at, and all that is wrong with it named."""
+
+import concurrent.futures
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfav.data.shard_index import Index, damage, parse_index
+from tfav.data.shards import decoder
+
+_LOOSE_NAMES = "shard-*.tfrecord.gz"
+
+
+class Verification(NamedTuple):
+    """What was found; `problems` from the name of a file to what is wrong with it, in one line."""
+
+    folder: Path
+    num_shards: int
+    num_examples: int
+    num_bytes: int
+    problems: dict[str, str]
+
+    def summary(self) -> str:
+        """The counts in one line, and under it each problem."""
+        state = f"{len(self.problems)} problems" if self.problems else "all of it as it was written"
+        head = f"{self.folder}: {self.num_shards} shards, {self.num_examples} examples, {self.num_bytes} bytes; {state}"
+        return "\n".join([head, *(f"  {name}: {reason}" for name, reason in self.problems.items())])
+
+    def as_dict(self) -> dict:
+        """JSON-ready."""
+        return self._asdict() | {"folder": str(self.folder)}
+
+
+def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
+    """Compares every shard with the index: size, checksum, number of records, and each record with its entry.
+
+    Args:
+        folder: Holds `index.json`.
+        threads: Shards looked at at a time.
+
+    Raises:
+        UsageError: There is no index.
+        DataError: The index itself cannot be used.
+    """
+    index = parse_index(folder)
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        reasons = list(pool.map(lambda name: damage(index, name) or _wrong_records(index, name), index.shards))
+    problems = {name: reason for name, reason in zip(index.shards, reasons, strict=True) if reason}
+    for path in sorted(index.folder.glob(_LOOSE_NAMES)):
+        if path.name not in index.shards:
+            problems[path.name] = "not in the index"
+    num_bytes = sum(facts["bytes"] for facts in index.shards.values())
+    return Verification(index.folder, len(index.shards), len(index.entries), num_bytes, problems)
+
+
+def _wrong_records(index: Index, name: str) -> str:
+    by_position = {entry.position: entry for entry in index.entries if entry.shard == name}
+    decode, position = decoder(index), -1
+    try:
+        for position, serialized in enumerate(tf.data.TFRecordDataset(str(index.folder / name), "GZIP")):
+            entry = by_position.get(position)
+            if entry is None:
+                continue  # left out of the index when its source changed or went
+            record = decode({"serialized": serialized, "id": tf.constant(entry.id)})
+            shape = (entry.num_frames, entry.height, entry.width, entry.channels)
+            if tuple(record["frames"].shape) != shape:
+                return f"{entry.id}: frames {tuple(record['frames'].shape)}, in the index {shape}"
+            if record["text"].numpy().decode() != entry.text:
+                return f"{entry.id}: another text than in the index"
+            if len(record.get("audio", ())) != entry.audio_samples:
+                return f"{entry.id}: sound of another length than in the index"
+    except (tf.errors.OpError, ValueError) as error:
+        return f"record {position + 1}: " + " ".join(str(error).split())[:150]
+    if position + 1 != index.shards[name]["examples"]:
+        return f"{position + 1} records, in the index {index.shards[name]['examples']}"
+    return ""
