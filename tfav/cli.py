@@ -14,6 +14,7 @@ from tfav._version import __version__
 from tfav.errors import UsageError
 from tfav.flags import (
     OWNERS,
+    DataService,
     Demo,
     Doctor,
     Evaluate,
@@ -23,6 +24,7 @@ from tfav.flags import (
     Prepare,
     Report,
     Serve,
+    ShardsVerify,
     Train,
     WeightsConvert,
     WeightsInspect,
@@ -111,8 +113,6 @@ def _export(args: Export) -> int:
     print(f"wrote {written.path}, and {written.card} that describes it")
     print(f"largest difference to the run's own answers: {written.difference:.2g} (allowed: {written.tolerance:g})")
     print(written.inside)
-    if written.remark:
-        print(f"Note: {written.remark}.")
     _print_json(args, {key: str(v) if isinstance(v, PurePath) else v for key, v in written._asdict().items()})
     return 0
 
@@ -153,6 +153,30 @@ def _doctor(args: Doctor) -> int:
     return doctor.main(mend=args.mend)
 
 
+def _verify_shards(args: ShardsVerify) -> int:
+    start_tensorflow()
+    from tfav.data.verification import verify_shards
+
+    found = verify_shards(args.folder)
+    print(found.summary())
+    _print_json(args, found.as_dict())
+    return 1 if found.problems else 0
+
+
+def _data_service(args: DataService) -> int:
+    start_tensorflow()
+    from tfav.data import service
+
+    if args.join is None:
+        server = service.run_dispatcher(args.port)
+        print(f"dispatcher at {server.target}; workers: tfav data-service --join {server.target}", flush=True)
+    else:
+        server = service.run_worker(args.join, args.host, args.port)
+        print(f"worker of {args.join}", flush=True)
+    service.serve(server)
+    return 0
+
+
 def _inspect(args: WeightsInspect) -> int:
     from tfav import weights
 
@@ -175,7 +199,14 @@ def _train(arguments: Sequence[str]) -> int:
     load(name)  # an unknown name ends here
     options, config = command_line.parse_train(Train, name, rest)
     start_tensorflow()
-    history = load(name).train(config, options.run_dir, devices=options.devices)
+    from tfav import training
+    from tfav.data.service import through_service
+
+    if options.deterministic:
+        training.be_deterministic()
+    run_dir = training.own_folder(options.run_dir)
+    with through_service(options.data_service), training.accumulating(options.accumulate):
+        history = load(name).train(config, run_dir, devices=options.devices)
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")
     print(f"Next: tfav evaluate {name} --run-dir {options.run_dir} --part test, or --data-dir FOLDER")
@@ -199,6 +230,8 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "serve": (Serve, _serve),
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
+    "shards verify": (ShardsVerify, _verify_shards),
+    "data-service": (DataService, _data_service),
     "weights inspect": (WeightsInspect, _inspect),
     "weights convert": (WeightsConvert, _convert),
 }

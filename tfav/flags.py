@@ -71,6 +71,12 @@ class Train:
     """Named settings to start from."""
     devices: str | None = None
     """gpu, gpu:2, cpu, or cpu:2 (two logical CPUs); all GPUs where not given, one CPU where there are none."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: a larger batch in the memory of a smaller one."""
+    data_service: str | None = None
+    """Let a tf.data service make the training batches: its dispatcher, such as grpc://host:5050."""
+    deterministic: bool = False
+    """The same history to the last digit for the same seed and machine; slower."""
     json: bool = False
     """Print the last epoch's figures as one JSON object on the last line."""
 
@@ -247,6 +253,37 @@ class Doctor:
 
     mend: bool = False
     """Run the commands."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardsVerify:
+    """Look at every shard and every example of a folder made by tfav prepare, and name all that is wrong.
+
+    Example:
+        tfav shards verify data/grid_mouths
+    """
+
+    folder: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR")]
+    """Holds index.json."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataService:
+    """Serve training data to another machine: a dispatcher, or with --join a worker of it. Runs until it is stopped.
+
+    Example:
+        tfav data-service --port 5050
+        tfav data-service --join grpc://host:5050 --host this-machine
+    """
+
+    port: int = 0
+    """To listen at; any free one where not given."""
+    join: str | None = None
+    """Be a worker of this dispatcher."""
+    host: str = "localhost"
+    """For a worker: its name or address, as the machine that trains sees it."""
 
 
 @dataclasses.dataclass(frozen=True)

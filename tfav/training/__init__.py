@@ -4,10 +4,11 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["callbacks", "loop", "run", "settings"],
+    submodules=["callbacks", "loop", "run", "settings", "several"],
     submod_attrs={
-        "strategy": ["mixed_precision", "prepare_devices", "strategy"],
-        "loop": ["fit"],
+        "several": ["own_folder"],
+        "strategy": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],
+        "loop": ["accumulating", "fit"],
         "start": ["start_tensorflow"],
     },
 )

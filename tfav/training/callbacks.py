@@ -28,7 +28,8 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it to scale the loss
     averages = getattr(optimizer, "_model_variables_moving_average", ()) if getattr(optimizer, "use_ema", 0) else ()
-    if not averages or int(optimizer.iterations) < 3 / (1 - optimizer.ema_momentum):
+    # By way of NumPy: a variable that is mirrored over several devices is no number to Python.
+    if not averages or int(keras.ops.convert_to_numpy(optimizer.iterations)) < 3 / (1 - optimizer.ema_momentum):
         yield
         return
     variables = optimizer._trainable_variables
@@ -152,16 +153,26 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(folder / "state.weights.h5")
         self.model._initial_epoch = state["epoch"]  # where Keras' own callback leaves it for `fit`
+        self.remember(state["callbacks"])
+
+    def memory(self) -> dict[str, dict]:
+        """What the other callbacks know from earlier epochs, by their class; JSON-ready."""
+        return {
+            type(callback).__name__: {
+                name: _plain(getattr(callback, name)) for name in _REMEMBERED if hasattr(callback, name)
+            }
+            for callback in self._kept
+        }
+
+    def remember(self, memory: dict[str, dict]) -> None:
+        """Gives the other callbacks back what `memory` gave."""
         for callback in self._kept:
-            for name, value in state["callbacks"].get(type(callback).__name__, {}).items():
+            for name, value in memory.get(type(callback).__name__, {}).items():
                 setattr(callback, name, value)
 
     def _save_model(self):
         folder = Path(self.backup_dir) / f"epoch-{self._current_epoch:06d}"
-        state = {"epoch": self._current_epoch, "callbacks": {}}
-        for callback in self._kept:
-            memory = {name: _plain(getattr(callback, name)) for name in _REMEMBERED if hasattr(callback, name)}
-            state["callbacks"][type(callback).__name__] = memory
+        state = {"epoch": self._current_epoch, "callbacks": self.memory()}
         with partial_folder(folder) as partial:
             self.model.save_weights(partial / "state.weights.h5")
             (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from tfav.errors import TfavError
+from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.partial import partial_file, write_json
 from tfav.training.run import Run
 
@@ -76,9 +77,8 @@ def load_arrays(model: keras.Model, path: Path | str, *, skip: tuple[str, ...] =
         TfavError: It cannot be read, or is of another model; nothing is changed then.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (OSError, ValueError, EOFError) as error:
+        arrays = read_npz(path)
+    except ArraysError as error:
         raise TfavError(f"{path}: not a readable weights file. Fetch it again.") from error
     wanted = {variable.path: variable for variable in model.weights if variable.path.split("/")[0] not in skip}
     for name, variable in wanted.items():

@@ -124,9 +124,11 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
         run = Run(
             run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
         )
+        if not all(isinstance(value, kind) for value, kind in zip(run[1:], (str, dict, dict, dict, str), strict=True)):
+            raise ValueError("of other types")
     except FileNotFoundError as error:
         raise UsageError(f"{run_dir}: not a run folder (no config.json). Train one first with tfav train.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TfavError(f"{path}: cannot be read as a run's configuration. Train again into a new folder.") from error
     if system is not None and run.system != system:
         raise UsageError(f"{run_dir}: a run of {run.system}, not of {system}. Use tfav ... {run.system}.")

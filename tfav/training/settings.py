@@ -76,7 +76,7 @@ def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored con
     """Reads back what `to_dict` wrote; lists become tuples again where the field is one.
 
     Raises:
-        UsageError: `stored` has fields this version does not know.
+        UsageError: `stored` has fields this version does not know, or values of other types than theirs.
     """
     hints = typing.get_type_hints(cls)
     unknown = [key for key in stored if key not in hints]
@@ -84,6 +84,10 @@ def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored con
         raise UsageError(
             f"{source}: fields {', '.join(unknown)} are not known to this version. Use the version that wrote it."
         )
+    wrong = [key for key, value in stored.items() if not _fits(hints[key], value)]
+    if wrong:
+        value = repr(stored[wrong[0]])
+        raise UsageError(f"{source}: {wrong[0]} cannot be {value[:80]}. Use the file as it was written.")
     return cls(**{key: _as_type(hints[key], value) for key, value in stored.items()})
 
 
@@ -91,6 +95,21 @@ def _as_type(hint, value):
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     is_tuple = any(typing.get_origin(option) is tuple for option in options)
     return tuple(value) if is_tuple and isinstance(value, list) else value
+
+
+def _fits(hint, value) -> bool:
+    """Whether JSON's form of a field's type may hold a value."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(option, value) for option in inner)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            return False
+        inner = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return len(inner) == len(value) and all(map(_fits, inner, value))
+    if hint in (int, float):
+        return type(value) in ((int,) if hint is int else (int, float))
+    return isinstance(value, hint) if isinstance(hint, type) else True
 
 
 def _hint(name: str, valid) -> str:

@@ -1,12 +1,14 @@
 """Where a model is trained: all visible GPUs, one CPU, or logical CPUs to try the mirrored path without a GPU."""
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
+from tfav.data.workers import place
 from tfav.errors import UsageError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -21,12 +23,18 @@ def strategy(devices: str | None = None) -> Iterator[tf.distribute.Strategy]:
             two GPUs; `"cpu:2"` for two logical CPUs, which must be asked for before TensorFlow starts its devices.
 
     Yields:
-        The strategy: MirroredStrategy over several devices, the default strategy on one.
+        The strategy: MultiWorkerMirroredStrategy where `TF_CONFIG` names several machines, MirroredStrategy over
+        several devices, the default strategy on one.
 
     Raises:
         UsageError: The devices do not exist.
     """
     chosen = _devices(devices)
+    if place().count > 1:
+        machines = _machines(chosen[0][:3])
+        with machines.scope():
+            yield machines
+        return
     if len(chosen) == 1:
         # One device needs no mirroring; its bookkeeping costs a few per cent of every step.
         with tf.device(chosen[0]):
@@ -63,10 +71,35 @@ def mixed_precision(precision: str) -> Iterator[None]:
 def prepare_devices(devices: str | None) -> None:
     """Sets TensorFlow's devices up without entering a scope; to be called before anything else uses TensorFlow.
 
+    Where `TF_CONFIG` names several machines, waits until all of them have come so far.
+
     Raises:
         UsageError: The devices do not exist.
     """
-    _devices(devices)
+    chosen = _devices(devices)
+    if place().count > 1:
+        _machines(chosen[0][:3])
+
+
+def be_deterministic() -> None:
+    """Makes every operation give the same result for the same input, to the last digit, at a price in speed.
+
+    To be called before anything else uses TensorFlow. With the same seed, machine and settings, two trainings then have
+    the same history.
+    """
+    tf.config.experimental.enable_op_determinism()
+
+
+@functools.lru_cache(maxsize=1)
+def _machines(kind: str) -> tf.distribute.Strategy:
+    if kind == "CPU" and tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:  # its servers come up with TensorFlow's devices or not at all
+        raise UsageError(
+            "training on several machines must be asked for before TensorFlow is used: enter tfav.strategy() first."
+        ) from error
 
 
 def _devices(devices: str | None) -> list[str]:

@@ -1,0 +1,113 @@
+"""What the processes of test_several.py run: small trainings, told apart by a name, whose histories are printed."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tfav import training
+
+training.prepare_devices("cpu")  # before anything else: the servers of several machines come up with TensorFlow
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from tfav.data import pipeline  # noqa: E402
+from tfav.training import callbacks  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(50, 4)).astype("float32"), np.eye(3, dtype="float32")[RNG.integers(0, 3, 50)]
+
+
+def load(row):
+    """A row as input and target."""
+    return row["x"], row["y"]
+
+
+def add_noise(x, y, seed):
+    """An augmentation whose draw matters."""
+    return x + 0.3 * tf.random.stateless_normal(tf.shape(x), seed), y
+
+
+def small_model(optimizer="adam"):
+    """A model in which every example counts alike, so that a batch may be divided."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+    model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+class Sees(keras.callbacks.Callback):
+    """Lets callbacks predict, as those of the systems do."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        assert self.model.predict_on_batch(X[:2]).shape == (2, 3)
+
+
+def train(run_dir, name, *, epochs=3, accumulate=1, precision="float32", shuffled=True, extra=()):
+    """Trains into its own folder, and gives the history without the seconds."""
+    run_dir = training.own_folder(Path(run_dir, name))
+    columns, val = {"x": X[:40], "y": Y[:40]}, {"x": X[40:], "y": Y[40:]}
+    keras.utils.set_random_seed(3)
+    if shuffled:
+        train_set = pipeline.for_training(columns, load, batch_size=8, augment=add_noise, seed=5)
+    else:
+        train_set = pipeline.for_evaluation(columns, load, batch_size=8)
+    val_set = pipeline.for_evaluation(val, load, batch_size=4)  # three batches, the last one short
+    with training.strategy("cpu"), training.mixed_precision(precision):
+        optimizer = keras.optimizers.AdamW(0.02, weight_decay=0.01, use_ema=True, ema_momentum=0.8, clipnorm=1.0)
+        model = small_model(optimizer)
+    used = callbacks.standard(
+        run_dir,
+        monitor="val_accuracy",
+        patience=50,
+        schedule=callbacks.cosine(0.02, 20),
+        extra=[callbacks.ValidateAveraged(), Sees(), *extra],
+    )
+    rows = training.fit(
+        model, train_set, val_set, epochs=epochs, callbacks=used, run_dir=run_dir, verbose=0, accumulate=accumulate
+    )
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def try_keras_fit():
+    """What Keras' own fit does on several machines: its error's name, or nothing."""
+    with training.strategy("cpu"):
+        model = small_model()
+    data = pipeline.for_evaluation({"x": X[:40], "y": Y[:40]}, load, batch_size=8)
+    try:
+        model.fit(data, validation_data=data, epochs=1, verbose=0)
+    except Exception as error:
+        return type(error).__name__
+    return ""
+
+
+class Dawdle(keras.callbacks.Callback):
+    """Gives the test time to kill."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        import time
+
+        time.sleep(0.1)
+
+
+def main():
+    """Runs the trainings of a test."""
+    run_dir, what = sys.argv[1:3]
+    if what == "long":
+        print(json.dumps(train(run_dir, "long", epochs=8, shuffled=False, extra=[Dawdle()])), flush=True)
+        return
+    told = {
+        "plain": train(run_dir, "plain"),
+        "ordered": train(run_dir, "ordered", shuffled=False),
+        "accumulated": train(run_dir, "accumulated", accumulate=2),
+        "bfloat16": train(run_dir, "bfloat16", precision="mixed_bfloat16"),
+    }
+    print(json.dumps(told), flush=True)
+    if what == "fit":
+        print(json.dumps(try_keras_fit()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
