@@ -97,7 +97,8 @@ def check_owners(system: str, given: Iterable[str], owners: Mapping[str, str]) -
     """
     for name in given:
         if system not in owners.get(name, system).split(" and "):
-            raise UsageError(f"--{name.replace('_', '-')} is for {owners[name]}; leave it out for {system}.")
+            flag = {"layout": "from"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"--{flag} is for {owners[name]}; leave it out for {system}.")
 
 
 def print_predictions(result: Mapping) -> None:

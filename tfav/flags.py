@@ -15,7 +15,7 @@ FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
 class Prepare:
     """Make a data set ready for training, once: videos become folders of frames, for two_stream also of flow.
 
-    For lipnet they become shards of mouth crops, beside a contact sheet.
+    For lipnet they become shards of mouth crops, beside a contact sheet; for av_words with their sound.
 
     Parallel, and resumable: what is done is skipped, what a killed run left half-done is done again.
 
@@ -46,9 +46,13 @@ class Prepare:
     address: str | None = None
     """Of the cluster, such as tcp://host:8786 for dask."""
     box: str | None = None
-    """For lipnet: follow (the mouth, the default) or fixed (the notebook's box)."""
+    """For lipnet: follow (the mouth, the default) or fixed (the notebook's box); for av_words fixed is LRW's."""
     speakers: tuple[str, ...] | None = None
-    """For lipnet: these speakers only, such as s1 s2."""
+    """For lipnet and av_words: these speakers only, such as s1 s2."""
+    layout: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """For av_words: grid (sentences with alignments, the default) or lrw (WORD/train/WORD_00001.mp4, or arrays)."""
+    crop: tuple[int, int] | None = None
+    """For av_words: height and width of the mouth; what its presets cpu and lrw take where not given."""
     sequences: int | None = None
     """For next_frame: how many sequences of Moving MNIST to write, where --source is mnist.npz."""
     json: bool = False
@@ -314,8 +318,10 @@ class WeightsConvert:
 
 # Flags that one system alone has a use for.
 OWNERS = {
-    "box": "lipnet",
-    "speakers": "lipnet",
+    "box": "lipnet and av_words",
+    "speakers": "lipnet and av_words",
+    "layout": "av_words",
+    "crop": "av_words",
     "sequences": "next_frame",
     "frames": "next_frame",
     "snr": "av_words",
