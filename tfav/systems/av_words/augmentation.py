@@ -1,9 +1,10 @@
 """What changes at random from epoch to epoch, and how pictures and sound become model input. TensorFlow operations.
 
-A window comes with `shift` frames more at either end, sound likewise, and one draw moves both; a crop, a mirror image
+A window comes with `margin` frames more at either end, sound likewise, and one draw moves both; a crop, a mirror image
 and a gamma are drawn once for all frames.
 """
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -20,18 +21,15 @@ _BLUR_SHARE = 8  # a blurred picture is as sharp as one of an eighth of its widt
 def augment(config: Config, per_frame: int, source: noises.Source | None) -> Callable:
     """A function of `(inputs, label, seed)` for `pipeline.for_training`.
 
-    It takes `frames` `[num_frames + 2 * shift, H, W, 1]` uint8, `samples` `[num_samples + 2 * shift * per_frame]` int16
-    and `own` (see `noise.babble`), and gives `waveform` and `frames` as the model wants them.
+    It takes `frames` `[num_frames + 2 * margin, H, W, 1]` uint8, `samples` `[num_samples + 2 * margin * per_frame]`
+    int16 and `own` (see `noise.babble`), and gives `waveform` and `frames` as the model wants them.
     """
     height, width = config.crop_height, config.crop_width
     cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
 
     def apply(inputs, label, seed):
         seeds = [ops.split_seed(seed, number) for number in range(7)]
-        offset = tf.random.stateless_uniform([], seeds[0], 0, 2 * config.shift + 1, tf.int32)
-        frames = inputs["frames"][offset : offset + config.num_frames]
-        start = offset * per_frame
-        waveform = to_float(inputs["samples"][start : start + config.num_samples])
+        frames, waveform = _moved(config, per_frame, inputs["frames"], to_float(inputs["samples"]), seeds[0])
         frames = cut(tf.ensure_shape(frames, [config.num_frames, *frames.shape[1:]]), seeds[1])
         if config.mirror:
             frames = ops.random_flip()(frames, seeds[2])
@@ -57,6 +55,30 @@ def augment(config: Config, per_frame: int, source: noises.Source | None) -> Cal
         return {"waveform": waveform, "frames": frames}, label
 
     return apply
+
+
+def margin(config: Config) -> int:
+    """Frames that a window needs at either end so that it can be shifted and slowed down or sped up."""
+    # Two beyond the middle of the pictures, since sound goes on for 1.4 frames after their last.
+    return config.shift + math.ceil(config.speed * (config.num_frames / 2 + 2))
+
+
+def _moved(config: Config, per_frame: int, frames, samples, seed):
+    offset = tf.random.stateless_uniform([], seed, -config.shift, config.shift + 1, tf.int32)
+    if not config.speed:
+        first = margin(config) + offset
+        start = first * per_frame
+        return frames[first : first + config.num_frames], samples[start : start + config.num_samples]
+    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 1 - config.speed, 1 + config.speed)
+    # One straight line for both, from places in the window to places in what is there; the middle stays in the middle.
+    first = tf.cast(margin(config) + offset, tf.float32) + (1 - speed) * (config.num_frames - 1) / 2
+    places = tf.cast(tf.round(first + speed * tf.range(config.num_frames, dtype=tf.float32)), tf.int32)
+    exact = first * per_frame + speed * tf.range(config.num_samples, dtype=tf.float32)
+    before = tf.floor(exact)
+    left = tf.cast(before, tf.int32)
+    share = exact - before
+    waveform = (1 - share) * tf.gather(samples, left) + share * tf.gather(samples, left + 1)
+    return tf.gather(frames, places), waveform
 
 
 def center(

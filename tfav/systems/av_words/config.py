@@ -55,6 +55,7 @@ class Config:
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         shift: Largest shift of the window in training, in frames; sound and pictures move together.
+        speed: Largest change of speed in training, as a share; of both together, the pitch changes along.
         drop_audio: Share of the windows whose sound is silenced in training, so that lips are relied on too.
         drop_video: Share of the windows whose pictures are blanked in training; never both of one window.
         noise: Kinds of noise added in training, one of them drawn per window: `white`, `pink`, `babble` of other
@@ -128,6 +129,7 @@ class Config:
     crop_jitter: bool = True
     brightness: float = 0.3
     shift: int = 2
+    speed: float = 0.07
     drop_audio: float = 0.0
     drop_video: float = 0.0
     noise: tuple[str, ...] = ("babble",)
@@ -157,7 +159,7 @@ class Config:
     dropout: float = 0.2
     precision: str = "mixed_bfloat16"
     stages: tuple[str, ...] = ()
-    stage_epochs: tuple[int, ...] = (12, 4, 12, 16, 4, 14, 4, 4)
+    stage_epochs: tuple[int, ...] = (8, 3, 14, 12, 3, 16, 4, 3)
     stage_rates: tuple[float, ...] = (2e-3, 2e-3, 1e-3, 2e-3, 2e-3, 1e-3, 2e-3, 3e-4)
     schedule: str = "cosine"
     step_weight: float = 0.5
@@ -190,6 +192,8 @@ class Config:
             raise UsageError(f"brightness must be 0 or more and below 2. Received: {self.brightness}")
         if self.shift < 0:
             raise UsageError(f"shift must be 0 or more. Received: shift={self.shift}")
+        if not 0 <= self.speed < 0.5:
+            raise UsageError(f"speed must be 0 or more and below 0.5. Received: speed={self.speed}")
         if self.snr_low > self.snr_high:
             raise UsageError(f"snr_low must not be above snr_high. Received: {self.snr_low} and {self.snr_high}")
         if unknown := [kind for kind in self.noise if kind not in NOISES]:
@@ -299,6 +303,7 @@ PRESETS: dict[str, dict] = {
         "normalize": "lrw",
         "brightness": 0.0,
         "shift": 0,
+        "speed": 0.0,
         "num_classes": 500,
         "audio_kernel": 80,
         "audio_stride": 4,
@@ -334,6 +339,7 @@ PRESETS: dict[str, dict] = {
         "prepared_width": 40,
         "crop_height": 20,
         "crop_width": 36,
+        "speed": 0.0,
         "val_fraction": 0.25,
         "batch_size": 16,
         "num_classes": 0,
@@ -350,7 +356,8 @@ PRESETS: dict[str, dict] = {
         "dropout": 0.0,
         "precision": "float32",
         "average": 0.0,
-        "stage_epochs": (4, 2, 2, 4, 2, 2, 2, 2),
-        "stage_rates": (5e-3, 5e-3, 2e-3, 5e-3, 5e-3, 2e-3, 5e-3, 1e-3),
+        "stages": ("audio_full", "video_full", "fusion_gru"),
+        "stage_epochs": (6, 3, 8, 6, 3, 8, 5, 3),
+        "stage_rates": (5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 1e-3),
     },
 }

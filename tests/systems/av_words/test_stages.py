@@ -1,0 +1,177 @@
+"""What each stage trains and leaves alone, where its weights come from, and what becomes of the last one."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.systems.av_words.test_model import TINY, made_inputs
+from tfav.errors import UsageError
+from tfav.systems.av_words import stages
+from tfav.systems.av_words.config import STAGES, Config
+from tfav.systems.av_words.losses import WordAccuracy, WordLoss
+from tfav.systems.av_words.model import build_model, by_stream
+from tfav.systems.av_words.task import compile_args, learning_rate
+from tfav.training import run as runs
+
+OUTPUTS = {
+    **dict.fromkeys(("audio_conv", "audio_gru", "audio_full"), ("audio",)),
+    **dict.fromkeys(("video_conv", "video_gru", "video_full"), ("video",)),
+    "fusion_gru": ("both",),
+    "fusion_full": ("audio", "both", "video"),
+}
+# Layers, by the beginning of their names, that a stage must not change.
+LEFT_ALONE = {
+    "audio_gru": ("audio.fronted1D", "audio.resnet18"),
+    "video_gru": ("video.frontend3D", "video.resnet34"),
+    "fusion_gru": ("audio.", "video."),
+}
+WORDS = np.array([1, 3])
+
+
+def small(**changes):
+    return Config.preset("demo", **{**TINY, "dropout": 0.3, **changes})
+
+
+def steps_of(model, config, count=2):
+    """Trains on two windows; gives the weights that changed."""
+    model.compile(**compile_args(config, model.name, sorted(model.output)), run_eagerly=True)  # no graph for two steps
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    inputs = made_inputs(config)
+    for _ in range(count):
+        model.train_on_batch({key: inputs[key] for key in model.input}, dict.fromkeys(model.output, WORDS))
+    return {w.path for w in model.weights if "seed" not in w.path and np.abs(w.numpy() - before[w.path]).max() > 0}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_changes_what_it_should(name):
+    config = small()
+    model = stages.build_stage(config, name)
+    assert tuple(sorted(model.output)) == OUTPUTS[name]
+    changed = steps_of(model, config)
+    left = LEFT_ALONE.get(name, ())
+    assert not [path for path in changed if path.startswith(left)] if left else True
+    wanted = {w.path for w in model.weights if "seed" not in w.path and not (left and w.path.startswith(left))}
+    missing = {path for path in wanted - changed if not path.endswith(("/bias", "/beta"))}
+    assert not missing  # means and deviations of batch normalisation too
+
+
+def test_what_is_frozen_runs_as_in_inference():
+    """The same answer in training twice, though there is dropout in front."""
+    config = small(dropout=0.3)
+    model = stages.build_stage(config, "fusion_gru")
+    inputs = made_inputs(config)
+    front = keras.Model(model.inputs, [layer.output for layer in model.layers if "stop_gradient" in layer.name])
+    first, second = (front(inputs, training=True) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def saved(run_dir, name, config, epochs=1):
+    """A stage's model as a trained one leaves it, with weights that tell it apart."""
+    model = stages.build_stage(config, name)
+    for weight in model.weights:
+        if "seed" not in weight.path:
+            weight.assign(np.random.default_rng(STAGES.index(name)).normal(size=weight.shape))
+    (run_dir / name).mkdir(parents=True)
+    model.save(run_dir / name / "best.keras")
+    runs.mark_finished(run_dir / name, epochs)
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def same(model, expected, start):
+    paths = [weight.path for weight in model.weights if weight.path.startswith(start)]
+    assert paths
+    for weight in model.weights:
+        if weight.path.startswith(start) and "seed" not in weight.path:
+            np.testing.assert_array_equal(weight, expected[weight.path])
+
+
+def test_a_stage_begins_with_what_the_last_one_learnt(tmp_path):
+    config = small(stage_epochs=(1,) * 8)
+    after_conv = saved(tmp_path, "audio_conv", config)
+    model = stages.build_stage(config, "audio_gru")
+    assert "audio_conv" in stages.begin(model, "audio_gru", tmp_path, config)[0]
+    same(model, after_conv, "audio.resnet18")
+    after_gru = saved(tmp_path, "audio_gru", config)
+    model = stages.build_stage(config, "audio_full")
+    stages.begin(model, "audio_full", tmp_path, config)
+    same(model, after_gru, "audio.")
+    after_video = saved(tmp_path, "video_full", config)
+    model = stages.build_stage(config, "fusion_gru")
+    assert len(stages.begin(model, "fusion_gru", tmp_path, config)) == 2
+    same(model, after_gru, "audio.")
+    same(model, after_video, "video.")
+
+
+def test_the_whole_is_what_the_last_stage_learnt(tmp_path):
+    config = small(stage_epochs=(1,) * 8)
+    assert stages.join(tmp_path, config) is None
+    saved(tmp_path, "fusion_gru", config)
+    last = saved(tmp_path, "fusion_full", config)
+    whole = keras.saving.load_model(stages.join(tmp_path, config), compile=False)
+    same(whole, last, ("audio.", "video.", "fusion."))
+    inputs = made_inputs(config)
+    trained = keras.saving.load_model(tmp_path / "fusion_full" / "best.keras", compile=False)(inputs)
+    for name, value in by_stream(whole)(inputs).items():
+        np.testing.assert_allclose(value, np.mean(trained[name], axis=1), rtol=1e-4, atol=1e-4)
+    begun = build_model(config)
+    begin = small(init=str(tmp_path))
+    runs.start(tmp_path / "other", "av_words", {}, {})
+    with pytest.raises(UsageError, match="not a run folder"):
+        stages.begin(begun, "fusion_gru", tmp_path / "other", begin)
+
+
+def test_what_would_freeze_chance_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"stage audio_gru freezes what audio_conv learns.*--stages"):
+        stages.check_order(tmp_path, small(stages=("audio_gru",)))
+    with pytest.raises(UsageError, match="video_gru or video_full"):
+        stages.check_order(tmp_path, small(stages=("audio_full", "fusion_gru")))
+    stages.check_order(tmp_path, small(stages=("video_full", "audio_full", "fusion_gru")))
+    stages.check_order(tmp_path, small())
+    with pytest.raises(UsageError, match="stages must be of audio_conv"):
+        small(stages=("audio",))
+    assert stages.chosen_stages(small(stages=("fusion_gru", "audio_conv"))) == ["audio_conv", "fusion_gru"]
+
+
+def test_other_sizes_are_told(tmp_path):
+    saved(tmp_path, "audio_conv", small())
+    other = small(audio_dim=8)
+    with pytest.raises(UsageError, match=r"audio\.resnet18\.fc/kernel should be \[4, 8\], and is \[4, 6\] there"):
+        stages.begin(stages.build_stage(other, "audio_gru"), "audio_gru", tmp_path, other)
+
+
+def test_batches_for_a_stage():
+    config = small()
+    model = stages.build_stage(config, "video_conv")
+    dataset = tf.data.Dataset.from_tensors((made_inputs(config), WORDS))
+    inputs, words = next(iter(stages.stage_data(dataset, model)))
+    assert set(inputs) == {"frames"} and set(words) == {"video"}
+    assert stages.stage_data(None, model) is None
+
+
+def test_loss_and_accuracy():
+    logits = np.log(np.array([[[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], [[0.2, 0.2, 0.6], [0.3, 0.3, 0.4]]], np.float32))
+    words = np.array([1, 2])
+    mean = logits.mean(1)
+    expected = -mean[[0, 1], words] + np.log(np.exp(mean).sum(1))
+    steps = -np.array([np.log([0.2, 0.6]).mean(), np.log([0.6, 0.4]).mean()])
+    np.testing.assert_allclose(WordLoss().call(words, logits), expected, rtol=1e-5)
+    np.testing.assert_allclose(WordLoss(0.5).call(words, logits), expected + 0.5 * steps, rtol=1e-5)
+    np.testing.assert_allclose(WordLoss().call(words[:, None], mean), expected, rtol=1e-5)
+    accuracy = WordAccuracy()
+    accuracy.update_state(words, logits)
+    assert float(accuracy.result()) == np.mean(mean.argmax(1) == words)
+    for thing in (WordLoss(0.5), WordAccuracy()):
+        again = type(thing).from_config(thing.get_config())
+        assert again.get_config() == thing.get_config()
+
+
+def test_rates():
+    config = Config.preset("lrw")
+    assert [learning_rate(config, "audio_conv", epoch) for epoch in (0, 4, 5, 10)] == [3e-4, 3e-4, 1.5e-4, 7.5e-5]
+    config = small(stage_rates=(1.0,) * 7 + (2.0,), stage_epochs=(4,) * 8, schedule="cosine")
+    assert learning_rate(config, "fusion_full", 0) == 2.0 and learning_rate(config, "audio_conv", 2) == pytest.approx(
+        0.5
+    )
+    assert config.epochs == 4 and config.learning_rate == 2.0
