@@ -18,7 +18,7 @@ def test_flash_and_click_stay_together(speed, shift):
     num_frames = 29 + 2 * edge
     frames, sound = np.zeros((num_frames, 24, 40, 1), np.uint8), np.zeros(19456 + 2 * edge * 640, np.int16)
     flashes = np.array([edge + 4, edge + 14, edge + 24])
-    frames[flashes] = 255
+    frames[flashes] = frames[flashes + 1] = 255  # one of the two is seen even when sped up
     for flash in flashes:
         sound[640 * flash : 640 * flash + 3] = 30000
     apply = augment(config, 640, None)
@@ -31,7 +31,7 @@ def test_flash_and_click_stay_together(speed, shift):
         seen = np.flatnonzero(given["frames"][:, 0, 0, 0] > 0)
         starts = seen[np.diff(seen, prepend=-9) > 1]
         assert len(heard) == len(starts) == 3
-        assert np.abs(heard - starts).max() <= 0.5 / (1 - speed) + 0.51  # a flash may be seen twice when slowed down
+        assert np.abs(heard - starts).max() <= 0.5 / (1 - speed) + 0.02  # a picture is the nearest one
         if not speed:
             np.testing.assert_array_equal(heard, starts)
         speeds.add(round(20 / (heard[2] - heard[0]), 3))
