@@ -46,6 +46,7 @@ class Config:
         speed: Largest change of speed in training, as a share.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
+        splice: Share of the clips in training that get some words of another clip in place of their own.
         model: `notebook`, `paper` or `cpu`; see `model`.
         filters: Of the three convolutions.
         dense_units: `cpu`: of the layer between convolutions and recurrent layers.
@@ -101,6 +102,7 @@ class Config:
     speed: float = 0.07
     shift: int = 3
     drop: float = 0.02
+    splice: float = 0.0
     model: str = "cpu"
     filters: tuple[int, ...] = (32, 64, 96)
     dense_units: int = 256
@@ -149,6 +151,8 @@ class Config:
                 raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
         if self.val_fraction + self.test_fraction >= 1:
             raise UsageError("val_fraction and test_fraction must leave something to train on.")
+        if not 0 <= self.splice <= 1:
+            raise UsageError(f"splice must be 0 to 1. Received: splice={self.splice}")
         if len(self.filters) != 3 or min(self.filters) < 1:
             raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
         for field in ("word_weight", "ctc_weight", "weight_decay", "clip_norm", "patience", "word_share"):
@@ -258,7 +262,7 @@ PRESETS: dict[str, dict] = {
         "epochs": 100,
     },
     # What two cores can train in two hours. Not measured.
-    "cpu": {},
+    "cpu": {"splice": 0.7},
     # Small, on the clips of `made`. Not measured.
     "demo": {
         "crop_height": 24,

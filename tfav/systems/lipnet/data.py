@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import pipeline, records, shards
+from tfav.data import ops, pipeline, records, shards
 from tfav.data.named_splits import NamedSplit as Split
 from tfav.data.named_splits import by_hash, by_lists, check_parts, report_unusable
 from tfav.data.preparation import SHEET_NAME, draw_contact_sheet, prepare_shards
@@ -19,7 +19,7 @@ from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.lock import locked_folder
-from tfav.systems.lipnet import augmentation, corpus, crops
+from tfav.systems.lipnet import augmentation, corpus, crops, splicing
 from tfav.systems.lipnet.alphabet import required_frames
 from tfav.systems.lipnet.config import Config
 
@@ -254,7 +254,8 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             rows,
             load,
             batch_size=config.batch_size,
-            augment=augmentation.augment(config),
+            augment=None if config.splice else augmentation.augment(config),
+            augment_batch=_splice_and_augment(config) if config.splice else None,
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         ).map(for_model)
@@ -267,6 +268,24 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         batch_size=config.batch_size,
         cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
     ).map(for_model)
+
+
+def _splice_and_augment(config: Config) -> Callable:
+    """A function of `(inputs, targets, seed)` on batches; a spliced clip is augmented as one."""
+    splice, augment = splicing.splice_batch(config), augmentation.augment(config)
+
+    def apply(inputs, targets, seed):
+        inputs, targets = splice(inputs, targets, ops.split_seed(seed, 0))
+        numbers = tf.range(tf.shape(inputs["frame_count"])[0])
+        specs = tf.nest.map_structure(lambda column: tf.TensorSpec(column.shape[1:], column.dtype), (inputs, targets))
+        specs[0]["frames"] = tf.TensorSpec((config.num_frames, config.crop_height, config.crop_width, 1), tf.float32)
+        return tf.map_fn(
+            lambda row: augment(row[0], row[1], ops.split_seed(seed, 1 + row[2])),
+            (inputs, targets, numbers),
+            fn_output_signature=specs,
+        )
+
+    return apply
 
 
 def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.ndarray]:

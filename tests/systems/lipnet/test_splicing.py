@@ -1,0 +1,107 @@
+"""Spliced clips: every frame, frame label and symbol comes from one of the two clips, and they belong together."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfav.systems.lipnet import corpus, splicing
+from tfav.systems.lipnet.config import Config
+
+LENGTH = 24
+CONFIG = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=1.0)
+# Sentence, and the frames of each word; silence before, between some, and after.
+CLIPS = (
+    ("bin at a two", [(2, 5), (5, 8), (9, 12), (12, 16)], 20),
+    ("set by b six", [(1, 4), (4, 9), (9, 11), (13, 18)], 22),
+)
+
+
+def make_batch(clips, *, known=True):
+    """Clip `i` has frames of the values `100 * i + 1 + place`; what is padding is 0."""
+    frames = np.zeros((len(clips), LENGTH, 1, 1, 1), np.uint8)
+    words = np.full((len(clips), LENGTH), corpus.UNKNOWN, np.int32)
+    labels = np.full((len(clips), CONFIG.max_labels), CONFIG.symbols().blank, np.int32)
+    for row, (text, spans, count) in enumerate(clips):
+        frames[row, :count, 0, 0, 0] = 100 * row + 1 + np.arange(count)
+        if known:
+            words[row, :count] = corpus.SILENCE
+            for word, (start, end) in zip(text.split(), spans, strict=True):
+                words[row, start:end] = 1 + corpus.WORDS.index(word)
+        codes = CONFIG.symbols().encode(text)
+        labels[row, : len(codes)] = codes
+    counts = np.array([count for *_, count in clips], np.int32)
+    inputs = {"frames": tf.constant(frames), "frame_count": tf.constant(counts)}
+    return inputs, {"labels": tf.constant(labels), "words": tf.constant(words)}
+
+
+def splice(batch, seed, config=CONFIG):
+    inputs, targets = splicing.splice_batch(config)(*batch, tf.constant([seed, 1], tf.int64))
+    return [x.numpy() for x in (inputs["frames"][..., 0, 0, 0], inputs["frame_count"], *targets.values())]
+
+
+def text_of(labels):
+    return CONFIG.symbols().decode([code for code in labels if code != CONFIG.symbols().blank])
+
+
+def said_in(words):
+    """The words that begin somewhere in the frame labels."""
+    pairs = zip(words, [corpus.SILENCE, *words], strict=False)
+    return [corpus.WORDS[word - 1] for word, before in pairs if word > 0 and word != before]
+
+
+def test_frames_frame_labels_and_symbols_stay_together():
+    batch = make_batch(CLIPS)
+    own_words = batch[1]["words"].numpy()
+    seen = set()
+    for seed in range(60):
+        frames, counts, labels, words = splice(batch, seed)
+        for row in range(2):
+            count = counts[row]
+            values = frames[row, :count].astype(int)
+            assert (values > 0).all() and not frames[row, count:].any()
+            sources, places = np.divmod(values - 1, 100)
+            np.testing.assert_array_equal(words[row, :count], own_words[sources, places])
+            assert (words[row, count:] == corpus.UNKNOWN).all()
+            said = said_in(words[row])
+            assert " ".join(said) == text_of(labels[row])
+            # One stretch of words is the other's, and it stands where it stood.
+            origin = [int(word in CLIPS[1][0].split()) for word in said]
+            assert len(said) == 4 and np.count_nonzero(np.diff(origin)) <= 2
+            assert row != 0 or 1 in origin
+            seen.add(text_of(labels[row]))
+    assert {"bin by b six", "bin by a two", "set at a two", "bin at a six", "set by a two"} <= seen
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        make_batch(CLIPS, known=False),
+        make_batch([CLIPS[0], ("set by b", [(1, 4), (4, 9), (9, 11)], 22)]),  # other words in other places
+        make_batch([CLIPS[0], ("by", [(1, 4)], 9)]),
+        make_batch(CLIPS[:1]),  # nobody to take from
+    ],
+)
+def test_what_cannot_be_spliced_stays(batch):
+    for seed in range(8):
+        frames, counts, labels, words = splice(batch, seed)
+        np.testing.assert_array_equal(frames, batch[0]["frames"][..., 0, 0, 0])
+        np.testing.assert_array_equal(counts, batch[0]["frame_count"])
+        np.testing.assert_array_equal(labels, batch[1]["labels"])
+        np.testing.assert_array_equal(words, batch[1]["words"])
+
+
+def test_share_of_spliced_clips():
+    batch = make_batch(CLIPS)
+    config = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=0.3)
+    changed = [text_of(splice(batch, seed, config)[2][0]) != CLIPS[0][0] for seed in range(200)]
+    assert 0.2 < np.mean(changed) < 0.4
+
+
+def test_what_would_be_too_long_stays():
+    long = ("set by b six", [(0, 3), (3, 8), (8, 20), (20, 23)], 24)
+    late = ("bin at a two", [(15, 17), (17, 19), (19, 21), (21, 23)], 24)
+    for seed in range(40):
+        _, counts, labels, words = splice(make_batch([late, long]), seed)
+        assert (counts <= LENGTH).all()
+        for row in range(2):
+            assert " ".join(said_in(words[row])) == text_of(labels[row])

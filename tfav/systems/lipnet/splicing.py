@@ -1,0 +1,104 @@
+"""New sentences out of two: some words of one clip in the place of another's, cut where the alignments say.
+
+GRID draws its words independently of one another, and a few hundred sentences can be learnt by heart: a model that
+knows that `green` was followed by `at` once has no need to look. Spliced clips close that way.
+"""
+
+import tensorflow as tf
+
+from tfav.data import ops
+from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
+
+
+def splice_batch(config: Config):
+    """A function of `(inputs, targets, seed)` on batches of clips as stored, before they are augmented.
+
+    Each clip gives up the words from a place drawn at random to another, with their frames, for those in the same
+    places of the clip before it in the batch, with probability `config.splice`. Clips stay as they are where it is not
+    known when the words are spoken, where the two differ in their number, and where the outcome would be too long.
+    """
+    symbols = config.symbols()
+    space = tf.constant(symbols.encode(" ")[0], tf.int32)
+
+    def apply(inputs, targets, seed):
+        clips = (inputs["frames"], inputs["frame_count"], targets["labels"], targets["words"])
+        others = tuple(tf.roll(column, 1, axis=0) for column in clips)
+        size = tf.shape(inputs["frame_count"])[0]
+        frames, count, labels, words = tf.map_fn(
+            lambda row: _splice(config, symbols.blank, space, row[0], row[1], ops.split_seed(seed, row[2])),
+            (clips, others, tf.range(size)),
+            fn_output_signature=tuple(tf.TensorSpec(column.shape[1:], column.dtype) for column in clips),
+        )
+        return {"frames": frames, "frame_count": count}, {**targets, "labels": labels, "words": words}
+
+    return apply
+
+
+def _splice(config: Config, blank: int, space, clip, other, seed):
+    """One clip with words of another; `clip` and `other` are `(frames, frame_count, labels, words)`."""
+    frames, count, labels, words = clip
+    other_frames, other_count, other_labels, other_words = other
+    starts, ends = _word_starts(words, count), _word_starts(other_words, other_count)
+    places, size = _label_starts(labels, blank, space)
+    other_places, other_size = _label_starts(other_labels, blank, space)
+    number = tf.size(starts) - 1
+    same = (tf.size(ends) == tf.size(starts)) & (tf.size(places) == tf.size(starts))
+    same &= (tf.size(other_places) == tf.size(starts)) & (number > 1)
+    same &= tf.reduce_all(words[:count] != UNKNOWN) & tf.reduce_all(other_words[:other_count] != UNKNOWN)
+    same &= tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < config.splice
+
+    def spliced():
+        # The words `first` to `last`, exclusive, are the other's; with the last word goes the silence after it.
+        first = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 0, number, tf.int32)
+        last = tf.random.stateless_uniform([], ops.split_seed(seed, 2), first + 1, number + 1, tf.int32)
+        at_end = last == number
+        chosen = tf.concat(
+            [
+                tf.range(starts[first]),
+                config.num_frames + tf.range(ends[first], ends[last]),
+                tf.range(starts[last], count),
+            ],
+            axis=0,
+        )
+        spelled = tf.concat(
+            [
+                labels[: places[first]],
+                # Inside a sentence a word brings its space along, at its end there is none.
+                other_labels[other_places[first] : tf.where(at_end, other_size, other_places[last])],
+                labels[tf.where(at_end, size, places[last]) : size],
+            ],
+            axis=0,
+        )
+        new_count, new_size = tf.size(chosen), tf.size(spelled)
+
+        def fits():
+            chosen_padded = tf.pad(chosen, [[0, config.num_frames - new_count]])
+            real = tf.range(config.num_frames) < new_count
+            both = tf.gather(tf.concat([frames, other_frames], axis=0), chosen_padded)
+            both = tf.where(real[:, None, None, None], both, tf.zeros_like(both))
+            said = tf.gather(tf.concat([words, other_words], axis=0), chosen_padded)
+            said = tf.where(real, said, UNKNOWN)
+            return both, new_count, tf.pad(spelled, [[0, config.max_labels - new_size]], constant_values=blank), said
+
+        needed = new_size + tf.reduce_sum(tf.cast(spelled[1:] == spelled[:-1], tf.int32))  # CTC parts double letters
+        ok = (new_count <= config.num_frames) & (new_size <= config.max_labels) & (needed <= new_count)
+        return tf.cond(ok, fits, lambda: clip)
+
+    result = tf.cond(same, spliced, lambda: clip)
+    return tuple(tf.ensure_shape(new, old.shape) for new, old in zip(result, clip, strict=True))
+
+
+def _word_starts(words: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Frames at which words begin, and behind them the number of frames."""
+    real = words[:count]
+    before = tf.concat([[SILENCE], real[:-1]], axis=0)
+    begins = tf.where((real != before) & (real != SILENCE))[:, 0]
+    return tf.concat([tf.cast(begins, tf.int32), [count]], axis=0)
+
+
+def _label_starts(labels: tf.Tensor, blank: int, space: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where words begin among the symbols, behind them the number of symbols; and that number."""
+    size = tf.reduce_sum(tf.cast(labels != blank, tf.int32))
+    after_spaces = tf.cast(tf.where(labels[:size] == space)[:, 0], tf.int32) + 1
+    return tf.concat([[0], after_spaces, [size]], axis=0), size
