@@ -10,10 +10,11 @@ DATA ?= runs/demo/$(SYSTEM)/videos
 RUN ?= runs/$(SYSTEM)-$(PRESET)
 BENCH ?= all
 TESTS ?=
+NOTEBOOKS ?=
 SERVE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format bench train clean
+.PHONY: help setup demo serve test lint format notebooks bench train clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -43,6 +44,9 @@ lint: setup ## Check style and format.
 format: setup ## Mend style and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebooks: setup ## Run notebooks in full and store their outputs: NOTEBOOKS=cnn_lstm, or all of them.
+	$(BIN)/python -m tests.notebooks $(NOTEBOOKS)
 
 bench: setup ## Run a benchmark, BENCH=frames for one, or all of them into runs/bench/table.md.
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -62,3 +62,7 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says():
 def test_lists_that_do_not_fit(references, predictions, words):
     with pytest.raises(UsageError, match=words):
         text.evaluate(references, predictions)
+
+
+def test_word_errors_of_each_clip():
+    assert text.word_errors(["bin blue at", "set red", "lay"], ["bin red", "set red", "lay lay now"]) == [2, 0, 2]

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from tfav.report import sentences
 
 RESULT = {
@@ -24,10 +26,10 @@ RESULT = {
 
 def test_sections(tmp_path):
     found = dict(sentences.sections(tmp_path, RESULT))
-    assert list(found) == ["Scores", "Said and read, clips with errors first", "Words read wrongly"]
+    assert list(found) == ["Scores", "Said and read, clips with most errors first", "Words read wrongly"]
     assert "25.0 % (10.0 to 40.0)" in found["Scores"] and "40 ms" in found["Scores"]
     assert "grid &lt;b&gt;" in found["Scores"] and "too short" in found["Scores"]
-    table = found["Said and read, clips with errors first"]
+    table = found["Said and read, clips with most errors first"]
     assert table.index("s1/b") < table.index("s1/a")
     assert table.count("<b style") == 1 and '">p</b>' in table
 
@@ -37,3 +39,13 @@ def test_how_it_came_about(tmp_path):
     (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = dict(sentences.sections(tmp_path, RESULT))["How it came about"]
     assert "<th>bin</th>" in table and "x" * 20 in table and table.count("<tr>") < 15
+
+
+def test_mouths_of_the_first_clips_and_of_the_worst(tmp_path):
+    mouths = {f"mouth_{number}": np.full((3, 6, 12), 60 * number, np.uint8) for number in range(2)}
+    np.savez(tmp_path / "evaluation_examples.npz", names=["s1/a", "s1/b"], worst=["s1/b"], **mouths)
+    found = dict(sentences.sections(tmp_path, RESULT))
+    examples, worst = found["Examples, the first of those scored"], found["Worst cases"]
+    assert examples.count("data:image/gif;base64,") == 2 and worst.count("data:image/gif;base64,") == 1
+    assert 'class="card right"' in examples and 'class="card wrong"' in worst
+    assert "said: bin b<br>" in worst and "s1/a" not in worst

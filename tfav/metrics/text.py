@@ -72,6 +72,16 @@ def evaluate(references: Sequence[str], predictions: Sequence[str], *, seed: int
     return result
 
 
+def word_errors(references: Sequence[str], predictions: Sequence[str]) -> list[int]:
+    """Substitutions, deletions and insertions of words in each clip together.
+
+    Raises:
+        UsageError: See `validate`.
+    """
+    validate(references, predictions)
+    return _count(jiwer.process_words, references, predictions)[:, :3].sum(1).tolist()
+
+
 def _count(process, references: Sequence[str], predictions: Sequence[str]) -> np.ndarray:
     """Substitutions, deletions, insertions and reference length of each clip, `[N, 4]` int64."""
     rows = []

@@ -23,6 +23,7 @@ NAMES = ("mse", "mae", "ssim", "psnr")
 LOWER_IS_BETTER = {"mse": True, "mae": True, "ssim": False, "psnr": False}
 SSIM_DATA_RANGE = 2.0
 PSNR_MAX_DB = 100.0  # of a frame that is exactly right, so that a mean stays finite
+_RESAMPLES = 1000
 
 
 def validate(truth: np.ndarray, prediction: np.ndarray) -> None:
@@ -71,10 +72,14 @@ def summarize(scores: dict[str, np.ndarray]) -> dict:
         scores: Name to `[N, T]`.
 
     Returns:
-        Each name to its mean over all frames, and `per_step`: each name to a list of `T` means over sequences.
+        Each name to its mean over all frames; `per_step`: each name to a list of `T` means over sequences; `intervals`:
+        each name to the 95 % interval of its mean, from resampled sequences (bootstrap, percentiles).
     """
     means = {name: float(values.mean()) for name, values in scores.items()}
-    return means | {"per_step": {name: values.mean(0).tolist() for name, values in scores.items()}}
+    return means | {
+        "per_step": {name: values.mean(0).tolist() for name, values in scores.items()},
+        "intervals": {name: _interval(values.mean(1)) for name, values in scores.items()},
+    }
 
 
 def evaluate(truth: np.ndarray, prediction: np.ndarray) -> dict:
@@ -97,6 +102,11 @@ def copy_last_frame(inputs: np.ndarray, num_frames: int) -> np.ndarray:
         `[N, num_frames, H, W, C]`, of the same type.
     """
     return np.repeat(inputs[:, -1:], num_frames, axis=1)
+
+
+def _interval(values: np.ndarray, seed: int = 0) -> list[float]:
+    chosen = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
+    return [float(bound) for bound in np.percentile(values[chosen].mean(1), (2.5, 97.5))]
 
 
 def _each_frame(score, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

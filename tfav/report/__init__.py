@@ -1,5 +1,6 @@
-"""Floor 5: one self-contained HTML page per run, and the plots and pictures on it."""
+"""Floor 5: one self-contained HTML page per run, or of several side by side, and the plots and pictures on it."""
 
+from tfav.report.comparison import write_comparison
 from tfav.report.page import write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]

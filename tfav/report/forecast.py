@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tfav.io.encoding import write_gif
-from tfav.report import plots
+from tfav.report import markup, plots
 from tfav.report.pictures import data_url, png
 
 _TILE = 96  # pixels, in a strip
@@ -28,7 +28,7 @@ def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
 
     Args:
         run_dir: The run folder; its `evaluation_examples.npz` holds `input`, `truth` and `prediction`
-            `[N, T, H, W, C]` uint8.
+            `[N, T, H, W, C]` uint8, and likewise `worst_input` and so on, with `worst_mse` `[N]`.
         result: The evaluation: `scores` and `copy_last` with `per_step`, `published` rows, `data`, `count`.
 
     Returns:
@@ -38,10 +38,18 @@ def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
     examples = Path(run_dir) / "evaluation_examples.npz"
     if examples.exists():
         with np.load(examples) as stored:
-            parts = [stored[name] for name in ("input", "truth", "prediction")]
-        cards = [example_html(*example, number) for number, example in enumerate(zip(*parts, strict=True), 1)]
-        found.append(("Examples, the first of the test set", "".join(cards)))
+            cards = _cards(stored, "")
+            found.append(("Examples, the first of those scored", "".join(cards)))
+            if "worst_mse" in stored:
+                errors = [f"<p>MSE {error:.1f}</p>" for error in stored["worst_mse"]]
+                cards = [a + b for a, b in zip(errors, _cards(stored, "worst_"), strict=True)]
+                found.append(("Worst cases", "".join(cards)))
     return found
+
+
+def _cards(stored, prefix: str) -> list[str]:
+    parts = [stored[prefix + name] for name in ("input", "truth", "prediction")]
+    return [example_html(*example, number) for number, example in enumerate(zip(*parts, strict=True), 1)]
 
 
 def strip(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -103,23 +111,25 @@ def example_html(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray, nu
 def _scores_table(result: dict) -> str:
     rows = [("this run", result["scores"]), ("copying the last frame", result["copy_last"])]
     rows += [(row["name"], row) for row in result["published"]]
-    head = "".join(f"<th>{title}</th>" for _, title, _ in _SCORES)
-    body = "".join(
-        f"<tr><td>{html.escape(name)}</td>"
-        + "".join(f"<td>{form.format(row[key]) if key in row else '-'}</td>" for key, _, form in _SCORES)
-        + "</tr>"
-        for name, row in rows
-    )
     one_step = ""
     if "one_step_bce" in result:
         one_step = f" One step ahead, with true frames as input: binary cross-entropy {result['one_step_bce']:.4f}."
+    cells = [(name, *(_cell(row, key, form) for key, _, form in _SCORES)) for name, row in rows]
     return (
-        f'<div class="scroll"><table><tr><th></th>{head}</tr>{body}</table></div>'
-        f"<p>{result['count']} sequences ({html.escape(result['data'])}), {result['input_frames']} frames seen, "
+        markup.table(("", *(f"{title}" for _, title, _ in _SCORES)), cells)
+        + f"<p>{result['count']} sequences ({html.escape(result['data'])}), {result['input_frames']} frames seen, "
         f"{result['output_frames']} predicted. MSE and MAE are summed over a frame's pixels in 0-1; MSE, MAE: lower is "
-        f"better; SSIM, PSNR: higher. Published rows: two digits, 10 frames after 10, on the 10,000 sequences of "
-        f"mnist_test_seq.npy.{one_step}</p>"
+        "better; SSIM, PSNR: higher. In brackets the 95 % interval, of resampled sequences. Published rows: two "
+        f"digits, 10 frames after 10, on the 10,000 sequences of mnist_test_seq.npy.{one_step}</p>"
     )
+
+
+def _cell(row: dict, key: str, form: str) -> str:
+    if key not in row:
+        return "-"
+    interval = row.get("intervals", {}).get(key)
+    text = form.format(row[key])
+    return text if interval is None else f"{text} ({form.format(interval[0])} to {form.format(interval[1])})"
 
 
 def _horizon(result: dict) -> str:

@@ -1,4 +1,4 @@
-"""Plots as SVG text, to stand inside the page."""
+"""Plots as SVG text, to stand inside the page or in a notebook."""
 
 import io
 
@@ -13,28 +13,71 @@ _COLORS = {"train": "#1f6fb2", "val": "#d1495b"}
 
 
 def curves(history: list[dict]) -> str:
-    """Loss, accuracy or error of forecasts (where logged) and learning rate over the epochs, beside validation's."""
-    epochs = [row["epoch"] for row in history]
+    """What was logged over the epochs, each quantity beside validation's: losses, metrics, the learning rate."""
+    return curves_of([("", history)])
+
+
+def curves_of(histories: list[tuple[str, list[dict]]]) -> str:
+    """The curves of several runs over one another, a colour each; or of one, training and validation in two colours.
+
+    Args:
+        histories: Name and rows, as `metrics.jsonl` has them.
+    """
     # A model with several outputs puts the output's name in front of the metric's.
-    history = [{key.replace("class_accuracy", "accuracy"): value for key, value in row.items()} for row in history]
-    names = [
-        name for name in ("loss", "accuracy", "forecast_mse", "learning_rate") if any(name in row for row in history)
+    histories = [
+        (label, [{key.replace("class_accuracy", "accuracy"): value for key, value in row.items()} for row in rows])
+        for label, rows in histories
     ]
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3), squeeze=False, layout="constrained")
-    for axis, name in zip(axes[0], names, strict=True):
-        for side, key in (("train", name), ("val", f"val_{name}")):
-            values = [row.get(key) for row in history]
-            if any(value is not None for value in values):
-                values = [np.nan if value is None else value for value in values]
-                style = "." if len(epochs) == 1 else "-"
-                axis.plot(
-                    epochs, values, style, color=_COLORS[side], label="validation" if side == "val" else "training"
-                )
+    names = _quantities([row for _, rows in histories for row in rows])
+    columns = min(3, len(names))
+    num_rows = -(-len(names) // columns)
+    size = (4.2 * columns, 3 * num_rows)
+    figure, axes = plt.subplots(num_rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis, name in zip(axes.flat, names, strict=False):
+        for number, (label, rows) in enumerate(histories):
+            for side in ("train", "val"):
+                _draw_curve(axis, rows, name, side, label, f"C{number}" if label else _COLORS[side])
         axis.set_xlabel("epoch")
         axis.set_title(name.replace("_", " "))
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0][0].legend()
+    for axis in list(axes.flat)[len(names) :]:
+        axis.set_visible(False)
+    axes[0][0].legend(fontsize="small")
+    return _svg(figure)
+
+
+def _quantities(rows: list[dict]) -> list[str]:
+    """The loss first, the learning rate last, what is between as it was logged."""
+    logged = dict.fromkeys(key for row in rows for key in row if not key.startswith("val_"))
+    between = [key for key in logged if key not in ("epoch", "seconds", "loss", "learning_rate")]
+    return [*(key for key in ("loss",) if key in logged), *between, *(k for k in ("learning_rate",) if k in logged)]
+
+
+def _draw_curve(axis, rows: list[dict], name: str, side: str, label: str, color: str) -> None:
+    key = name if side == "train" else f"val_{name}"
+    values = [row.get(key) for row in rows]
+    if all(value is None for value in values):
+        return
+    what = "validation" if side == "val" else "training"
+    style = "." if len(rows) == 1 else "-"
+    if label:  # many runs: the colour is the run's, training is dashed
+        style, what = (style if side == "val" else style.replace("-", "--")), f"{label}, {what}"
+    values = [np.nan if value is None else value for value in values]
+    axis.plot([row["epoch"] for row in rows], values, style, color=color, label=what)
+
+
+def intervals(rows: list[tuple[str, float, tuple[float, float] | None]], title: str) -> str:
+    """One number of each of several runs as dots in a row below one another, with 95 % intervals where known."""
+    figure, axis = plt.subplots(figsize=(6, 0.8 + 0.4 * len(rows)), layout="constrained")
+    for number, (_, value, interval) in enumerate(rows):
+        if interval is not None:
+            axis.plot(interval, [number, number], "-", color=f"C{number}", linewidth=2)
+        axis.plot([value], [number], "o", color=f"C{number}")
+    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_title(title)
+    axis.grid(alpha=0.3, axis="x")
     return _svg(figure)
 
 
@@ -78,9 +121,77 @@ def confusion(counts: list[list[int]], labels: list[str]) -> str:
     return _svg(figure)
 
 
-def _svg(figure) -> str:
+def chain(rows: list[list[tuple[str, str]]], last: list[tuple[str, str]] = ()) -> str:
+    """Boxes from left to right with arrows between them: what becomes of what.
+
+    Args:
+        rows: One for each way in, of boxes: a name and a line below it.
+        last: Boxes in which all ways end.
+    """
+    length = max(map(len, rows)) + len(last)
+    figure, axis = plt.subplots(figsize=(2.3 * length, 0.4 + 1.2 * len(rows)), layout="constrained")
+    middle = (len(rows) - 1) / 2
+    for height, row in enumerate(rows):
+        for place, box in enumerate(row):
+            _box(axis, place, height, box)
+            if place:
+                _arrow(axis, (place - 1, height), (place, height))
+    for place, box in enumerate(last, max(map(len, rows))):
+        _box(axis, place, middle, box)
+        ends = [(len(row) - 1, height) for height, row in enumerate(rows)] if place == max(map(len, rows)) else None
+        for end in ends or [(place - 1, middle)]:
+            _arrow(axis, end, (place, middle))
+    axis.set_xlim(-0.5, length - 0.5)
+    axis.set_ylim(len(rows) - 0.45, -0.55)
+    axis.axis("off")
+    return _svg(figure)
+
+
+def _box(axis, x: float, y: float, box: tuple[str, str]) -> None:
+    name, below = box
+    look = {"boxstyle": "round,pad=0.5", "facecolor": "#eaf1f8", "edgecolor": _COLORS["train"]}
+    axis.text(x, y, f"{name}\n{below}" if below else name, ha="center", va="center", fontsize=10, bbox=look)
+
+
+def _arrow(axis, start: tuple[float, float], end: tuple[float, float]) -> None:
+    options = {"arrowstyle": "-|>", "color": "#5b6875", "shrinkA": 46, "shrinkB": 46}
+    axis.annotate("", xy=end, xytext=start, arrowprops=options)
+
+
+def heat(values: np.ndarray, names: list[str], *, title: str = "", step_sec: float = 1.0) -> str:
+    """What is how likely when, as shades.
+
+    Args:
+        values: `[T, K]` float, 0-1.
+        names: Of the `K` rows, from above.
+        title: Of the plot.
+        step_sec: Time from one step to the next.
+    """
+    figure, axis = plt.subplots(figsize=(9, 0.9 + 0.22 * len(names)), layout="constrained")
+    extent = (0, len(values) * step_sec, len(names) - 0.5, -0.5)
+    axis.imshow(np.asarray(values).T, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("seconds")
+    axis.set_title(title)
+    return _svg(figure)
+
+
+class Plot(str):
+    """An SVG picture as text, fit to stand inside a page; a notebook shows it as PNG."""
+
+    figure = None
+
+    def _repr_png_(self) -> bytes:
+        stream = io.BytesIO()
+        self.figure.savefig(stream, format="png", dpi=100, bbox_inches="tight")
+        return stream.getvalue()
+
+
+def _svg(figure) -> Plot:
     stream = io.StringIO()
     figure.savefig(stream, format="svg", bbox_inches="tight")
     plt.close(figure)
     text = stream.getvalue()
-    return text[text.index("<svg") :]  # without the XML header, which has no place inside HTML
+    plot = Plot(text[text.index("<svg") :])  # without the XML header, which has no place inside HTML
+    plot.figure = figure
+    return plot

@@ -11,12 +11,16 @@ from tqdm import tqdm
 from tfav.data import shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
+from tfav.io.partial import partial_file
 from tfav.metrics import text as text_metrics
 from tfav.systems.lipnet import data, times
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.recognition import DECODERS, Posteriors, Reader, open_reader
+from tfav.training import run as runs
 
+EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_CONFUSIONS = 20
+_NUM_EXAMPLES = 3
 
 
 def evaluate(
@@ -29,6 +33,8 @@ def evaluate(
     **changes,
 ) -> dict:
     """Reads clips and compares.
+
+    The mouths of the first three clips and of the three read worst are kept in the run folder, for its report.
 
     Args:
         run_dir: A trained run, or `pretrained`.
@@ -43,7 +49,8 @@ def evaluate(
         JSON-ready: for each way of decoding `wer_greedy`, `cer_greedy`, `wer_greedy_interval` and so on; `clips`,
         `seconds`; `word_start_error_sec` where alignments are there: `median` and `p90`, of the true sentence aligned,
         and `median_read`, of the words read rightly; `confusions`, the most frequent `[said, read, count]`;
-        `examples`, a row for each clip; `failed`, clips that could not be read, with the reason.
+        `examples`, a row for each clip, with its word `errors`; `failed`, clips that could not be read, with the
+        reason.
 
     Raises:
         UsageError: No run, no such part, or a box that does not fit.
@@ -77,6 +84,8 @@ def evaluate(
             bar.update()
     result = summarize(rows)
     result |= _summarize_starts(errors)
+    if not runs.is_shipped(run_dir):
+        _keep_examples(Path(run_dir) / EXAMPLES_NAME, index, rows)
     result |= {"examples": rows, "data": str(data_dir or config.data_dir), "part": part, "failed": failed}
     result["seconds"] = round(time.monotonic() - started, 2)
     return result
@@ -105,6 +114,8 @@ def summarize(rows: list[dict]) -> dict:
             result[f"{metric}_{name}_interval"] = scores[f"{metric}_interval"]
         result[f"sentences_right_{name}"] = scores["sentences_right"]
     best = "grammar" if "grammar" in rows[0] else "greedy"
+    for row, errors in zip(rows, text_metrics.word_errors(references, [row[best] for row in rows]), strict=True):
+        row["errors"] = errors
     confusions: collections.Counter = collections.Counter()
     for row in rows:
         said, read = row["reference"].split(), row[best].split()
@@ -112,6 +123,18 @@ def summarize(rows: list[dict]) -> dict:
             confusions.update((a, b) for a, b in zip(said, read, strict=True) if a != b)
     result["confusions"] = [[*pair, count] for pair, count in confusions.most_common(_NUM_CONFUSIONS)]
     return result
+
+
+def _keep_examples(path: Path, index: Index, rows: list[dict]) -> None:
+    worst = sorted((row for row in rows if row["errors"]), key=lambda row: -row["errors"])[:_NUM_EXAMPLES]
+    chosen = {row["path"]: row for row in [*rows[:_NUM_EXAMPLES], *worst]}
+    entries = shards.in_stored_order(index, list(chosen))
+    decode = shards.decoder(index)
+    clips = [decode(row)["frames"].numpy()[..., 0] for row in shards.read_rows(index, entries)]
+    arrays = {f"mouth_{number}": clip for number, clip in enumerate(clips)}
+    worst_names = [row["path"] for row in worst]
+    with partial_file(path) as partial:
+        np.savez_compressed(partial, names=[entry.id for entry in entries], worst=np.array(worst_names, str), **arrays)
 
 
 def describe_evaluation(result: dict) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -23,12 +24,35 @@ from tfav.training import run as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_EXAMPLES = 5
+_NUM_WORST = 3
 # Moving MNIST, 10 frames after 10, the 10,000 sequences of mnist_test_seq.npy: OpenSTL's table.
 PUBLISHED = (
     {"name": "ConvLSTM, 200 epochs (OpenSTL)", "mse": 29.80, "ssim": 0.9288},
     {"name": "ConvLSTM, 2000 epochs (OpenSTL)", "mse": 22.41},
     {"name": "best of OpenSTL's table", "mse": 14.07},
 )
+
+
+class _Kept(NamedTuple):
+    """Sequences with their forecasts behind them, `[T, H, W, C]` float, 0-1: the first ones, and `(mse, those)`."""
+
+    first: list[np.ndarray]
+    worst: list[tuple[float, np.ndarray]]
+
+    def add(self, sequences: np.ndarray, errors: np.ndarray) -> None:
+        self.first.extend(sequences[: _NUM_EXAMPLES - len(self.first)])
+        self.worst.extend(zip(errors.tolist(), sequences, strict=True))
+        self.worst.sort(key=lambda pair: -pair[0])
+        del self.worst[_NUM_WORST:]
+
+    def write(self, path: Path, config: Config) -> None:
+        arrays = {"worst_mse": np.array([error for error, _ in self.worst])}
+        for prefix, sequences in (("", self.first), ("worst_", [sequence for _, sequence in self.worst])):
+            pixels = np.rint(np.stack(sequences) * 255).astype(np.uint8)
+            parts = np.split(pixels, [config.input_frames, config.num_frames], axis=1)
+            arrays |= {prefix + name: part for name, part in zip(("input", "truth", "prediction"), parts, strict=True)}
+        with partial_file(path) as partial:
+            np.savez_compressed(partial, **arrays)
 
 
 def evaluate(
@@ -42,7 +66,7 @@ def evaluate(
 ) -> dict:
     """Scores a run's forecasts per predicted step and over all.
 
-    Five examples are kept in the run folder, for its report.
+    The first five examples and the three worst are kept in the run folder, for its report.
 
     Args:
         run_dir: A trained run, or `pretrained`.
@@ -69,7 +93,7 @@ def evaluate(
     config = dataclasses.replace(config, **changes)
     batches, count, source = _sequences(config, data_dir, part)
     model = load_model(run.dir, config)
-    ours, copied, bce, examples = [], [], [], []
+    ours, copied, bce, kept = [], [], [], _Kept([], [])
     with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
         for sequences in batches:
             seen, truth = np.split(sequences, [config.input_frames], axis=1)
@@ -78,11 +102,10 @@ def evaluate(
             copied.append(video.per_frame(truth, video.copy_last_frame(seen, config.output_frames)))
             if config.model == "notebook":
                 bce += _one_step_bce(model, sequences).tolist()
-            if sum(map(len, examples)) < _NUM_EXAMPLES:
-                examples.append(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1)[:_NUM_EXAMPLES])
+            kept.add(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1), ours[-1]["mse"].mean(1))
             bar.update(len(sequences))
     if not runs.is_shipped(run_dir):
-        _keep_examples(run.dir, config, np.concatenate(examples)[:_NUM_EXAMPLES])
+        kept.write(run.dir / EXAMPLES_NAME, config)
     result = {
         "data": source,
         "count": count,
@@ -155,14 +178,6 @@ def _one_step_bce(model: keras.Model, sequences: np.ndarray) -> np.ndarray:
 
 def _joined(parts: list[dict]) -> dict:
     return {name: np.concatenate([part[name] for part in parts]) for name in video.NAMES}
-
-
-def _keep_examples(run_dir: Path, config: Config, examples: np.ndarray) -> None:
-    seen, truth, forecast = np.split(
-        np.rint(examples * 255).astype(np.uint8), [config.input_frames, config.num_frames], axis=1
-    )
-    with partial_file(run_dir / EXAMPLES_NAME) as partial:
-        np.savez_compressed(partial, input=seen, truth=truth, prediction=forecast)
 
 
 def _cell(name: str, row: dict) -> str:
