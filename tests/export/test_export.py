@@ -13,11 +13,13 @@ from tfav import cli, export, systems
 from tfav.errors import TfavError, UsageError
 from tfav.export import formats
 from tfav.export.task import compare
+from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.augmentation import to_input
 from tfav.systems.lipnet.config import Config as LipConfig
 from tfav.systems.lipnet.recognition import open_reader
 from tfav.systems.lipnet.serving import standardized
-from tfav.training.exported import in_float32, made_pictures, resized
+from tfav.training import model_files
+from tfav.training.exported import made_pictures, portable, resized
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 OTHER_RUNTIME = """
@@ -124,15 +126,26 @@ def test_frames_are_chosen_as_everywhere_else():
 
 
 def test_a_model_in_bfloat16_becomes_one_in_float32(run_of):
-    import keras
-
-    model = keras.saving.load_model(run_of("lipnet") / "best.keras", compile=False)
-    plain = in_float32(model)
+    model = model_files.read_model(run_of("lipnet") / "best.keras")
+    plain = portable(model)
     assert {layer.compute_dtype for layer in plain.layers} <= {"float32", "int32"}
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
     for ours, theirs in zip(plain.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-    assert in_float32(plain) is plain
+
+
+def test_recurrent_layers_as_keras_has_them_answer_alike(run_of):
+    model = portable(model_files.read_model(run_of("lipnet") / "best.keras"))
+    frames = made_pictures(2, (2, 12, 16, 32, 1)) / np.float32(255)
+    inputs = {"frames": frames, "frame_count": np.array([12, 7], np.int32)}
+    theirs = model(inputs, training=False)
+    layers = [layer for layer in model.layers if isinstance(layer, BidirectionalGRU)]
+    assert len(layers) == 2
+    for layer in layers:
+        layer.as_keras = False
+    ours = model(inputs, training=False)
+    for name in ("labels", "words"):
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
 
 
 def test_resizing_leaves_frames_of_the_right_size_alone():
@@ -182,14 +195,15 @@ def test_command_line(run_of, tmp_path, capsys):
 def test_onnx(run_of, tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    for name in ("cnn_lstm", "two_stream"):
+    for name in ("cnn_lstm", "two_stream", "lipnet"):
         path = tmp_path / f"{name}.onnx"
         written = export.export(run_of(name), "onnx", path, progress=lambda line: None)
         assert written.difference <= 1e-4
         (example,) = systems.load(name).exported(run_of(name)).examples[:1]
         two = {key: np.concatenate([array, array]) for key, array in example.items()}
         answers = formats.open_onnx(path)(two)
-        np.testing.assert_allclose(answers["class"][0], answers["class"][1], atol=1e-6)
+        for answer in answers.values():
+            np.testing.assert_allclose(answer[0], answer[1], atol=1e-6)
 
 
 def test_litert_says_what_it_lacks(run_of, tmp_path):

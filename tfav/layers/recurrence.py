@@ -24,13 +24,15 @@ class BidirectionalGRU(keras.layers.Bidirectional):
         super().__init__(layer, **kwargs)
         self.units = units
         self.unroll = unroll
+        self.as_keras = False  # set where the model goes to a converter, which knows Keras' loops and not this one
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         """`[B, T, D]`, and `mask` `[B, T]`, True where a step is real, to `[B, T, 2 * units]`.
 
         A step that is not real leaves the state as it was and gives zeros.
         """
-        if initial_state is not None or sequences.shape[1] is None or tf.config.list_physical_devices("GPU"):
+        is_own = not self.as_keras and initial_state is None and sequences.shape[1] is not None
+        if not is_own or tf.config.list_physical_devices("GPU"):
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         cells = self.forward_layer.cell, self.backward_layer.cell
         both = (sequences, ops.flip(sequences, axis=1))

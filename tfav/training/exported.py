@@ -1,12 +1,13 @@
 """What a system hands out to be used without tfav: a function of tensors, pictures in and answers out."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfav.layers import BidirectionalGRU
 
 _GRID = 4  # bright and dark places of a made picture, on a side
 
@@ -30,16 +31,20 @@ class Exported(NamedTuple):
     facts: dict
 
 
-def in_float32(model: keras.Model) -> keras.Model:
-    """The same model with the same weights, computing in float32 throughout; itself where it does so already.
+def portable(model: keras.Model) -> keras.Model:
+    """The same model with the same weights, as converters of other runtimes take it.
 
-    Other runtimes know bfloat16 badly or not at all, and float16 not on every processor.
+    It computes in float32 throughout: others know bfloat16 badly or not at all, and float16 not on every processor.
+    Recurrent layers run as Keras has them, and what layers hold as tensors stands in the graph as numbers.
     """
     stored = keras.saving.serialize_keras_object(model)
-    if '"mixed_' not in json.dumps(stored):
-        return model
     plain = keras.saving.deserialize_keras_object(_without_mixed_policies(stored))
     plain.set_weights(model.get_weights())
+    for layer in _all_layers(plain):
+        if isinstance(layer, BidirectionalGRU):
+            layer.as_keras = True
+        if isinstance(layer, keras.layers.Normalization):  # a tensor would become one more input of the model
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     return plain
 
 
@@ -76,6 +81,13 @@ def made_pictures(seed: int, shape: tuple[int, ...]) -> np.ndarray:
         frames = [np.roll(big, step * number, axis=(0, 1)) for number in range(num_frames)]
         clips.append(np.stack(frames) + rng.normal(0, 8, (num_frames, height, width, channels)))
     return np.clip(np.rint(np.stack(clips)), 0, 255).astype(np.uint8).reshape(shape)
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _all_layers(layer)
 
 
 def _without_mixed_policies(stored):

@@ -1,5 +1,6 @@
 """A run from training to its page: what it keeps, how it goes on, what it scores and predicts."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,18 @@ from tfav.data.mnist import small_digits
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.video import read_video, write_video
 from tfav.metrics import video
-from tfav.systems.next_frame import Config, describe_evaluation, evaluate, predict_files, predict_next, train
+from tfav.systems.next_frame import (
+    Config,
+    build_datasets,
+    build_model,
+    callbacks,
+    compile_args,
+    describe_evaluation,
+    evaluate,
+    predict_files,
+    predict_next,
+    train,
+)
 from tfav.systems.next_frame.data import made_test_set
 from tfav.systems.next_frame.evaluation import EXAMPLES_NAME, load_model
 
@@ -73,7 +85,27 @@ def test_scores_are_those_of_the_rollout(small_config, run_dir):
     with np.load(run_dir / EXAMPLES_NAME) as examples:
         np.testing.assert_allclose(examples["truth"] / 255, sequences[:5, 5:], atol=0.003)
         np.testing.assert_allclose(examples["prediction"] / 255, np.clip(forecast[:5], 0, 1), atol=0.003)
+        errors = video.per_frame(sequences[:, 5:], forecast)["mse"].mean(1)
+        worst = np.argsort(-errors)[:3]
+        np.testing.assert_allclose(examples["worst_mse"], errors[worst], rtol=1e-4)
+        np.testing.assert_allclose(examples["worst_truth"] / 255, sequences[worst, 5:], atol=0.003)
+    for name in video.NAMES:
+        low, high = result["scores"]["intervals"][name]
+        assert low < result["scores"][name] < high
     json.dumps(result)
+
+
+def test_keras_own_fit_leaves_a_run(small_config, tmp_path):
+    run_dir = tmp_path / "run"
+    small = dataclasses.replace(small_config, epochs=1)
+    data = build_datasets(small)
+    model = build_model(small)
+    model.compile(**compile_args(small))
+    model.fit(data.train, validation_data=data.val, epochs=1, callbacks=callbacks(small, run_dir), verbose=0)
+    assert evaluate(run_dir, progress=False)["count"] == 7
+    with pytest.raises(UsageError, match="other settings: seed"):
+        other = callbacks(dataclasses.replace(small, seed=9), run_dir)
+        model.fit(data.train, epochs=1, callbacks=other, verbose=0)
 
 
 def test_notebook_model_trains_and_is_scored_one_step_ahead(tmp_path):
@@ -114,8 +146,13 @@ def test_command_line(run_dir, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["count"] == 7
     assert tfav("report", "--run-dir", run_dir) == 0
     page = (run_dir / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/gif;base64,") == 5 and page.count("data:image/png;base64,") == 5
-    assert "copying the last frame" in page and "frames ahead" in page and "Confusion" not in page
+    assert page.count("data:image/gif;base64,") == 5 + 3 and page.count("data:image/png;base64,") == 5 + 3
+    assert (
+        "copying the last frame" in page
+        and "frames ahead" in page
+        and "Worst cases" in page
+        and "Confusion" not in page
+    )
 
 
 def test_videos_that_cannot_be_used(run_dir, tmp_path, capsys):

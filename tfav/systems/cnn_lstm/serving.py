@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfav.systems.cnn_lstm import task
 from tfav.systems.cnn_lstm.config import Config
-from tfav.training.exported import Exported, in_float32, made_pictures, resized
+from tfav.training.exported import Exported, made_pictures, portable, resized
 
 _NUM_EXAMPLES = 3
 
@@ -24,7 +24,7 @@ def exported(run_dir: Path | str) -> Exported:
     """
     run, config = task.open_run(run_dir)
     networks = task.open_networks(run.dir, config)
-    networks = networks._replace(**{name: in_float32(part) for name, part in networks._asdict().items() if part})
+    networks = networks._replace(**{name: portable(part) for name, part in networks._asdict().items() if part})
     facts = {"labels": run.facts["labels"]}
     if config.cache_features:
         return _from_views(networks, config, facts)

@@ -1,5 +1,6 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import model_files, settings
 from tfav.training import run as runs
+from tfav.training.run_folder import RunFolder
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 
@@ -61,7 +63,7 @@ def compile_args(config: Config) -> dict:
 
 
 def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run: schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
+    """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
     """
@@ -69,13 +71,27 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     schedule = None
     if config.schedule == "cosine":
         schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
-    return training_callbacks.standard(
+    standard = training_callbacks.standard(
         run_dir,
         monitor=_monitor(config) if has_val else None,
         patience=config.patience,
         schedule=schedule,
         extra=extra,
     )
+    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+
+
+def start_run(config: Config, run_dir: Path | str) -> None:
+    """Makes the run folder, or opens the one that is there; the models that stay as they are in training go into it.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+        DataError: The data set cannot be used as it stands.
+    """
+    labels = check_class_count(scan(config.data_dir).labels, config)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    save_extractor(config, Path(run_dir) / "extractor.keras")
+    _save_front(data.fitted_front(config), Path(run_dir) / "front.keras")
 
 
 def _monitor(config: Config) -> str:
@@ -108,12 +124,10 @@ def train(
     runs.check(run_dir, SYSTEM, stored, facts)
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = data.build_datasets(config)
-    runs.start(run_dir, SYSTEM, stored, facts)  # only now: data that cannot be used leaves no folder behind
+    start_run(config, run_dir)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
         model = build_model(config)
         model.compile(**compile_args(config))
-    save_extractor(config, Path(run_dir) / "extractor.keras")
-    _save_front(data.fitted_front(config), Path(run_dir) / "front.keras")
     history = training.fit(
         model,
         train_set,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfav.systems.lipnet.augmentation import to_input
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.recognition import load_model, open_run
-from tfav.training.exported import Exported, in_float32, made_pictures
+from tfav.training.exported import Exported, made_pictures, portable
 
 _SHARES = (1.0, 0.8, 0.6)  # of an example's frames that are real
 
@@ -26,7 +26,7 @@ def exported(run_dir: Path | str) -> Exported:
         TfavError: There is no readable model.
     """
     run, config = open_run(run_dir)
-    model = in_float32(load_model(run.dir, config))
+    model = portable(load_model(run.dir, config))
 
     def serve(mouths, frame_count):
         height, width = config.crop_height, config.crop_width

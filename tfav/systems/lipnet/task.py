@@ -1,5 +1,6 @@
 """Training: thin functions over Keras' own, each usable alone."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfav.systems.lipnet.transfer import load_init
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
 from tfav.training import settings
+from tfav.training.run_folder import RunFolder
 
 _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
@@ -47,12 +49,12 @@ def compile_args(config: Config) -> dict:
 def callbacks(
     config: Config, run_dir: Path | str, extra: Sequence = (), *, has_val: bool = True
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run: schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
+    """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by the character error rate in validation; without a validation part (`has_val` False) it
     is the last epoch's. With `config.average` it holds the averaged weights.
     """
-    return training_callbacks.standard(
+    standard = training_callbacks.standard(
         run_dir,
         monitor=_monitor(config) if has_val else None,
         mode="min",
@@ -60,6 +62,16 @@ def callbacks(
         schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
         extra=[*([training_callbacks.ValidateAveraged()] if config.average else []), *extra],
     )
+    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+
+
+def start_run(config: Config, run_dir: Path | str) -> None:
+    """Makes the run folder, or opens the one that is there.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+    """
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), _facts(config))
 
 
 def learning_rate(config: Config, epoch: int) -> float:
@@ -90,8 +102,7 @@ def train(
         DataError: The data cannot be used as they stand.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    stored, facts = settings.to_dict(config), {"symbols": config.symbols().symbols, "blank": config.symbols().blank}
-    runs.check(run_dir, SYSTEM, stored, facts)
+    runs.check(run_dir, SYSTEM, settings.to_dict(config), _facts(config))
     keras.utils.set_random_seed(config.seed)
     datasets = data.build_datasets(config)
     with training.strategy(devices):
@@ -99,7 +110,7 @@ def train(
         for line in load_init(model, config):
             print(line)
         model.compile(**compile_args(config))
-    runs.start(run_dir, SYSTEM, stored, facts)  # only now: what cannot be used leaves no folder behind
+    start_run(config, run_dir)  # only now: what cannot be used leaves no folder behind
     index, _ = data.prepared_index(config)
     examples = example_predictions(config, index, run_dir)
     return training.fit(
@@ -131,6 +142,10 @@ def example_predictions(config: Config, index: Index, run_dir: Path | str) -> ke
         return rows
 
     return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)
+
+
+def _facts(config: Config) -> dict:
+    return {"symbols": config.symbols().symbols, "blank": config.symbols().blank}
 
 
 def _monitor(config: Config) -> str:

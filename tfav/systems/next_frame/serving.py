@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfav.systems.next_frame.evaluation import load_model
 from tfav.systems.next_frame.rollout import rollout_function
 from tfav.systems.next_frame.task import open_run
-from tfav.training.exported import Exported, in_float32, made_pictures, resized
+from tfav.training.exported import Exported, made_pictures, portable, resized
 
 _NUM_EXAMPLES = 3
 
@@ -23,7 +23,7 @@ def exported(run_dir: Path | str) -> Exported:
         TfavError: There is no readable model.
     """
     run, config = open_run(run_dir)
-    roll = rollout_function(in_float32(load_model(run.dir, config)))
+    roll = rollout_function(portable(load_model(run.dir, config)))
     size = (config.image_size, config.image_size)
 
     def serve(frames):

@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "drawing",
         "features",
         "fusion",
+        "fusion_run",
         "model",
         "prediction",
         "samples",

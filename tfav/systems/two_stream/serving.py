@@ -8,7 +8,7 @@ from tfav.systems.two_stream import task
 from tfav.systems.two_stream.config import Config
 from tfav.systems.two_stream.stream import load_stream, with_features
 from tfav.training import model_files
-from tfav.training.exported import Exported, in_float32, made_pictures, resized
+from tfav.training.exported import Exported, made_pictures, portable, resized
 
 _NUM_EXAMPLES = 3
 _INPUTS = {"spatial": "frames", "motion": "flow"}
@@ -30,7 +30,7 @@ def exported(run_dir: Path | str) -> Exported:
     facts = {"labels": run.facts["labels"]}
     if config.stream == "fusion":
         return _fusion(run.dir, config, facts)
-    model = in_float32(load_stream(run.dir, config.stream).model)
+    model = portable(load_stream(run.dir, config.stream).model)
     name, size = _INPUTS[config.stream], model.input_shape[1:3]
 
     def serve(**pictures):
@@ -47,9 +47,9 @@ def exported(run_dir: Path | str) -> Exported:
 
 
 def _fusion(run_dir: Path, config: Config, facts: dict) -> Exported:
-    models = {kind: in_float32(load_stream(getattr(config, kind), kind).model) for kind in _INPUTS}
+    models = {kind: portable(load_stream(getattr(config, kind), kind).model) for kind in _INPUTS}
     streams = {kind: with_features(model) for kind, model in models.items()}
-    recurrent = in_float32(model_files.read_model(run_dir / "best.keras"))
+    recurrent = portable(model_files.read_model(run_dir / "best.keras"))
     num_samples = config.samples_per_video
 
     def serve(frames, flow):

@@ -1,7 +1,7 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
 import dataclasses
-import json
+import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ from tfav.io.partial import write_json
 from tfav.io.progress import Progress, unheard
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
-from tfav.systems.two_stream import data, features, fusion, prediction, samples
+from tfav.systems.two_stream import data, features, fusion, fusion_run, prediction, samples
 from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_labels
 from tfav.training import callbacks as training_callbacks
 from tfav.training import model_files, settings
 from tfav.training import run as runs
+from tfav.training.run_folder import RunFolder
 
-FUSION_FILE = "fusion.json"  # in a fusion's run folder: the weight chosen on its validation part
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 
 
@@ -41,7 +41,7 @@ def compile_args(config: Config) -> dict:
 
 
 def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run: schedule, best checkpoint, TensorBoard, metrics, resume.
+    """The callbacks of a run: its folder, schedule, best checkpoint, TensorBoard, metrics, resume.
 
     The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
     """
@@ -51,9 +51,28 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     else:
         monitor = "val_loss" if has_val else "loss"
         schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
-    return training_callbacks.standard(
-        run_dir, monitor="val_accuracy" if has_val else None, schedule=schedule, extra=extra
-    )
+    monitor = "val_accuracy" if has_val else None
+    standard = training_callbacks.standard(run_dir, monitor=monitor, schedule=schedule, extra=extra)
+    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+
+
+def start_run(config: Config, run_dir: Path | str) -> None:
+    """Makes the run folder, or opens the one that is there; for the fusion, chooses the streams' weight.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+        DataError: The data set cannot be used as it stands.
+    """
+    found = samples.find_examples(config)
+    labels = check_class_count(found.labels, config)
+    if config.stream == "fusion":
+        fusion_run.check_streams(config, labels)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    if config.stream == "fusion" and not (Path(run_dir) / fusion_run.FUSION_FILE).exists():
+        split = make_split(found.examples, config)
+        write_json(
+            Path(run_dir) / fusion_run.FUSION_FILE, fusion_run.choose_weight(config, split.val or split.train, labels)
+        )
 
 
 def train(
@@ -77,19 +96,12 @@ def train(
         DataError: The data set cannot be used as it stands.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    found = samples.find_examples(config)
-    labels = check_class_count(found.labels, config)
-    if config.stream == "fusion":
-        _check_fusion(config, labels)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    start_run(config, run_dir)
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = data.build_datasets(config)
     with training.strategy(devices):
         model = models.build_model(config)
         model.compile(**compile_args(config))
-    if config.stream == "fusion":
-        split = make_split(found.examples, config)
-        write_json(Path(run_dir) / FUSION_FILE, _choose_weight(config, split.val or split.train, labels))
     return training.fit(
         model,
         train_set,
@@ -150,7 +162,7 @@ def evaluate(
         result["streams"] = {
             name: _brief(classification.evaluate(truth, rows, labels)) for name, rows in scores.items()
         }
-        result["spatial_weight"] = _stored_weight(run.dir)
+        result["spatial_weight"] = fusion_run.stored_weight(run.dir)
     return result | {"failed": [], "part": part, "seconds": round(time.monotonic() - started, 2)}
 
 
@@ -349,29 +361,6 @@ def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Pro
     } | ({"demo": str(demo)} if demo is not None else {})
 
 
-def _check_fusion(config: Config, labels: list[str]) -> None:
-    for kind in ("spatial", "motion"):
-        if not getattr(config, kind):
-            raise UsageError(f"the fusion needs both streams. Give --{kind} a run folder or a .h5 file.")
-    agreed = agree_on_labels(load_stream(config.spatial, "spatial"), load_stream(config.motion, "motion"))
-    check_known_classes(config.data_dir, labels, agreed)
-    if agreed != labels:
-        raise UsageError(
-            f"{config.data_dir}: holds {len(labels)} of the {len(agreed)} classes the streams know, all needed here."
-        )
-
-
-def _choose_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
-    stored = features.compute_both(config, examples)
-    truth = np.array([labels.index(example.label) for example in examples])
-    weight = fusion.choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
-    return {"spatial_weight": weight, "chosen_on": len(examples)}
-
-
-def _stored_weight(run_dir: Path) -> float:
-    return json.loads((run_dir / FUSION_FILE).read_text(encoding="utf-8"))["spatial_weight"]
-
-
 def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> dict[str, np.ndarray]:
     stored = features.compute_both(config, examples, progress=progress)
     spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
@@ -381,7 +370,7 @@ def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> d
         "spatial": spatial,
         "motion": motion,
         "average": fusion.fuse(spatial, motion),
-        "weighted": fusion.fuse(spatial, motion, _stored_weight(run_dir)),
+        "weighted": fusion.fuse(spatial, motion, fusion_run.stored_weight(run_dir)),
         "recurrent": recurrent,
     }
 
