@@ -47,10 +47,13 @@ def curves_of(histories: list[tuple[str, list[dict]]]) -> str:
     return _svg(figure)
 
 
+_COUNTS = ("epoch", "seconds", "stage", "stage_epoch")  # say when, not how well
+
+
 def _quantities(rows: list[dict]) -> list[str]:
     """The loss first, the learning rate last, what is between as it was logged."""
     logged = dict.fromkeys(key for row in rows for key in row if not key.startswith("val_"))
-    between = [key for key in logged if key not in ("epoch", "seconds", "loss", "learning_rate")]
+    between = [key for key in logged if key not in (*_COUNTS, "loss", "learning_rate")]
     return [*(key for key in ("loss",) if key in logged), *between, *(k for k in ("learning_rate",) if k in logged)]
 
 
