@@ -13,6 +13,7 @@ SYSTEMS = {
     "two_stream": "action recognition from RGB frames and optical flow; opens old Keras weights",
     "next_frame": "next-frame prediction with ConvLSTM networks on Moving MNIST or any videos",
     "lipnet": "lip reading: sentences with word times from silent video of a face; GRID corpus",
+    "av_words": "audio-visual word recognition in noise: by sound, by lips, by both; GRID's words and LRW",
 }
 
 

@@ -1,6 +1,7 @@
 """Training: thin functions over Keras' own, each usable alone, and the chain of stages."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
 from tfav.training import settings
 from tfav.training.callbacks import read_jsonl
+from tfav.training.run_folder import RunFolder
 
 _LAST = STAGES[-1]
 _HALF_LIFE = 5  # epochs, of the schedule `halving`
@@ -52,23 +54,48 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
     }
 
 
-def callbacks(
-    config: Config, run_dir: Path | str, stage: str = _LAST, outputs: Sequence[str] = ("",), *, has_val: bool = True
-) -> list[keras.callbacks.Callback]:
-    """The callbacks of a run: schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
+def callbacks(config: Config, run_dir: Path | str, *, has_val: bool = True) -> list[keras.callbacks.Callback]:
+    """The callbacks to train `build_model` at once, without stages: run folder, schedule, best checkpoint, early stop,
+    TensorBoard, metrics, resume.
 
-    The best checkpoint goes by the accuracy in validation, in the last stage that of both together; without a
+    Rates and epochs are those of the last stage. The best checkpoint goes by the accuracy in validation; without a
     validation part (`has_val` False) it is the last epoch's.
     """
-    monitor = f"val_{BOTH}_accuracy" if len(outputs) > 1 else "val_accuracy"
+    return [
+        RunFolder(functools.partial(start_run, config, run_dir)),
+        *stage_callbacks(config, run_dir, _LAST, "val_accuracy" if has_val else None),
+    ]
+
+
+def stage_callbacks(
+    config: Config, run_dir: Path | str, stage: str, monitor: str | None
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a stage, without the one that makes its folder.
+
+    Args:
+        config: The configuration.
+        run_dir: The stage's own folder.
+        stage: One of `STAGES`.
+        monitor: Of what to keep the highest; None: the last epoch.
+    """
     return training_callbacks.standard(
         run_dir,
-        monitor=monitor if has_val else None,
+        monitor=monitor,
         mode="max",
         patience=config.patience,
         schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, stage, epoch)),
         extra=[training_callbacks.ValidateAveraged()] if config.average else [],
     )
+
+
+def start_run(config: Config, run_dir: Path | str) -> None:
+    """Makes the run folder, or opens the one that is there.
+
+    Raises:
+        UsageError: The folder belongs to another run, or the data have other words.
+    """
+    words = data.words(config)
+    runs.start(run_dir, SYSTEM, settings.to_dict(with_classes(config, words)), {"words": list(words)})
 
 
 def learning_rate(config: Config, stage: str, epoch: int) -> float:
@@ -132,6 +159,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
             print(f"  from {line}")
         outputs = sorted(model.output)
         model.compile(**compile_args(config, name, outputs))
+    monitor = "val_accuracy" if len(outputs) == 1 else f"val_{BOTH}_accuracy"
     # Of the chain's settings a stage depends on all but those that say which stages to train and how long.
     stored = settings.to_dict(dataclasses.replace(config, stages=(name,)))
     runs.start(folder, SYSTEM, stored, {**facts, "stage": name})
@@ -140,7 +168,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
         stages.stage_data(datasets.train, model),
         stages.stage_data(datasets.val, model),
         epochs=config.stage_epochs[STAGES.index(name)],
-        callbacks=callbacks(config, folder, name, outputs, has_val=datasets.val is not None),
+        callbacks=stage_callbacks(config, folder, name, monitor if datasets.val is not None else None),
         run_dir=folder,
         verbose=verbose,
     )
