@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,7 +143,7 @@ def train(
         print(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
         _train_stage(config, name, Path(run_dir), datasets, facts, devices, verbose)
         join_metrics(run_dir)
-        keras.utils.clear_session()
+        gc.collect()  # the stage's graphs, before the next one's are built
     with locked_folder(run_dir):
         path = stages.join(run_dir, config)
     if path is None:
