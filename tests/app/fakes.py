@@ -31,7 +31,8 @@ class FakeModels:
 
             self._real = self._real or SystemModels()
             return self._real(system, where)
-        return {"lipnet": lips, "two_stream": actions, "cnn_lstm": classes, "next_frame": next_frames}[system]
+        known = {"lipnet": lips, "two_stream": actions, "cnn_lstm": classes, "next_frame": next_frames}
+        return (known | {"av_words": words})[system]
 
 
 def _behave(path, progress):
@@ -86,6 +87,16 @@ def lips(path, *, progress, out, captions, face):
     ]
     row = {"path": str(path), "text": "bin blue", "words": words, "readings": {}, "warnings": warnings, "wrote": wrote}
     return row | sure
+
+
+def words(path, *, progress, out, at):
+    _behave(path, progress)
+    page = Path(out) / "clip_words.html"
+    page.write_text("<p>one</p>", encoding="utf-8")
+    streams = {"both": RANKING, "video": RANKING}
+    row = {"path": str(path), "text": "bin", "ranking": RANKING, "used": "both", "streams": streams}
+    warnings = [f"{path}: the word in the middle of 2.0 s is taken; --at SEC chooses another"]
+    return row | {"window_sec": (at or 0.4, 1.6), "warnings": warnings, "wrote": [str(page)]}
 
 
 def next_frames(path, *, progress, out, frames):

@@ -1,17 +1,14 @@
 """Floor 5: the web page. A person drops a video on it and reads what the systems make of it.
 
 page.py       what the browser shows, built by Gradio from the table in tabs.py
-tabs.py       one entry per system: words, controls, how its result is shown
-queue.py      videos wait in line and are worked on one at a time, in a process that can be ended
-worker.py     that process: TensorFlow and the systems live there, and nowhere else
+tabs.py       one entry per system: words, controls, how its result is shown (rendering.py)
+desk.py       what happens when a person uploads, starts, cancels or leaves
 uploads.py    what a file must be before anything decodes it
+jobs.py       videos wait in line and are worked on one at a time, in a process that can be ended
+worker.py     that process: TensorFlow and the systems live there, and nowhere else
 server.py     temporary folders, start and stop
 """
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=["examples", "inspection", "jobs", "page", "rendering", "server", "tabs", "uploads", "worker"],
-    submod_attrs={"server": ["serve"]},
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"server": ["serve"]})

@@ -21,6 +21,9 @@ _LOOK_SEC = 0.2
 _KEEP_SEC = 3600.0  # results, where the page stays open for so long
 
 
+Values = Mapping[str, float | None]  # of the controls, by name
+
+
 class View(NamedTuple):
     """What the page shows: `status` and `result` as HTML, and whether work goes on."""
 
@@ -66,7 +69,7 @@ class Desk:
             return status("wrong", str(error)), False
         return status("idle", f"Ready: {facts.duration_sec:.1f} seconds, {facts.width} x {facts.height}."), True
 
-    async def work(self, session: str, tab: Tab, path: str | None, values: Mapping[str, int]) -> AsyncIterator[View]:
+    async def work(self, session: str, tab: Tab, path: str | None, values: Values) -> AsyncIterator[View]:
         """Has a system look at an upload, and tells how that goes; the upload is deleted at the end, good or bad."""
         if path is None:
             yield View(status("wrong", "Choose a video first, or record one."), "", False)
@@ -129,7 +132,7 @@ class Desk:
             with self._lock:
                 self._uploads[session, system] = path
 
-    def _submit(self, session: str, tab: Tab, path: Path, values: Mapping[str, int]) -> Job:
+    def _submit(self, session: str, tab: Tab, path: Path, values: Values) -> Job:
         token = secrets.token_hex(16)
         folder, results = self._jobs / token, self.served / f"results-{token}"
         folder.mkdir(mode=0o700)

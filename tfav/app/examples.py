@@ -7,12 +7,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.data import synthetic
+from tfav.data import drawn_face, synthetic
 from tfav.data.mnist import small_digits
 from tfav.io.encoding import write_video
 
 _FPS = 10
 _CANVAS, _DIGIT = 64, 28  # pixels, as in Moving MNIST
+
+
+def write_speaking_face(path: Path | str) -> Path:
+    """A drawn face that says a sentence of GRID's, without sound."""
+    return write_video(path, drawn_face.speak("bin blue at f two now"), drawn_face.FPS)
 
 
 def write_turning_shape(path: Path | str) -> Path:

@@ -9,12 +9,11 @@ import gradio as gr
 
 from tfav.app import rendering
 from tfav.app.desk import Desk
-from tfav.app.tabs import Tab
+from tfav.app.tabs import Control, Tab
 
 _CSS = Path(__file__).with_name("page.css")
-# A screen reader reads out what changes in these; Gradio gives no way to say so.
-_SPEAK = """() => document.querySelectorAll('.spoken').forEach(
-    (part) => { part.setAttribute('aria-live', 'polite'); part.setAttribute('role', 'status'); })"""
+# A screen reader reads out what changes in it; Gradio gives no other way to say so.
+_SPEAK = "element.setAttribute('aria-live', 'polite'); element.setAttribute('role', 'status');"
 _ACCEPTED = ["video", ".mkv", ".mpg", ".mpeg", ".avi", ".ogv", ".flv", ".wmv", ".gif"]  # a phone offers its camera
 _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")
 _PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
@@ -29,7 +28,7 @@ def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
         examples: A folder for example videos.
 
     Returns:
-        The page, to be launched with `LOOK`.
+        The page, to be launched with the arguments of `look`.
     """
     with gr.Blocks(title="tfav", analytics_enabled=False) as page:
         gr.HTML(
@@ -43,7 +42,6 @@ def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
                         _fill(desk, tab, examples)
                     else:
                         _explain(tab)
-        page.load(None, js=_SPEAK, api_visibility="private")
         page.unload(_Leaving(desk))
     return page
 
@@ -55,16 +53,6 @@ def look() -> dict:
     text = {name: "*neutral_600" for name in _PALE} | {f"{name}_dark": "*neutral_300" for name in _PALE}
     theme.set(button_primary_background_fill="*primary_700", button_primary_background_fill_dark="*primary_700", **text)
     return {"theme": theme, "css": _CSS.read_text(encoding="utf-8")}
-
-
-class _VideoFile(gr.File):
-    """Gradio's own makes an empty temporary file of each upload, and leaves it behind."""
-
-    is_template = True  # the browser shows it as what it is derived from
-
-    def preprocess(self, payload) -> str | None:
-        """The upload's path."""
-        return payload.path if payload else None
 
 
 class _Leaving:
@@ -91,7 +79,9 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
     gr.HTML(f"<p>{html.escape(tab.intro)}</p>")
     with gr.Row():
         with gr.Column(min_width=280):
-            upload = _VideoFile(label="Your video", file_types=_ACCEPTED, height=160, elem_id=f"{tab.system}-upload")
+            upload = gr.File(label="Your video", file_types=_ACCEPTED, height=160, elem_id=f"{tab.system}-upload")
+            # Gradio's own makes an empty temporary file of each upload, and leaves it behind.
+            upload.preprocess = lambda payload: payload.path if payload else None
             with gr.Accordion("Or record one with the camera", open=False):
                 camera = gr.Video(
                     label="Camera",
@@ -108,7 +98,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
                     value=control.start,
                     minimum=control.low,
                     maximum=control.high,
-                    precision=0,
+                    precision=control.places,
                 )
                 for control in tab.controls
             ]
@@ -118,7 +108,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
         with gr.Column(min_width=280):
             status = gr.HTML(
                 rendering.status("idle", "Choose a video, or record one."),
-                elem_classes=["spoken"],
+                js_on_load=_SPEAK,
                 elem_id=f"{tab.system}-status",
             )
             result = gr.HTML("", elem_classes=["result"], elem_id=f"{tab.system}-result")
@@ -138,7 +128,7 @@ def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, resul
         return desk.receive(request.session_hash or "", tab.system, None)[0]
 
     async def work(request: gr.Request, uploaded, recorded, *values):
-        given = {control.name: _whole(value, control) for control, value in zip(tab.controls, values, strict=True)}
+        given = {control.name: _number(value, control) for control, value in zip(tab.controls, values, strict=True)}
         async for view in desk.work(request.session_hash or "", tab, uploaded or recorded, given):
             kept = gr.skip() if view.busy else None  # the upload is gone with the work
             yield view.status, view.result, gr.Button(interactive=view.busy), kept, kept
@@ -172,6 +162,9 @@ def _offer(tab: Tab, examples: Path, desk: Desk, button, upload, status) -> None
     button.click(give, None, [upload, status], show_progress="hidden", api_visibility="private", concurrency_limit=None)
 
 
-def _whole(value, control) -> int:
-    """What a person left in a control: a number within its range."""
-    return control.start if value is None else int(min(max(value, control.low), control.high))
+def _number(value, control: Control) -> float | None:
+    """What a person left in a control: a number within its range, or its start."""
+    if value is None:
+        return control.start
+    within = min(max(value, control.low), control.high)
+    return round(within, control.places) if control.places else int(within)

@@ -89,6 +89,26 @@ def next_frames(row: Mapping, link: Link) -> str:
     )
 
 
+def words(row: Mapping, link: Link) -> str:
+    """What is recognised by sound, by lips and by both, side by side."""
+    titles = {"audio": "By its sound", "video": "By the lips", "both": "By both"}
+    best, (start, stop) = row["ranking"][0], row["window_sec"]
+    columns = "".join(
+        _ranking(row["streams"][name], title)
+        if name in row["streams"]
+        else f'<section class="ranking"><h3>{title}</h3><p>Not there.</p></section>'
+        for name, title in titles.items()
+    )
+    pages = [(path, "page with the clip and the words (.html)") for path in row["wrote"]]
+    return (
+        f'<p class="said">{_words(row["text"])}</p>'
+        f'<p class="sure">{best["probability"]:.0%} sure, {titles[row["used"]].lower()}, '
+        f"from {start:.2f} to {stop:.2f} s</p>"
+        + _warnings(row).replace("--at SEC chooses another", "another can be chosen by its time")
+        + f'<div class="side-by-side">{columns}</div>{_downloads(pages, link)}'
+    )
+
+
 def _words(label: str) -> str:
     return html.escape(label.replace("_", " "))
 

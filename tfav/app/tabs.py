@@ -10,19 +10,24 @@ from pathlib import Path
 
 from tfav.app import examples, rendering
 from tfav.errors import UsageError
+from tfav.systems import SYSTEMS
 from tfav.training import run as runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """A whole number that a person may set, `low` to `high`, at first `start`; `info` says what it does."""
+    """A number that a person may set, `low` to `high`, at first `start`; `info` says what it does.
+
+    Where `start` is None it may be left empty, and then is None. `places` is how many there are after the point.
+    """
 
     name: str
     label: str
     info: str
     low: int
     high: int
-    start: int
+    start: int | None
+    places: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Tab:
     button: str
     render: Callable[[Mapping, rendering.Link], str]
     make_run: str
-    options: Callable[[Mapping[str, int], Path], dict] = lambda values, out: {}
+    options: Callable[[Mapping[str, float | None], Path], dict] = lambda values, out: {}
     where: Callable[[str, str], dict] = lambda system, run: _one_run(system, run)
     controls: tuple[Control, ...] = ()
     example: tuple[str, Callable[[Path], Path]] | None = None
@@ -72,7 +77,7 @@ def _two_streams(system: str, run: str) -> dict:
     return {"spatial": spatial, "motion": motion}
 
 
-TABS = (
+_ALL = (
     Tab(
         system="lipnet",
         title="Lip reading",
@@ -87,6 +92,18 @@ TABS = (
             "face": values["face"] or None,
         },
         controls=(Control("face", "Which face", "Counted from the left; 0 is the one that speaks", 0, 20, 0),),
+        example=("Use a made video: a drawn face", examples.write_speaking_face),
+    ),
+    Tab(
+        system="av_words",
+        title="Words",
+        intro="Recognises one spoken word by its sound, by the lips, and by both, which helps where it is noisy.",
+        button="Recognise the word",
+        render=rendering.words,
+        make_run="tfav demo, which leaves runs/demo/av_words/run",
+        options=lambda values, out: {"out": out, "at": values["at"]},
+        controls=(Control("at", "When the word is said", "In seconds; empty is the middle", 0, 3600, None, places=2),),
+        example=("Use a made video: a drawn face, silent", examples.write_speaking_face),
     ),
     Tab(
         system="two_stream",
@@ -121,3 +138,5 @@ TABS = (
         example=("Use a made video: two digits that drift", examples.write_drifting_digits),
     ),
 )
+
+TABS = tuple(tab for tab in _ALL if tab.system in SYSTEMS)
