@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import pipeline, shards
+from tfav.data import pipeline, service, shards
 from tfav.data.named_splits import report_unusable
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
@@ -37,6 +37,7 @@ __all__ = [
 
 # Windows are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
+_EVALUATION_CACHE_BYTES = 512 * 1024**2
 PARTS = ("train", "val", "test", "all")
 
 
@@ -126,7 +127,7 @@ def build_dataset(
             voices = _voices(config, index, names, training)
         source = noises.build_source(config, kinds, voices)
     per_frame = windows.samples_per_frame(config.sample_rate)
-    margin = config.shift if training else 0
+    margin = augmentation.margin(config) if training else 0
     num_frames, num_samples = config.num_frames + 2 * margin, config.num_samples + 2 * margin * per_frame
     decode = shards.decoder(index)
 
@@ -139,19 +140,25 @@ def build_dataset(
         return {"frames": frames, "samples": samples, "own": row["own"], "number": row["number"]}, row["label"]
 
     rows = _word_rows(index, entries, examples, voices, parallel=2 if training else 1)
-    size = len(examples) * (num_frames * entries[0].height * entries[0].width + 2 * num_samples)
-    cache = "memory" if size <= _MEMORY_CACHE_BYTES else None
     if training:
+        size = len(examples) * (num_frames * entries[0].height * entries[0].width + 2 * num_samples)
         return pipeline.for_training(
             rows,
             load,
             batch_size=config.batch_size,
             augment=augmentation.augment(config, per_frame, source),
-            cache=cache,
+            cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         )
     finish = augmentation.center(config, source, snr_db, corrupt_video)
-    return pipeline.for_evaluation(rows, lambda row: finish(*load(row)), batch_size=config.batch_size)
+    # The few recordings to validate on lie scattered over all shards, so what was unpacked once is kept.
+    size = 4 * len(examples) * (num_frames * config.crop_height * config.crop_width + num_samples)
+    return pipeline.for_evaluation(
+        rows,
+        lambda row: finish(*load(row)),
+        batch_size=config.batch_size,
+        cache="memory" if size <= _EVALUATION_CACHE_BYTES else None,
+    )
 
 
 def _check_entries(config: Config, index: Index, entries: Sequence[Entry]) -> None:
@@ -201,7 +208,8 @@ def _word_rows(index, entries, examples, voices, *, parallel: int) -> tf.data.Da
         return tf.data.Dataset.range(row["begin"], row["end"]).map(of_word)
 
     rows = shards.read_rows(index, entries, columns, parallel=parallel).flat_map(of_recording)
-    return rows.apply(tf.data.experimental.assert_cardinality(len(examples)))
+    # Each worker of a data service gets some of the shards only.
+    return rows if service.is_wanted() else rows.apply(tf.data.experimental.assert_cardinality(len(examples)))
 
 
 # Parts --------------------------------------------------------------------------------------------------------------
