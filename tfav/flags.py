@@ -224,7 +224,7 @@ class Serve:
     host: str = "127.0.0.1"
     """Address to bind to; 0.0.0.0 lets others in the network use the page."""
     port: int = 7860
-    """Port to listen on."""
+    """Port to listen on; 0 takes any that is free."""
     max_mb: float = 200
     """Largest upload, in megabytes."""
     max_seconds: float = 60

@@ -93,6 +93,30 @@ def test_command_line(run_dir, make_video, tmp_path, capsys):
     assert probe(burnt).num_frames == 36
 
 
+def test_a_run_opened_once_tells_how_far_it_is_and_can_be_stopped(run_dir, make_video, tmp_path):
+    film = make_video(tmp_path / "film.mp4", 36)
+    predict, heard = prediction.open_predictor(run_dir), []
+    row = predict(film, out=tmp_path / "out", progress=lambda share, what: heard.append((share, what)))
+    expected = prediction.predict_files(run_dir, [film], out=tmp_path / "out")["files"][0]
+    assert row == expected
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares) and len(shares) > 36
+    assert list(dict.fromkeys(what for _, what in heard)) == [
+        "Cutting out the mouth",
+        "Reading the lips",
+        "Writing subtitles",
+        "Drawing captions",
+    ]
+
+    def stop(share, what):
+        if share > 0.3:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError):
+        predict(film, out=tmp_path / "none", progress=stop)
+    assert not (tmp_path / "none").exists()
+
+
 def test_captions_mark_what_is_being_said():
     words = [TimedWord("bin", 0.0, 0.4), TimedWord("blue", 0.4, 0.8)]
     frame = np.full((90, 160, 3), 200, np.uint8)

@@ -1,0 +1,32 @@
+"""The drawn face moves its mouth as it should, and the face detector sees it for one."""
+
+import numpy as np
+
+from tfav.data import drawn_face
+from tfav.io.faces import FaceDetector, track_faces
+
+
+def mouth_darkness(frame):
+    return 255 - frame[180:200, 165:195].mean()
+
+
+def test_the_mouth_opens_with_the_letters():
+    closed, open_wide = drawn_face.draw(0, 0), drawn_face.draw(1, 0)
+    assert closed.shape == (288, 360, 3) and closed.dtype == np.uint8
+    assert (closed[:140] == open_wide[:140]).all() and (closed[170:210] != open_wide[170:210]).any()
+    frames = list(drawn_face.speak("ba"))
+    assert len(frames) == 2 * 10 + 2 * 2
+    assert mouth_darkness(frames[12]) > mouth_darkness(frames[3]) + 5
+
+
+def test_same_seed_same_frames():
+    first, again, other = (np.stack(list(drawn_face.speak("a", seed=seed))) for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+
+
+def test_yunet_sees_a_face_that_speaks(shared_data):
+    detector = FaceDetector(shared_data("weights/face_detection_yunet_2023mar.onnx"))
+    scene = track_faces(drawn_face.speak("bin blue"), detector)
+    (track,) = scene.tracks
+    assert len(track.frames) == -(-scene.num_frames // scene.every) and track.motion > 0.05
+    assert np.allclose([face.mouth for face in track.faces], (180, 185), atol=12)
