@@ -198,6 +198,8 @@ def _train(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     load(name)  # an unknown name ends here
     options, config = command_line.parse_train(Train, name, rest)
+    if options.deterministic and options.data_service:
+        raise UsageError("batches of a data service come in any order. Leave out --deterministic or --data-service.")
     start_tensorflow()
     from tfav import training
     from tfav.data.service import through_service

@@ -1,12 +1,14 @@
 """The chain: order, completeness, caching, and augmentation that differs from epoch to epoch and repeats for a seed."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfav.data import pipeline
-from tfav.errors import DataError
+from tfav.errors import DataError, UsageError
 
 COLUMNS = {"x": np.arange(10, dtype=np.int32)}
 
@@ -82,6 +84,34 @@ def test_decoded_frames_are_rgb_resized_and_masked(tmp_path):
     assert frames.shape == (4, 8, 10, 3) and frames.dtype == tf.uint8
     assert mask.numpy().tolist() == [True, True, False, False]
     assert frames.numpy()[:, 4, 4].tolist() == [[0, 0, 255], [255, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("cache", [None, "memory"])
+def test_machines_share_every_batch(monkeypatch, cache):
+    def build(batch_size):
+        return pipeline.for_training(
+            COLUMNS, lambda row: (row["x"], row["x"]), batch_size=batch_size, augment=keep_draw, passes=2, cache=cache
+        )
+
+    def keep_draw(inputs, target, seed):
+        return inputs, tf.stack([target, draw(inputs, target, seed)[1]])
+
+    alone = [batch[1].numpy() for batch in build(6)]
+    shares = []
+    for index in range(3):
+        config = {"cluster": {"worker": ["a:1", "b:1", "c:1"]}, "task": {"type": "worker", "index": index}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+        dataset = build(6)
+        shares.append([batch[1].numpy() for batch in dataset])
+        policy = dataset.map(lambda *batch: batch).options().experimental_distribute.auto_shard_policy
+        assert policy == tf.data.experimental.AutoShardPolicy.OFF
+    assert [len(batch) for batch in alone] == [6, 6, 6, 2]  # the last two, that three cannot share, are left out
+    for batch, *parts in zip(alone[:3], *shares, strict=True):
+        assert [len(part) for part in parts] == [2, 2, 2]  # no machine waits for another
+        # The same examples with the same draws as on one machine.
+        assert {tuple(row) for row in np.concatenate(parts)} == {tuple(row) for row in batch}
+    with pytest.raises(UsageError, match="3 machines share each batch evenly"):
+        build(4)
 
 
 def test_no_examples_is_an_error():

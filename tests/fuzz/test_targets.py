@@ -64,7 +64,7 @@ def test_sound_files_are_read(name, tmp_path):
 def test_spoilt_files_are_read_or_refused_in_one_line(name, tmp_path):
     target, counts = TARGETS[name], {"read": 0, "refused": 0}
 
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.one_of(st.binary(max_size=200), st.tuples(st.sampled_from(target.seeds), EDITS)))
     def spoilt(case):
         started = time.monotonic()
@@ -78,11 +78,25 @@ def test_spoilt_files_are_read_or_refused_in_one_line(name, tmp_path):
     assert counts["refused"] > 20  # a parser that takes everything would pass otherwise
 
 
+NPY = b"\x93NUMPY\x01\x00v\x00"
+FOUND = [
+    # A header that Python's tokenizer refuses with an error of its own.
+    ("sequences", NPY + b"{" + NPY + b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 4, 4), }" + b" " * 99),
+    # One that is refused in several lines.
+    ("sequences", b"\x93NUMPY\x01\x00\x00\x40" + b" " * 0x4000),
+]
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_fuzzing_found_is_refused(name, data, tmp_path):
+    assert feed(TARGETS[name], data, tmp_path) != "read"
+
+
 @pytest.mark.parametrize("name", ["shard_index", "run_config"])
 def test_odd_values_at_any_place_of_json(name, tmp_path):
     target = TARGETS[name]
 
-    @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 200), st.sampled_from(ODD))
     def odd(choice, value):
         feed(target, spoil_json(target.seeds[0], choice, value), tmp_path)

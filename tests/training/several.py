@@ -8,7 +8,8 @@ import numpy as np
 
 from tfav import training
 
-training.prepare_devices("cpu")  # before anything else: the servers of several machines come up with TensorFlow
+DEVICES = "cpu:2" if sys.argv[2:] == ["mirrored"] else "cpu"
+training.prepare_devices(DEVICES)  # before anything else: the servers of several machines come up with TensorFlow
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -48,14 +49,14 @@ class Sees(keras.callbacks.Callback):
 def train(run_dir, name, *, epochs=3, accumulate=1, precision="float32", shuffled=True, extra=()):
     """Trains into its own folder, and gives the history without the seconds."""
     run_dir = training.own_folder(Path(run_dir, name))
-    columns, val = {"x": X[:40], "y": Y[:40]}, {"x": X[40:], "y": Y[40:]}
+    columns, val = {"x": X[:40], "y": Y[:40]}, {"x": X[40:49], "y": Y[40:49]}
     keras.utils.set_random_seed(3)
     if shuffled:
         train_set = pipeline.for_training(columns, load, batch_size=8, augment=add_noise, seed=5)
     else:
         train_set = pipeline.for_evaluation(columns, load, batch_size=8)
-    val_set = pipeline.for_evaluation(val, load, batch_size=4)  # three batches, the last one short
-    with training.strategy("cpu"), training.mixed_precision(precision):
+    val_set = pipeline.for_evaluation(val, load, batch_size=4)  # three batches, the last one of one
+    with training.strategy(DEVICES), training.mixed_precision(precision):
         optimizer = keras.optimizers.AdamW(0.02, weight_decay=0.01, use_ema=True, ema_momentum=0.8, clipnorm=1.0)
         model = small_model(optimizer)
     used = callbacks.standard(
@@ -98,11 +99,17 @@ def main():
     if what == "long":
         print(json.dumps(train(run_dir, "long", epochs=8, shuffled=False, extra=[Dawdle()])), flush=True)
         return
+    if what == "mirrored":
+        print(json.dumps(train(run_dir, "mirrored", accumulate=2, epochs=2)), flush=True)
+        return
+    if what == "deterministic":
+        training.be_deterministic()
+        print(json.dumps(train(run_dir, "deterministic", precision="mixed_bfloat16")), flush=True)
+        return
     told = {
         "plain": train(run_dir, "plain"),
-        "ordered": train(run_dir, "ordered", shuffled=False),
-        "accumulated": train(run_dir, "accumulated", accumulate=2),
-        "bfloat16": train(run_dir, "bfloat16", precision="mixed_bfloat16"),
+        "accumulated": train(run_dir, "accumulated", accumulate=2, epochs=2),
+        "bfloat16": train(run_dir, "bfloat16", precision="mixed_bfloat16", epochs=2, shuffled=False),
     }
     print(json.dumps(told), flush=True)
     if what == "fit":

@@ -1,5 +1,6 @@
 """`.npz` files read without trust: no pickles, and no array larger than the file says and a limit allows."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -11,7 +12,8 @@ from tfav.errors import TfavError
 
 MAX_BYTES = 4 << 30
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_BROKEN = (
+# What opening a damaged file of arrays may raise; NumPy reads a header as a Python literal.
+BROKEN = (
     OSError,
     ValueError,  # a pickle among them
     EOFError,
@@ -23,6 +25,7 @@ _BROKEN = (
     OverflowError,
     RecursionError,
     MemoryError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -59,7 +62,7 @@ def read_npz(
                     raise ArraysError(f"{path}: more data than is allowed. It was not read.")
                 arrays[name] = _read(content, members[name])
             return arrays
-    except _BROKEN as error:
+    except BROKEN as error:
         if isinstance(error, ArraysError):
             raise
         reason = "damaged or no file of arrays"

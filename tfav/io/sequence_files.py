@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tfav.errors import DataError, UsageError
+from tfav.io.arrays import BROKEN
 from tfav.io.partial import partial_file
 
 BENCHMARK_SHAPE = (20, 10_000, 64, 64)
@@ -33,9 +34,10 @@ def open_sequences(path: Path | str) -> np.ndarray:
         raise UsageError(f"{path}: no such file. Check the spelling.")
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except BROKEN as error:
         # A file shorter than its header says cannot be mapped; anything else has no header at all.
-        raise DataError(f"{path}: cut short or not a .npy file ({error}). Fetch it again.") from error
+        reason = " ".join(str(error).split())[:150]
+        raise DataError(f"{path}: cut short or not a .npy file ({reason}). Fetch it again.") from error
     if not isinstance(stored, np.ndarray):
         raise DataError(f"{path}: an .npz archive; a single array in .npy is needed.")
     shape = " x ".join(map(str, stored.shape))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfav.data import service
 from tfav.data.workers import place
-from tfav.errors import UsageError
+from tfav.errors import DataError, UsageError
 from tfav.io.lock import locked_folder
 from tfav.io.partial import remove_partials
 from tfav.training import run, several
@@ -54,6 +54,7 @@ def fit(
     Raises:
         UsageError: The folder is in use, `accumulate` is below 1, or the data do not go through the data service that
             was asked for.
+        DataError: A shard is damaged.
     """
     accumulate = _accumulate.get() if accumulate is None else accumulate
     _check_accumulate(accumulate)
@@ -64,15 +65,19 @@ def fit(
     with locked_folder(run_dir):
         for folder in (run_dir, Path(run_dir) / "backup"):
             remove_partials(folder, recursive=False)  # what a killed run left
-        if not run.is_finished(run_dir, epochs):
-            if several.is_needed(model, accumulate):
-                several.fit(model, train, val, accumulate=accumulate, **how)
-            else:
-                if accumulate > 1:
-                    # Read when the optimizer is built, which is not yet.
-                    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-                    optimizer.gradient_accumulation_steps = accumulate
-                model.fit(train, validation_data=val, shuffle=False, **how)  # the data set shuffles itself
+        if not several.as_on_first(model, run.is_finished(run_dir, epochs)):
+            try:
+                if several.is_needed(model, accumulate):
+                    several.fit(model, train, val, accumulate=accumulate, **how)
+                else:
+                    if accumulate > 1:
+                        # Read when the optimizer is built, which is not yet.
+                        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+                        optimizer.gradient_accumulation_steps = accumulate
+                    model.fit(train, validation_data=val, shuffle=False, **how)  # the data set shuffles itself
+            except tf.errors.DataLossError as error:
+                reason = " ".join(error.message.split())[:200]
+                raise DataError(f"a shard is damaged ({reason}). Find it with tfav shards verify DIR.") from error
             run.mark_finished(run_dir, epochs)
     return read_jsonl(Path(run_dir) / "metrics.jsonl")
 

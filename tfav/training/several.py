@@ -41,6 +41,14 @@ def own_folder(run_dir: Path | str) -> Path:
     return Path(run_dir) / f".worker-{index}" if index else Path(run_dir)
 
 
+def as_on_first(model: keras.Model, answer: bool) -> bool:
+    """The first machine's answer, on all: one of them may have been killed before it wrote down what the others did."""
+    if place().count == 1:
+        return answer
+    (first,) = _from_first(model.distribute_strategy, [np.array([answer])])
+    return bool(first[0])
+
+
 def fit(
     model: keras.Model,
     train: tf.data.Dataset,
@@ -131,7 +139,7 @@ def _step(model: keras.Model, step):
 
     def step_if_any(batch):
         # Where validation's last batch has fewer examples than this machine has devices, some get none.
-        tf.cond(_size(batch) > 0, lambda: tf.group(*tf.nest.flatten(step(batch))), tf.no_op)
+        tf.cond(tf.convert_to_tensor(_size(batch) > 0), lambda: tf.group(*tf.nest.flatten(step(batch))), tf.no_op)
 
     alone = _local_devices(model) == 1
 
@@ -272,7 +280,7 @@ def _follow_first(strategy, model: keras.Model, callbacks: list) -> None:
 def _from_first(strategy, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """The first machine's values of these arrays, which are of the same shapes on all."""
     # Reductions know few types; every float32 and every whole number below 2**53 is a float64.
-    values = [tf.constant(array, tf.float64) for array in arrays]
+    values = [tf.constant(array.astype(np.float64)) for array in arrays]
 
     @tf.function(autograph=False)
     def share(values):
