@@ -21,7 +21,7 @@ _LOOK_SEC = 0.2
 _KEEP_SEC = 3600.0  # results, where the page stays open for so long
 
 
-Values = Mapping[str, float | None]  # of the controls, by name
+Values = Mapping[str, float]  # of the controls, by name
 
 
 class View(NamedTuple):

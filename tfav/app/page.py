@@ -162,7 +162,7 @@ def _offer(tab: Tab, examples: Path, desk: Desk, button, upload, status) -> None
     button.click(give, None, [upload, status], show_progress="hidden", api_visibility="private", concurrency_limit=None)
 
 
-def _number(value, control: Control) -> float | None:
+def _number(value, control: Control) -> float:
     """What a person left in a control: a number within its range, or its start."""
     if value is None:
         return control.start

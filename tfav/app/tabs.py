@@ -18,7 +18,7 @@ from tfav.training import run as runs
 class Control:
     """A number that a person may set, `low` to `high`, at first `start`; `info` says what it does.
 
-    Where `start` is None it may be left empty, and then is None. `places` is how many there are after the point.
+    `places` is how many there are after the point.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Control:
     info: str
     low: int
     high: int
-    start: int | None
+    start: int
     places: int = 0
 
 
@@ -53,7 +53,7 @@ class Tab:
     button: str
     render: Callable[[Mapping, rendering.Link], str]
     make_run: str
-    options: Callable[[Mapping[str, float | None], Path], dict] = lambda values, out: {}
+    options: Callable[[Mapping[str, float], Path], dict] = lambda values, out: {}
     where: Callable[[str, str], dict] = lambda system, run: _one_run(system, run)
     controls: tuple[Control, ...] = ()
     example: tuple[str, Callable[[Path], Path]] | None = None
@@ -101,8 +101,10 @@ _ALL = (
         button="Recognise the word",
         render=rendering.words,
         make_run="tfav demo, which leaves runs/demo/av_words/run",
-        options=lambda values, out: {"out": out, "at": values["at"]},
-        controls=(Control("at", "When the word is said", "In seconds; empty is the middle", 0, 3600, None, places=2),),
+        options=lambda values, out: {"out": out, "at": values["at"] or None},
+        controls=(
+            Control("at", "When the word is said", "In seconds from the start; 0 is the middle", 0, 3600, 0, places=2),
+        ),
         example=("Use a made video: a drawn face, silent", examples.write_speaking_face),
     ),
     Tab(
