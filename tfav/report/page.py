@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfav.io.partial import partial_file
-from tfav.report import classes, forecast, markup, plots, sentences
+from tfav.report import classes, forecast, markup, plots, sentences, words
 from tfav.report.command import repeating_command
 from tfav.report.markup import Html, Section
 from tfav.systems import SYSTEMS
@@ -16,6 +16,7 @@ from tfav.training.callbacks import read_jsonl
 _SECTIONS: dict[str, Callable[[Path, dict], list[Section]]] = {
     "next_frame": forecast.sections,
     "lipnet": sentences.sections,
+    "av_words": words.sections,
 }
 # Fields that say what the data are, where a system has them, in this order.
 _DATA_FIELDS = (

@@ -179,6 +179,27 @@ def heat(values: np.ndarray, names: list[str], *, title: str = "", step_sec: flo
     return _svg(figure)
 
 
+def sound(samples: np.ndarray, sample_rate: int, words: list[tuple[str, float, float]] = ()) -> str:
+    """A spectrogram, with what is said when.
+
+    Args:
+        samples: `[S]`, of any loudness.
+        sample_rate: In Hz.
+        words: Each with its start and end in seconds.
+    """
+    figure, axis = plt.subplots(figsize=(9, 2.8), layout="constrained")
+    # A trace of noise, since the logarithm of silence has no end.
+    loud = np.asarray(samples, np.float32) / (np.abs(samples).max() + 1e-9)
+    loud = loud + np.random.default_rng(0).normal(0, 1e-4, len(loud))
+    axis.specgram(loud, NFFT=512, Fs=sample_rate, noverlap=384, cmap="magma", vmin=-120)
+    for word, start, end in words:
+        axis.axvspan(start, end, ymin=0.94, color="white", alpha=0.8)
+        axis.text((start + end) / 2, sample_rate * 0.44, word, ha="center", color="white")
+    axis.set_xlabel("seconds")
+    axis.set_ylabel("Hz")
+    return _svg(figure)
+
+
 class Plot(str):
     """An SVG picture as text, fit to stand inside a page; a notebook shows it as PNG."""
 
