@@ -70,6 +70,7 @@ class Line:
         grace_sec: Time a job has to stop by itself before its process is ended.
         job_sec: The longest a job may take.
         unseen_sec: A job that nobody looks at for so long is stopped.
+        scratch: Folder for the temporary files of the process, which leaves some when it is ended; None: the system's.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class Line:
         grace_sec: float = 3.0,
         job_sec: float = 1800.0,
         unseen_sec: float = 60.0,
+        scratch: Path | None = None,
     ):
-        self._limit, self._make_models = limit, make_models
+        self._limit, self._make_models, self._scratch = limit, make_models, scratch
         self._grace_sec, self._job_sec, self._unseen_sec = grace_sec, job_sec, unseen_sec
         self._waiting: collections.deque[Job] = collections.deque()
         self._running: Job | None = None
@@ -153,7 +155,8 @@ class Line:
     def _work(self) -> None:
         try:
             while not self._closed:
-                self._living()  # the next one, after a crash, starts before anybody waits for it
+                if self._process is None:  # so that nobody waits for its start; one that dies of it waits for a job
+                    self._living()
                 with self._changed:
                     self._drop_unwanted()
                     if not self._waiting:
@@ -244,7 +247,8 @@ class Line:
             self._end_process()
             context = multiprocessing.get_context("spawn")  # a fork would take the server's threads and locks along
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=worker.main, args=(theirs, self._make_models), name="tfav-worker")
+            arguments = theirs, self._make_models, self._scratch
+            self._process = context.Process(target=worker.main, args=arguments, name="tfav-worker")
             self._process.start()
             theirs.close()
         return self._connection

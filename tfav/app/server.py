@@ -78,7 +78,9 @@ def running(
     """
     _remove_left_over()
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # readable by this user alone
-    line = Line(queue, **({"make_models": make_models} if make_models else {}))
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    line = Line(queue, scratch=scratch, **({"make_models": make_models} if make_models else {}))
     page = None
     try:
         page, address = _launch(line, limits or Limits(), folder, wheres, host, port)

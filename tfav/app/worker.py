@@ -5,10 +5,12 @@ one piece of work and not the server.
 """
 
 import os
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from tfav.errors import TfavError
 
@@ -40,13 +42,17 @@ class SystemModels:
         return self._opened[system]
 
 
-def main(connection: Connection, make_models: Callable[[], SystemModels] = SystemModels) -> None:
+def main(
+    connection: Connection, make_models: Callable[[], SystemModels] = SystemModels, scratch: Path | None = None
+) -> None:
     """Takes requests from a connection, one after the other, until it closes.
 
     A request is `(number, system, where, path, options)`. Answers are `(number, kind, content)`: any count of
     `"progress"` with `(share, what)`, and one of `"done"` with the row, `"refused"` with a line for a person,
     `"broken"` with a traceback, or `"stopped"`. A bare number stops the request of that number, while it is worked on.
     """
+    if scratch is not None:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     os.setsid()  # a group of its own: what it starts ends with it, and Ctrl-C in a terminal reaches the server alone
     models = make_models()
     try:

@@ -1,0 +1,51 @@
+"""`python -m tests.app OUT SYSTEM=RUN...`: pictures of the page's tabs, each with its own example, for the README.
+
+Takes Chromium and Playwright. A system without a run and without shipped weights is left out.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.app.test_browser import CHROMIUM
+from tfav.app.server import find_runs, running
+from tfav.app.tabs import TABS
+
+_TIMEOUT_MS = 1_800_000  # TensorFlow starts, on a machine that may be busy
+_SIZES = {"": (1000, 900), "-phone": (390, 844)}
+
+
+def main(out: str, *run_dirs: str) -> None:
+    """Writes `SYSTEM.png` and `SYSTEM-phone.png` into a folder."""
+    wheres = find_runs(run_dirs)
+    with running(wheres, port=0) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for suffix, (width, height) in _SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
+            page.set_default_timeout(_TIMEOUT_MS)
+            page.goto(address)
+            for tab in TABS:
+                if tab.system in wheres:
+                    _shoot(page, tab, Path(out) / f"{tab.system}{suffix}.png")
+            page.close()
+        browser.close()
+
+
+def _shoot(page, tab, path: Path) -> None:
+    page.get_by_role("tab", name=tab.title).locator("visible=true").click()
+    page.wait_for_selector(f"#{tab.system}-run", state="visible")
+    page.get_by_role("button", name=tab.example[0]).locator("visible=true").click()
+    page.wait_for_selector(f"#{tab.system}-status >> text=Ready")
+    page.click(f"#{tab.system}-run")
+    page.wait_for_selector(f"#{tab.system}-status .done, #{tab.system}-status .wrong")
+    # Somewhere in the middle there is more to see than on the first frame.
+    page.evaluate("document.querySelectorAll('video').forEach((video) => { video.currentTime = video.duration / 2; })")
+    page.wait_for_timeout(5000)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path, full_page=True)
+    print(f"{path}: {page.inner_text(f'#{tab.system}-status').strip()}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,169 @@
+"""What a person reads, and what is left of their files, without a browser."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.app.fakes import FakeModels
+from tfav.app.desk import Desk
+from tfav.app.jobs import Line
+from tfav.app.tabs import TABS
+from tfav.app.uploads import Limits
+
+TAB = {tab.system: tab for tab in TABS}
+
+
+@pytest.fixture(scope="module")
+def line():
+    line = Line(1, FakeModels, grace_sec=0.5)
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def desk(line, tmp_path):
+    return Desk(line, Limits(), tmp_path, {tab.system: {} for tab in TABS})
+
+
+@pytest.fixture
+def upload(desk, clip):
+    """A function that does what Gradio does with an upload: the same file lands in the same place."""
+
+    def put(name="clip", source=clip):
+        folder = desk.served / f"hash-{name}"
+        folder.mkdir(exist_ok=True)
+        return str(shutil.copyfile(source, folder / f"{name}.mp4"))
+
+    return put
+
+
+def views(desk, system, path, session="ann", **values):
+    async def collect():
+        return [view async for view in desk.work(session, TAB[system], path, values)]
+
+    return asyncio.run(collect())
+
+
+def left(desk):
+    return sorted(path.relative_to(desk.served.parent).as_posix() for path in desk.served.parent.rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("system", "values"), [("lipnet", {"face": 0}), ("two_stream", {}), ("cnn_lstm", {}), ("next_frame", {"frames": 7})]
+)
+def test_every_tab_gives_a_result_and_deletes_the_upload(desk, upload, system, values):
+    path = upload()
+    assert "Ready: 2.0 seconds, 64 x 48." in desk.receive("ann", system, path)[0]
+    first, *_, last = views(desk, system, path, **values)
+    assert first.busy and "Checking the file" in first.status
+    assert not last.busy and "Done in" in last.status
+    assert {"lipnet": "bin blue", "next_frame": "7 frames more"}.get(system, "turn clockwise") in last.result
+    assert not Path(path).exists()
+    assert all(name.startswith("served/results-") for name in left(desk))
+    for name in left(desk):  # and each of them can be reached from the page, but for what is no use there
+        assert f"gradio_api/file={desk.served.parent}/{name}" in last.result or name.endswith(".align")
+    desk.leave("ann")
+    assert left(desk) == []
+
+
+def test_bad_files_are_told_at_once_and_deleted(desk, upload, bad_files):
+    for name, words in (("text", "not a video"), ("empty", "0 bytes"), ("hour", "the limit is 60 seconds")):
+        path = upload(source=bad_files[name])
+        said, usable = desk.receive("ann", "lipnet", path)
+        assert words in said and not usable and 'role="alert"' in said and not Path(path).exists()
+        path = upload(source=bad_files[name])  # as a program would, which skips the first step
+        assert words in views(desk, "lipnet", path)[-1].status and not Path(path).exists()
+
+
+def test_messages_name_the_file_and_not_the_folder(desk, upload):
+    last = views(desk, "cnn_lstm", upload("refused"))[-1]
+    assert "refused.mp4: no face was found. Show one face." in last.status
+    assert str(desk.served.parent) not in last.status and "/" not in last.status.replace("</", "")
+    assert "Something went wrong inside" in views(desk, "cnn_lstm", upload("broken"))[-1].status
+    assert "Choose a video first" in views(desk, "cnn_lstm", None)[-1].status
+
+
+def test_only_uploads_are_taken(desk, upload, clip, tmp_path):
+    outside = tmp_path / "private.mp4"
+    shutil.copyfile(clip, outside)
+    for path in (outside, clip, "/etc/passwd"):
+        assert "not an upload of this page" in desk.receive("ann", "lipnet", str(path))[0]
+        assert "not an upload of this page" in views(desk, "lipnet", str(path))[-1].status
+    assert outside.exists() and clip.exists()
+
+
+def test_two_people_with_the_same_file_do_not_take_it_from_each_other(desk, upload):
+    ann, bob = upload(), upload()
+    assert ann == bob
+    desk.receive("ann", "cnn_lstm", ann)
+    desk.receive("bob", "cnn_lstm", bob)
+    assert "Done in" in views(desk, "cnn_lstm", ann, "ann")[-1].status
+    assert Path(bob).exists()
+
+    async def both():
+        async def last(session, path):
+            return [view async for view in desk.work(session, TAB["cnn_lstm"], path, {})][-1]
+
+        cat = upload()
+        desk.receive("cat", "cnn_lstm", cat)
+        return await asyncio.gather(last("bob", bob), last("cat", cat))
+
+    assert ["Done in" in view.status for view in asyncio.run(both())] == [True, True]
+    assert not Path(bob).exists()
+
+
+def test_cancel_and_waiting_are_told(desk, upload):
+    async def scene():
+        said = {"ann": [], "bob": [], "cat": []}
+
+        async def follow(session, name):
+            async for view in desk.work(session, TAB["cnn_lstm"], upload(name), {}):
+                said[session].append(view.status)
+
+        ann = asyncio.create_task(follow("ann", "slow"))
+        while not any("Working slowly" in status for status in said["ann"]):
+            await asyncio.sleep(0.05)
+        bob = asyncio.create_task(follow("bob", "clip"))
+        while not any("Waiting: 1 video comes first" in status for status in said["bob"]):
+            await asyncio.sleep(0.05)
+        await follow("cat", "third")
+        assert "Cancelled" in desk.cancel("ann", "cnn_lstm")
+        await asyncio.gather(ann, bob)
+        return said
+
+    said = asyncio.run(asyncio.wait_for(scene(), 120))
+    assert "Cancelled." in said["ann"][-1] and 'role="alert"' not in said["ann"][-1]
+    assert "Done in" in said["bob"][-1]
+    assert "The page is busy" in said["cat"][-1]
+    assert [name for name in left(desk) if not name.startswith("served/results-")] == []
+
+
+def test_closing_the_page_in_the_middle_stops_the_work_and_leaves_nothing(desk, upload):
+    async def scene():
+        work = desk.work("ann", TAB["cnn_lstm"], upload("slow"), {})
+        async for view in work:
+            if "Working slowly" in view.status:
+                break
+        desk.leave("ann")
+        while any(desk._jobs.iterdir()):
+            await asyncio.sleep(0.1)
+        await work.aclose()
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+    assert left(desk) == []
+
+
+def test_a_browser_that_goes_without_a_word_stops_the_work_too(desk, upload):
+    async def scene():
+        work = desk.work("ann", TAB["cnn_lstm"], upload("slow"), {})
+        async for view in work:
+            if "Working slowly" in view.status:
+                break
+        await work.aclose()  # what Gradio does when the connection is lost
+        while any(desk._jobs.iterdir()):
+            await asyncio.sleep(0.1)
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+    assert left(desk) == []

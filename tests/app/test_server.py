@@ -1,0 +1,126 @@
+"""Which runs the page uses, and what it leaves behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+import pytest
+
+from tfav import cli
+from tfav.app import server
+from tfav.app.tabs import TABS
+from tfav.errors import UsageError
+from tfav.systems import SYSTEMS
+from tfav.training import run as runs
+
+
+@pytest.fixture
+def run_of(tmp_path):
+    """A function that makes a run folder of a system, with no model in it."""
+
+    def make(system, name=None, **config):
+        return runs.start(tmp_path / (name or system), system, config, {}).dir
+
+    return make
+
+
+def test_every_tab_is_a_system_and_says_how_to_make_a_run():
+    assert {tab.system for tab in TABS} <= set(SYSTEMS) | {"av_words"}
+    assert len({tab.system for tab in TABS}) == len(TABS) == len({tab.title for tab in TABS})
+    assert all("tfav" in tab.make_run and tab.intro.endswith(".") for tab in TABS)
+
+
+def test_runs_are_found(run_of):
+    assert server.find_runs([])["next_frame"] == {"run_dir": "pretrained"}
+    assert "cnn_lstm" not in server.find_runs([])
+    mine = run_of("cnn_lstm")
+    assert server.find_runs([f"cnn_lstm={mine}"])["cnn_lstm"] == {"run_dir": str(mine)}
+    spatial, motion = run_of("two_stream", "a", stream="spatial"), run_of("two_stream", "b", stream="motion")
+    found = server.find_runs([f"two_stream={spatial},{motion}"])["two_stream"]
+    assert found == {"spatial": str(spatial), "motion": str(motion)}
+    fusion = run_of("two_stream", "c", stream="fusion")
+    assert server.find_runs([f"two_stream={fusion}"])["two_stream"] == {"run_dir": str(fusion)}
+
+
+def test_wrong_runs_are_one_line(run_of, tmp_path, capsys):
+    for given, words in (
+        ("lipnot=x", "Systems: lipnet"),
+        ("cnn_lstm", "SYSTEM=RUN"),
+        (f"cnn_lstm={tmp_path / 'gone'}", "not a run folder"),
+        (f"cnn_lstm={run_of('lipnet')}", "a run of lipnet, not of cnn_lstm"),
+        (f"two_stream={run_of('two_stream', stream='motion')}", "SPATIAL,MOTION"),
+        (f"two_stream={tmp_path},{tmp_path / 'no.h5'}", "not a run folder"),
+    ):
+        assert cli.main(["serve", "--run-dir", given]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
+    assert cli.main(["serve", "--max-mb", "0"]) == 2
+
+
+def test_what_a_killed_server_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead, living = tmp_path / f"tfav-page-{process.pid}-x", tmp_path / f"tfav-page-{os.getpid()}-x"
+    for folder in (dead, living, tmp_path / "tfav-page-mine"):
+        (folder / "served").mkdir(parents=True)
+    server._remove_left_over()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([living.name, "tfav-page-mine"])
+
+
+def test_the_page_process_loads_no_tensorflow():
+    code = "import sys, tfav.app.server, tfav.app.desk, tfav.app.examples; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_command_serves_until_it_is_interrupted_and_leaves_nothing(tmp_path):
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'tfav[app]'")
+    # A shell that starts tests in the background has children ignore SIGINT; this one must not.
+    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from tfav.cli import main; "
+    command = [sys.executable, "-c", start + "sys.exit(main(['serve', '--port', '0']))"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        said = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
+        with urllib.request.urlopen(address) as answer:
+            page = answer.read().decode()
+            assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        (folder,) = tmp_path.glob("tfav-page-*")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert "fonts.googleapis" not in page and "cdnjs" not in page
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not list(tmp_path.glob("tfav-page-*"))
+
+
+def test_a_port_that_is_taken_is_one_line():
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'tfav[app]'")
+    from tests.app.fakes import FakeModels
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be used")
+        with refused, server.running({}, port=port, make_models=FakeModels):
+            pass
+
+
+def test_without_gradio_the_remedy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "tfav.app.page", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    from tests.app.fakes import FakeModels
+
+    with pytest.raises(UsageError, match=r"pip install 'tfav\[app\]'"), server.running({}, make_models=FakeModels):
+        pass
+    assert list(tmp_path.iterdir()) == []

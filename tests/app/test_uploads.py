@@ -1,0 +1,72 @@
+"""What is refused before anything decodes it, and in which words."""
+
+import pytest
+
+from tests.io import clips
+from tfav.app import uploads
+from tfav.app.uploads import Limits, check_upload, sniff
+from tfav.errors import MediaError
+
+WORDS = {
+    "empty": "empty.mp4: empty (0 bytes).",
+    "text": "notes.mp4: not a video: its content is text. Choose MP4,",
+    "playlist": "list.mp4: not a video: its content is text.",
+    "picture": "picture.mp4: not a video: its content is a picture.",
+    "header": "header.mp4: ",
+    "noise": "noise.avi: ",
+    "one frame": "one.mp4: a single picture, not a video.",
+    "still": "still.gif: a single picture, not a video.",
+    "hour": "hour.mp4: 60 minutes long, and the limit is 60 seconds.",
+}
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_bad_files_are_refused_in_one_line(what, bad_files):
+    with pytest.raises(MediaError) as refused:
+        check_upload(bad_files[what], Limits())
+    said = str(refused.value)
+    assert said.startswith(WORDS[what]) and "\n" not in said
+    assert str(bad_files[what].parent) not in said
+
+
+def test_good_files_pass_and_limits_are_limits(clip, tmp_path):
+    facts = check_upload(clip, Limits())
+    assert (facts.num_frames, facts.width, facts.height) == (20, 64, 48) and facts.duration_sec == pytest.approx(2)
+    with pytest.raises(MediaError, match=r"2 seconds long, and the limit is 1.5 seconds"):
+        check_upload(clip, Limits(max_sec=1.5))
+    with pytest.raises(MediaError, match=r"the limit is 0.001 MB"):
+        check_upload(clip, Limits(max_mb=0.001))
+    with pytest.raises(MediaError, match="no longer there"):
+        check_upload(tmp_path / "gone.mp4", Limits())
+
+
+def test_size_is_refused_before_a_byte_is_read(tmp_path, monkeypatch):
+    large = tmp_path / "large.mp4"
+    with large.open("wb") as file:
+        file.truncate(2_000_000_001)  # a hole: it takes no space
+    monkeypatch.setattr(uploads, "sniff", lambda head: pytest.fail("was opened"))
+    with pytest.raises(MediaError, match=r"large.mp4: 2000 MB, and the limit is 200 MB"):
+        check_upload(large, Limits())
+
+
+def test_a_decoder_that_hangs_or_dies_is_a_line(clip, monkeypatch):
+    monkeypatch.setattr(uploads, "_TIMEOUT_SEC", 0.001)
+    with pytest.raises(MediaError, match="cannot be read; it may be damaged"):
+        check_upload(clip, Limits())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "mpeg4"), ("mkv", "mpeg4"), ("avi", "mpeg4"), ("mpg", "mpeg1video")]
+)
+def test_containers_are_known_by_their_first_bytes(tmp_path, suffix, codec):
+    path = tmp_path / f"a.{suffix}"
+    clips.write_clip(path, 12, codec=codec)
+    assert check_upload(path, Limits()).num_frames == 12
+
+
+def test_what_is_no_video_has_a_name():
+    assert sniff(b"RIFF\0\0\0\0WAVEfmt ") == "sound"
+    assert sniff(b"PK\x03\x04") == "an archive"
+    assert sniff(b"\xef\xbb\xbfWord") == "text"
+    assert sniff(bytes(range(200))) == "unknown"
+    assert sniff(b"\0\0\0\x20ftypheic") == "a picture"
