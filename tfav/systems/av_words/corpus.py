@@ -106,7 +106,7 @@ def read_npz(path: Path | str) -> np.ndarray:
         raise MediaError(path, "no such file", "Check the spelling.") from error
     except MediaError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise MediaError(path, "not a readable .npz file", "Make it again.") from error
 
 

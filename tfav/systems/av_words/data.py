@@ -4,6 +4,7 @@ How recordings are made is in `preparation`, how they are divided and which word
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -215,8 +216,19 @@ def _word_rows(index, entries, examples, voices, *, parallel: int) -> tf.data.Da
 # Parts --------------------------------------------------------------------------------------------------------------
 
 
-class Part(NamedTuple):
-    """Words to score: `names` of the windows in their order, and the recordings that `failed`, path and reason."""
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Words to score.
+
+    Attributes:
+        config: What windows and noise are like.
+        index: Of the recordings.
+        recordings: Names of those that are scored.
+        known: The words in the order of their numbers.
+        voices_of: Recordings that babble is mixed from; None: as `build_dataset` chooses.
+        names: One for each window, in their order: `recording:place:word`.
+        failed: Recordings that could not be prepared, `path` and `reason` of each.
+    """
 
     config: Config
     index: Index
@@ -226,13 +238,17 @@ class Part(NamedTuple):
     names: list[str]
     failed: list[dict]
 
+    @functools.cached_property
+    def voices(self) -> noises.Voices:
+        """What babble is mixed from, read once for all ratios."""
+        if self.voices_of:
+            return noises.read_voices(self.index, self.voices_of)
+        return _voices(self.config, self.index, self.recordings, training=False)
+
     def dataset(
         self, *, snr_db: float | None = None, noise: str = "babble", corrupt_video: str | None = None
     ) -> tf.data.Dataset:
         """Its batches, as `build_dataset` gives them; row `i` is `names[i]`."""
-        voices = None
-        if snr_db is not None and noise == "babble" and self.voices_of:
-            voices = noises.read_voices(self.index, self.voices_of)
         return build_dataset(
             self.config,
             self.index,
@@ -241,7 +257,7 @@ class Part(NamedTuple):
             noise=noise,
             corrupt_video=corrupt_video,
             known=self.known,
-            voices=voices,
+            voices=self.voices if snr_db is not None and noise == "babble" else None,
         )
 
 
