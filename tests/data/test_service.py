@@ -114,7 +114,10 @@ def test_a_shard_that_ends_too_early_is_noticed(tmp_path):
     index = shards.write_shards(tmp_path, ["a", "b"], made)
     name = next(iter(index.shards))
     longer = index._replace(shards={name: {**index.shards[name], "examples": 3}})
-    with pytest.raises(tf.errors.InvalidArgumentError), service.through_service("grpc://nowhere:1"):
+    with (
+        pytest.raises(tf.errors.FailedPreconditionError, match="expected"),
+        service.through_service("grpc://nowhere:1"),
+    ):
         list(shards.read_rows(longer, shards.in_stored_order(longer, ["a", "b"])))
 
 

@@ -29,7 +29,7 @@ def slow_square(out_dir, number):
         log.write("written")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dask_cluster():
     """The address of a scheduler, and the processes of its two workers: a thread each, and nobody to restart them."""
     pytest.importorskip("distributed")
@@ -72,6 +72,32 @@ def dask_cluster():
             process.wait()
 
 
+def is_squared_3(out_dir, number, victim):
+    """As `is_squared`."""
+    return is_squared(out_dir, number)
+
+
+def square_or_be_killed(out_dir, number, victim):
+    """As `slow_square`; one process dies at its fourth unit, half-way."""
+    mine = list((Path(out_dir) / "log").glob(f"{os.getpid()}-*"))
+    if os.getpid() == victim and len(mine) == 3:
+        (Path(out_dir) / "log" / f"{os.getpid()}-{time.monotonic_ns()}").write_text(f"{number} ")
+        (Path(out_dir) / f".partial-x-{number}.txt").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    slow_square(out_dir, number)
+
+
+def test_failures_and_warnings_come_back_from_a_dask_cluster(dask_cluster, tmp_path):
+    address, _ = dask_cluster
+    units = [Unit(f"unit {number}", (str(tmp_path), number)) for number in (6, 7, 13)]
+    report = run_units(square, units, tmp_path, is_done=is_squared, backend="dask", address=address, quiet=True)
+    assert report.done == ["unit 6", "unit 7"]
+    assert report.failed == {"unit 13": "13.avi: unlucky. Skip it."}
+    assert report.warnings == ["unit 7: looks odd"]
+    with pytest.raises(UsageError, match=r"does not see .*storage that all machines share"):
+        pools.DaskPool(address, tmp_path / "elsewhere" / "lock")
+
+
 def test_a_dask_worker_killed_in_mid_run_loses_nothing_and_does_nothing_twice(dask_cluster, tmp_path):
     address, (victim, survivor) = dask_cluster
     (tmp_path / "log").mkdir()
@@ -102,32 +128,6 @@ def test_a_dask_worker_killed_in_mid_run_loses_nothing_and_does_nothing_twice(da
         quiet=True,
     )
     assert (again.done, len(again.skipped)) == (["5"], 23)
-
-
-def is_squared_3(out_dir, number, victim):
-    """As `is_squared`."""
-    return is_squared(out_dir, number)
-
-
-def square_or_be_killed(out_dir, number, victim):
-    """As `slow_square`; one process dies at its fourth unit, half-way."""
-    mine = list((Path(out_dir) / "log").glob(f"{os.getpid()}-*"))
-    if os.getpid() == victim and len(mine) == 3:
-        (Path(out_dir) / "log" / f"{os.getpid()}-{time.monotonic_ns()}").write_text(f"{number} ")
-        (Path(out_dir) / f".partial-x-{number}.txt").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    slow_square(out_dir, number)
-
-
-def test_failures_and_warnings_come_back_from_a_dask_cluster(dask_cluster, tmp_path):
-    address, _ = dask_cluster
-    units = [Unit(f"unit {number}", (str(tmp_path), number)) for number in (6, 7, 13)]
-    report = run_units(square, units, tmp_path, is_done=is_squared, backend="dask", address=address, quiet=True)
-    assert report.done == ["unit 6", "unit 7"]
-    assert report.failed == {"unit 13": "13.avi: unlucky. Skip it."}
-    assert report.warnings == ["unit 7: looks odd"]
-    with pytest.raises(UsageError, match=r"does not see .*storage that all machines share"):
-        pools.DaskPool(address, tmp_path / "elsewhere" / "lock")
 
 
 @pytest.mark.slow  # Ray starts half a dozen processes of its own

@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tfav.io.partial import remove_partials
 from tfav.training import run, several
 from tfav.training.callbacks import read_jsonl
 
+# What reading shards says of those that are not what their index says.
+_DAMAGE = "the index does not fit the shards|another version of shards|was expected to contain"
 _accumulate: contextvars.ContextVar[int] = contextvars.ContextVar("accumulate", default=1)
 
 
@@ -75,7 +78,9 @@ def fit(
                         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
                         optimizer.gradient_accumulation_steps = accumulate
                     model.fit(train, validation_data=val, shuffle=False, **how)  # the data set shuffles itself
-            except tf.errors.DataLossError as error:
+            except tf.errors.OpError as error:
+                if not isinstance(error, tf.errors.DataLossError) and not re.search(_DAMAGE, error.message):
+                    raise
                 reason = " ".join(error.message.split())[:200]
                 raise DataError(f"a shard is damaged ({reason}). Find it with tfav shards verify DIR.") from error
             run.mark_finished(run_dir, epochs)
