@@ -3,7 +3,6 @@
 import keras
 
 from tfav.systems.next_frame.config import Config
-from tfav.systems.next_frame.conv_lstm import ConvLSTM2D
 from tfav.systems.next_frame.motion import MotionStep
 from tfav.systems.next_frame.recurrence import ConvLSTMStep, Forecaster
 from tfav.training import mixed_precision
@@ -37,7 +36,7 @@ def build_notebook(config: Config) -> keras.Model:
         for number, (count, size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True)):
             if number:
                 x = keras.layers.BatchNormalization(name=f"norm_{number}")(x)
-            x = ConvLSTM2D(
+            x = keras.layers.ConvLSTM2D(
                 count, size, padding="same", return_sequences=True, activation="relu", name=f"conv_lstm_{number + 1}"
             )(x)
         out = keras.layers.Conv3D(
