@@ -1,12 +1,13 @@
 """`tfav shards verify`: every shard and every example of a folder looked at, and all that is wrong with it named."""
 
 import concurrent.futures
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfav.data.shard_index import Index, damage, parse_index
+from tfav.data.shard_index import Entry, Index, damage, parse_index
 from tfav.data.shards import decoder
 
 _LOOSE_NAMES = "shard-*.tfrecord.gz"
@@ -44,8 +45,17 @@ def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
         DataError: The index itself cannot be used.
     """
     index = parse_index(folder)
+    by_shard = {name: {} for name in index.shards}
+    for entry in index.entries:
+        by_shard[entry.shard][entry.position] = entry
+    # As a graph: done at once, TensorFlow's comparison of texts fails to say that they differ.
+    decode = tf.function(decoder(index))
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        reasons = list(pool.map(lambda name: damage(index, name) or _wrong_records(index, name), index.shards))
+        reasons = list(
+            pool.map(
+                lambda name: damage(index, name) or _wrong_records(index, name, by_shard[name], decode), index.shards
+            )
+        )
     problems = {name: reason for name, reason in zip(index.shards, reasons, strict=True) if reason}
     for path in sorted(index.folder.glob(_LOOSE_NAMES)):
         if path.name not in index.shards:
@@ -54,10 +64,8 @@ def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
     return Verification(index.folder, len(index.shards), len(index.entries), num_bytes, problems)
 
 
-def _wrong_records(index: Index, name: str) -> str:
-    by_position = {entry.position: entry for entry in index.entries if entry.shard == name}
-    # As a graph: done at once, TensorFlow's comparison of texts fails to say that they differ.
-    decode, position = tf.function(decoder(index)), -1
+def _wrong_records(index: Index, name: str, by_position: Mapping[int, Entry], decode: Callable) -> str:
+    position = -1
     try:
         for position, serialized in enumerate(tf.data.TFRecordDataset(str(index.folder / name), "GZIP")):
             entry = by_position.get(position)
@@ -72,7 +80,8 @@ def _wrong_records(index: Index, name: str) -> str:
             if len(record.get("audio", ())) != entry.audio_samples:
                 return f"{entry.id}: sound of another length than in the index"
     except (tf.errors.OpError, ValueError) as error:
-        return f"record {position + 1}: " + " ".join(str(error).split())[:150]
+        text = " ".join(str(error).split())
+        return f"record {position + 1}: " + text[max(0, text.find("assertion failed")) :][:150]
     if position + 1 != index.shards[name]["examples"]:
         return f"{position + 1} records, in the index {index.shards[name]['examples']}"
     return ""
