@@ -68,6 +68,12 @@ def test_words_stand_side_by_side():
     assert heads == sorted(heads) and page.count("Not there.") == 2 and "file=/r/a.html" in page
 
 
+def test_results_in_a_few_words():
+    assert rendering.brief(lips_row()) == "bin <blue>"
+    assert rendering.brief({"ranking": RANKING}) == "turn clockwise"
+    assert rendering.brief({"frames": 10}) == rendering.brief(lips_row(text="")) == ""
+
+
 def test_status():
     assert 'value="42"' in rendering.status("busy", "Working", 0.42) and "role" not in rendering.status(
         "busy", "W", 0.1

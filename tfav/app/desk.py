@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tfav.app.jobs import CANCELLED, DONE, WAITING, Job, Line
-from tfav.app.rendering import status
+from tfav.app.rendering import brief, status
 from tfav.app.tabs import Tab
 from tfav.app.uploads import Limits, check_upload
 from tfav.errors import TfavError
@@ -89,7 +89,9 @@ class Desk:
                 await asyncio.sleep(_LOOK_SEC)
             if job.state == DONE:
                 result = tab.render(job.row, self._link)
-                yield View(status("done", f"Done in {time.monotonic() - started:.1f} seconds."), result, False)
+                said = f"Done in {time.monotonic() - started:.1f} seconds"
+                said += f": {brief(job.row)}." if brief(job.row) else "."
+                yield View(status("done", said), result, False)
             else:
                 kind = "idle" if job.state == CANCELLED else "wrong"
                 yield View(status(kind, _without_folders(job)), "", False)

@@ -22,6 +22,12 @@ def status(kind: str, text: str, share: float | None = None) -> str:
 _ALERT = {True: ' role="alert"', False: ""}
 
 
+def brief(row: Mapping) -> str:
+    """A result in a few words, for the status line that is read out; empty where pictures say it."""
+    ranking = row.get("ranking") or [{"label": ""}]
+    return row.get("text") or ranking[0]["label"].replace("_", " ")
+
+
 def classes(row: Mapping, link: Link) -> str:
     """Ranked classes."""
     best = row["ranking"][0]
