@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfav.training import callbacks, loop
 
-EPOCHS = 16
+EPOCHS = 40
 
 
 class Slow(keras.callbacks.Callback):
@@ -34,6 +34,9 @@ def train(run_dir, *, epochs=EPOCHS, units=8, slow=True):
 
 
 if __name__ == "__main__":
+    import signal
+
     from tfav.command_line import run
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     sys.exit(run(lambda: train(sys.argv[1]) and 0))

@@ -14,7 +14,7 @@ from tfav.data import service
 from tfav.data.workers import place
 from tfav.errors import DataError, UsageError
 from tfav.io.lock import locked_folder
-from tfav.io.partial import remove_partials
+from tfav.io.partial import DiskFullError, is_disk_full, remove_partials
 from tfav.training import run, several
 from tfav.training.callbacks import read_jsonl
 
@@ -58,6 +58,7 @@ def fit(
         UsageError: The folder is in use, `accumulate` is below 1, or the data do not go through the data service that
             was asked for.
         DataError: A shard is damaged.
+        DiskFullError: No space was left; the same call goes on when there is some.
     """
     accumulate = _accumulate.get() if accumulate is None else accumulate
     _check_accumulate(accumulate)
@@ -78,11 +79,13 @@ def fit(
                         optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
                         optimizer.gradient_accumulation_steps = accumulate
                     model.fit(train, validation_data=val, shuffle=False, **how)  # the data set shuffles itself
-            except tf.errors.OpError as error:
-                if not isinstance(error, tf.errors.DataLossError) and not re.search(_DAMAGE, error.message):
-                    raise
-                reason = " ".join(error.message.split())[:200]
-                raise DataError(f"a shard is damaged ({reason}). Find it with tfav shards verify DIR.") from error
+            except Exception as error:
+                if isinstance(error, tf.errors.DataLossError) or re.search(_DAMAGE, str(error)):
+                    reason = " ".join(str(error).split())[:200]
+                    raise DataError(f"a shard is damaged ({reason}). Find it with tfav shards verify DIR.") from error
+                if is_disk_full(error) and not isinstance(error, DiskFullError):  # TensorBoard's logs have no room
+                    raise DiskFullError(run_dir) from error
+                raise
             run.mark_finished(run_dir, epochs)
     return read_jsonl(Path(run_dir) / "metrics.jsonl")
 
