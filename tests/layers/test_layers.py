@@ -88,3 +88,15 @@ def test_principal_components_needs_enough_rows():
 def test_settings_survive_serialisation(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+def test_a_gru_loaded_again_and_again_keeps_its_own_layers(tmp_path):
+    """Keras mistakes a dead layer's address for the layer; without care one load in eight fails or shares weights."""
+    frames = x = keras.Input((5, 3))
+    for number in range(4):
+        x = layers.BidirectionalGRU(2, name=f"gru_{number}")(x)
+    keras.Model(frames, x).save(tmp_path / "model.keras")
+    for _ in range(40):
+        model = keras.models.load_model(tmp_path / "model.keras")
+        inner = [layer for both in model.layers[1:] for layer in (both.forward_layer, both.backward_layer)]
+        assert len({id(layer) for layer in inner}) == 8

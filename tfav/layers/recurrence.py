@@ -22,6 +22,9 @@ class BidirectionalGRU(keras.layers.Bidirectional):
     def __init__(self, units: int, unroll: bool = False, **kwargs):
         layer = keras.layers.GRU(units, return_sequences=True, name="gru", dtype=kwargs.get("dtype"))
         super().__init__(layer, **kwargs)
+        # Keras takes what stands at the same address for the same object as long as a file is being loaded, and would
+        # give this layer's successor its inner layers. A function is kept, since a layer here would be saved along.
+        self._keep = lambda: layer
         self.units = units
         self.unroll = unroll
         self.as_keras = False  # set where the model goes to a converter, which knows Keras' loops and not this one
