@@ -235,7 +235,7 @@ def test_corrupted_pictures(made_index, kind):
         np.testing.assert_array_equal(bad["frames"], np.broadcast_to(middle, plain["frames"].shape))
     else:
         assert np.abs(np.diff(bad["frames"], axis=3)).mean() < 0.5 * np.abs(np.diff(plain["frames"], axis=3)).mean()
-        np.testing.assert_allclose(bad["frames"].mean(), plain["frames"].mean(), atol=0.05)
+        np.testing.assert_allclose(bad["frames"].mean(), plain["frames"].mean(), atol=0.15)
 
 
 # Splits, words and refusals -----------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def test_words_are_seen_and_heard_at_their_times(made_index):
                 piece = sound[begin : begin + 2560]
                 peak = np.abs(np.fft.rfft(piece)).argmax() * 16000 / len(piece)
                 assert abs(peak - letter_hz(letter)) < 7
-        moved = np.abs(frames - frames[0]).mean(axis=(1, 2, 3)) > 8
+        moved = np.abs(frames - frames[0]).mean(axis=(1, 2, 3)) > 5.5  # noise alone gives 4.5
         np.testing.assert_array_equal(moved, spoken)
         loud = np.sqrt((sound.reshape(-1, 640) ** 2).mean(axis=1)) > 0.02
         np.testing.assert_array_equal(loud, spoken)

@@ -74,7 +74,7 @@ def test_bad_recordings_are_named_each_with_its_reason(grid_tree, tmp_path, make
     write_video(grid_tree / "s1" / "lbax4n.mp4", np.zeros((40, 256, 256, 3), np.uint8), fps=25)  # no sound
     write_sound(grid_tree / "s1" / "lbbc2a.mp4", np.zeros(RATE), RATE, codec="aac")  # no pictures
     make_clip(grid_tree / "s1" / "lrwp9a.mkv", 40, seconds=0.8)  # sound that ends early
-    make_clip(grid_tree / "s1" / "swiz3s.mkv", 20)  # the words go on
+    make_clip(grid_tree / "s1" / "swiz3s.mkv", 20, (6,))  # the words go on
     (grid_tree / "s1" / "pgbq4p.mkv").write_bytes(b"no video")
     make_clip(grid_tree / "s1" / "sbbc1p.mkv", 40)  # no alignment
     make_clip(grid_tree / "s1" / "holiday.mkv", 40)

@@ -20,12 +20,12 @@ HEIGHT, WIDTH = 24, 40
 # Word -> the letters that are seen, and those that are heard. "bin" and "place" look alike, "now" and "soon" sound
 # alike.
 WORDS: dict[str, tuple[str, str]] = {
-    "bin": ("ama", "ama"),
-    "place": ("ama", "fzf"),
-    "blue": ("oaz", "kaq"),
+    "bin": ("lhl", "ama"),
+    "place": ("lhl", "fzf"),
+    "blue": ("ozk", "kaq"),
     "white": ("zod", "qud"),
     "now": ("dzo", "pvp"),
-    "soon": ("llh", "pvp"),
+    "soon": ("ulh", "pvp"),
 }
 SEEN_ALIKE, HEARD_ALIKE = ("bin", "place"), ("now", "soon")
 _WORDS_PER_SENTENCE = 3
