@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.app.test_browser import CHROMIUM
+from tests.app.test_browser import CHROMIUM, open_tab
 from tfav.app.server import find_runs, running
 from tfav.app.tabs import TABS
 
@@ -33,8 +33,7 @@ def main(out: str, *run_dirs: str) -> None:
 
 
 def _shoot(page, tab, path: Path) -> None:
-    page.get_by_role("tab", name=tab.title).locator("visible=true").click()
-    page.wait_for_selector(f"#{tab.system}-run", state="visible")
+    open_tab(page, tab.system)
     page.get_by_role("button", name=tab.example[0]).locator("visible=true").click()
     page.wait_for_selector(f"#{tab.system}-status >> text=Ready")
     page.click(f"#{tab.system}-run")

@@ -85,7 +85,12 @@ def visit(browser, address):
 
 def open_tab(page, system):
     title = next(tab.title for tab in TABS if tab.system == system)
-    page.get_by_role("tab", name=title).locator("visible=true").click()
+    page.wait_for_selector("[role=tab]:visible")
+    shown = page.get_by_role("tab", name=title).locator("visible=true")
+    if shown.count() == 0:  # on a narrow screen the last ones are in a menu
+        page.get_by_role("button", name="More tabs").click()
+        shown = page.locator(".overflow-dropdown button", has_text=title)
+    shown.click()
     page.wait_for_selector(f"#{system}-run", state="visible")
 
 
