@@ -30,6 +30,7 @@ SMALL = {
         "rnn_units": 4,
         "precision": "mixed_bfloat16",
     },
+    "av_words": {"preset": "demo", "num_classes": 3, "precision": "mixed_bfloat16"},
     "next_frame": {"preset": "demo", "filters": (4,), "input_frames": 3, "output_frames": 3},
 }
 OTHERS = {
@@ -57,7 +58,7 @@ def make_run(folder, system, fields):
     module = systems.load(system)
     fields = dict(fields)
     config = module.Config.preset(fields.pop("preset"), **fields)
-    runs.start(folder, system, settings.to_dict(config), {"labels": CLASSES})
+    runs.start(folder, system, settings.to_dict(config), {"labels": CLASSES, "words": CLASSES})
     keras.utils.set_random_seed(3)
     module.build_model(config).save(folder / "best.keras")
     return folder

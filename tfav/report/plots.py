@@ -1,6 +1,7 @@
 """Plots as SVG text, to stand inside the page or in a notebook."""
 
 import io
+import itertools
 
 import matplotlib
 
@@ -131,34 +132,48 @@ def chain(rows: list[list[tuple[str, str]]], last: list[tuple[str, str]] = ()) -
         rows: One for each way in, of boxes: a name and a line below it.
         last: Boxes in which all ways end.
     """
-    length = max(map(len, rows)) + len(last)
-    figure, axis = plt.subplots(figsize=(2.3 * length, 0.4 + 1.2 * len(rows)), layout="constrained")
-    middle = (len(rows) - 1) / 2
-    for height, row in enumerate(rows):
-        for place, box in enumerate(row):
-            _box(axis, place, height, box)
-            if place:
-                _arrow(axis, (place - 1, height), (place, height))
-    for place, box in enumerate(last, max(map(len, rows))):
-        _box(axis, place, middle, box)
-        ends = [(len(row) - 1, height) for height, row in enumerate(rows)] if place == max(map(len, rows)) else None
-        for end in ends or [(place - 1, middle)]:
-            _arrow(axis, end, (place, middle))
+    before = max(map(len, rows))
+    length, middle = before + len(last), (len(rows) - 1) / 2
+    figure, axis = plt.subplots(figsize=(2.2 * length, 0.2 + 0.9 * len(rows)), layout="constrained")
     axis.set_xlim(-0.5, length - 0.5)
-    axis.set_ylim(len(rows) - 0.45, -0.55)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.axis("off")
+    ends = []
+    for height, row in enumerate(rows):
+        boxes = [_box(axis, place, height, box) for place, box in enumerate(row)]
+        for one, other in itertools.pairwise(boxes):
+            _arrow(axis, one, other)
+        ends.append(boxes[-1])
+    for place, box in enumerate(last, before):
+        drawn = _box(axis, place, middle, box)
+        for end in ends:
+            _arrow(axis, end, drawn)
+        ends = [drawn]
     return _svg(figure)
 
 
-def _box(axis, x: float, y: float, box: tuple[str, str]) -> None:
+def _box(axis, x: float, y: float, box: tuple[str, str]):
     name, below = box
     look = {"boxstyle": "round,pad=0.5", "facecolor": "#eaf1f8", "edgecolor": _COLORS["train"]}
-    axis.text(x, y, f"{name}\n{below}" if below else name, ha="center", va="center", fontsize=10, bbox=look)
+    text = f"{name}\n{below}" if below else name
+    return axis.text(x, y, text, ha="center", va="center", fontsize=10, bbox=look, zorder=3)
 
 
-def _arrow(axis, start: tuple[float, float], end: tuple[float, float]) -> None:
-    options = {"arrowstyle": "-|>", "color": "#5b6875", "shrinkA": 46, "shrinkB": 46}
-    axis.annotate("", xy=end, xytext=start, arrowprops=options)
+def _arrow(axis, one, other) -> None:
+    """From one box's rim to another's."""
+    axis.annotate(
+        "",
+        xy=other.get_position(),
+        xytext=one.get_position(),
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": "#5b6875",
+            "patchA": one.get_bbox_patch(),
+            "patchB": other.get_bbox_patch(),
+            "shrinkA": 2,
+            "shrinkB": 2,
+        },
+    )
 
 
 def heat(values: np.ndarray, names: list[str], *, title: str = "", step_sec: float = 1.0) -> str:
