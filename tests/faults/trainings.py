@@ -39,4 +39,5 @@ if __name__ == "__main__":
     from tfav.command_line import run
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-    sys.exit(run(lambda: train(sys.argv[1]) and 0))
+    options = {"epochs": 3, "units": 2000, "slow": False} if sys.argv[2:] == ["large"] else {}
+    sys.exit(run(lambda: train(sys.argv[1], **options) and 0))

@@ -109,6 +109,26 @@ def partial_folder(path):
         raise
 
 
+def require_space(folder, num_bytes: int) -> None:
+    """Make sure that a file of so many bytes has room, for writers that do not survive it when there is none.
+
+    HDF5 is one: it keeps what it could not write, fails again when it lets go of it, and takes the process down.
+
+    Args:
+        folder: Where the file is to go; it exists.
+        num_bytes: Of the file.
+
+    Raises:
+        DiskFullError: There is no room, or no quota left.
+    """
+    with partial_file(Path(folder, "space")) as probe, probe.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(1, num_bytes))
+        elif shutil.disk_usage(folder).free < num_bytes:
+            raise DiskFullError(folder)
+    Path(folder, "space").unlink()
+
+
 def write_json(path, content) -> None:
     """Write `content` as indented JSON, atomically.
 

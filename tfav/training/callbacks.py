@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 
 from tfav.errors import TfavError
-from tfav.io.partial import partial_file, partial_folder
+from tfav.io.partial import partial_file, partial_folder, require_space
 
+_BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, their trees
 # What Keras' own callbacks remember from epoch to epoch and forget when the process dies.
 _REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
@@ -174,6 +175,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         folder = Path(self.backup_dir) / f"epoch-{self._current_epoch:06d}"
         state = {"epoch": self._current_epoch, "callbacks": self.memory()}
         with partial_folder(folder) as partial:
+            require_space(partial, _stored_bytes(self.model))
             self.model.save_weights(partial / "state.weights.h5")
             (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
         for outdated in self._states()[:-2]:
@@ -260,6 +262,13 @@ def read_jsonl(path: Path | str) -> list[dict]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _stored_bytes(model: keras.Model) -> int:
+    """What the state of a model takes in HDF5, at most."""
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    values = sum(math.prod(variable.shape) * (8 if "64" in str(variable.dtype) else 4) for variable in variables)
+    return values + _BYTES_PER_DATASET * (len(variables) + 8)
 
 
 def _plain(value):
