@@ -14,6 +14,24 @@ from tfav.app.tabs import Control, Tab
 _CSS = Path(__file__).with_name("page.css")
 # A screen reader reads out what changes in it; Gradio gives no other way to say so.
 _SPEAK = "element.setAttribute('aria-live', 'polite'); element.setAttribute('role', 'status');"
+# Told before a byte is sent: of a file that the server refuses Gradio says "Error" alone.
+_TOO_LARGE = """() => {
+    const look = (event) => {
+        const files = event.type === 'drop' ? event.dataTransfer?.files : event.target?.files;
+        const place = event.target?.closest?.('[id$="-upload"]');
+        const file = place && files && files[0];
+        if (!file || file.size <= LIMIT * 1e6) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        if (event.type === 'change') event.target.value = '';
+        const status = document.querySelector(`#${place.id.replace(/-upload$/, '-status')} .status`);
+        status.className = 'status wrong';
+        status.setAttribute('role', 'alert');
+        const size = `${Math.round(file.size / 1e6)} MB, and the limit is LIMIT MB`;
+        status.querySelector('p').textContent = `${file.name}: ${size}. Cut or shrink it.`;
+    };
+    for (const kind of ['change', 'drop']) window.addEventListener(kind, look, true);
+}"""
 _ACCEPTED = ["video", ".mkv", ".mpg", ".mpeg", ".avi", ".ogv", ".flv", ".wmv", ".gif"]  # a phone offers its camera
 _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")
 _PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
@@ -42,6 +60,7 @@ def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
                         _fill(desk, tab, examples)
                     else:
                         _explain(tab)
+        page.load(None, js=_TOO_LARGE.replace("LIMIT", f"{desk.limits.max_mb:g}"), api_visibility="private")
         page.unload(_Leaving(desk))
     return page
 
