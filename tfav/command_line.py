@@ -158,8 +158,14 @@ def _flags(cls: type) -> list[str]:
     for field in dataclasses.fields(cls):
         inner = getattr(field.type, "__origin__", field.type)
         inner = getattr(inner, "__args__", (inner,))[0] if not dataclasses.is_dataclass(inner) else inner
-        names += _flags(inner) if dataclasses.is_dataclass(inner) else [field.name.replace("_", "-")]
+        names += _flags(inner) if dataclasses.is_dataclass(inner) else [_flag(field)]
     return names
+
+
+def _flag(field: dataclasses.Field) -> str:
+    """The flag of a field: what tyro is told to call it, else its own name."""
+    given = [getattr(note, "name", None) for note in getattr(field.type, "__metadata__", ())]
+    return next(filter(None, given), field.name).replace("_", "-")
 
 
 def _check_flags(cls: type, prog: str, arguments: Sequence[str]) -> None:
