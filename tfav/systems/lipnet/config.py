@@ -125,7 +125,7 @@ class Config:
     grammar: str = ""
     beam_width: int = 50
     word_share: float = 0.0
-    both_sides: bool = True
+    both_sides: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -221,7 +221,6 @@ _PLAIN = {
     "weight_decay": 0.0,
     "clip_norm": 0.0,
     "average": 0.0,
-    "both_sides": False,
 }
 
 # Each preset: the fields in which it differs from the defaults above.

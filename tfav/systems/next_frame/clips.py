@@ -101,7 +101,9 @@ def cut_folder(
     out = Path(out).absolute()
     waiting = out.with_name(f".{out.name}.cutting")
     shape = (num_frames, size, size, channels)
-    videos = {video: waiting / f"{fingerprint(str(video.absolute()), video, shape)}.raw" for video in find_videos(folder)}
+    videos = {
+        video: waiting / f"{fingerprint(str(video.absolute()), video, shape)}.raw" for video in find_videos(folder)
+    }
     report = run_units(
         _cut_video,
         [Unit(str(video), (str(video.absolute()), str(cut), shape)) for video, cut in videos.items()],
