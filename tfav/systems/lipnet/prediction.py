@@ -26,7 +26,8 @@ from tfav.systems.lipnet.times import TimedWord
 from tfav.training import run as runs
 
 OVERLAP = 25  # frames that two windows of a long video share
-MIN_POSTERIOR = 0.6  # mean over the symbols read, below which the model does not know what it sees
+# Mean over the symbols read. With the shipped weights, of 50 clips of a speaker it knows none is below, of 15 of others 12.
+MIN_POSTERIOR = 0.9
 _MIN_FRAMES = 10
 _MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eight
 
