@@ -100,7 +100,7 @@ def main():
         print(json.dumps(train(run_dir, "long", epochs=8, shuffled=False, extra=[Dawdle()])), flush=True)
         return
     if what == "mirrored":
-        print(json.dumps(train(run_dir, "mirrored", accumulate=2, epochs=2)), flush=True)
+        print(json.dumps(train(run_dir, "mirrored", accumulate=2, epochs=2, shuffled=False)), flush=True)
         return
     if what == "deterministic":
         training.be_deterministic()
@@ -108,7 +108,7 @@ def main():
         return
     told = {
         "plain": train(run_dir, "plain"),
-        "accumulated": train(run_dir, "accumulated", accumulate=2, epochs=2),
+        "accumulated": train(run_dir, "accumulated", accumulate=2, epochs=2, shuffled=False),
         "bfloat16": train(run_dir, "bfloat16", precision="mixed_bfloat16", epochs=2, shuffled=False),
     }
     print(json.dumps(told), flush=True)
