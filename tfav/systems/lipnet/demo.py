@@ -18,8 +18,7 @@ def demo(out_dir: Path | str) -> dict:
     """
     out_dir = Path(out_dir)
     made.make_shards(out_dir / "shards", num_clips=120)
-    grammar = out_dir / "made.grammar"
-    grammar.write_text("\n".join(" ".join(slot.values()) for slot in made.corpus.SLOTS[:3]), encoding="utf-8")
+    grammar = made.write_grammar(out_dir / "made.grammar")
     run_dir = out_dir / "run"
     task.train(Config.preset("demo", data_dir=str(out_dir / "shards"), grammar=str(grammar)), run_dir)
     result = evaluation.evaluate(run_dir, part="val")

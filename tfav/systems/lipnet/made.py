@@ -12,6 +12,7 @@ from tfav.data.made_speech import draw_mouth, letter_shape
 from tfav.data.records import Record
 from tfav.data.shards import Index, write_shards
 from tfav.errors import UsageError
+from tfav.io.partial import partial_file
 from tfav.systems.lipnet import corpus
 
 HEIGHT, WIDTH = 28, 56
@@ -49,6 +50,13 @@ def make_shards(
 
     settings = {"system": "lipnet", "format": 1, "box": "follow"}
     return write_shards(folder, [f"made/{number:03}" for number in range(num_clips)], make, settings=settings)
+
+
+def write_grammar(path: Path | str, *, num_slots: int = 3) -> Path:
+    """Writes the grammar of the made sentences: a line for each slot."""
+    with partial_file(path) as partial:
+        partial.write_text("\n".join(" ".join(slot.values()) for slot in corpus.SLOTS[:num_slots]), encoding="utf-8")
+    return Path(path)
 
 
 def _draw_clip(name: str, sentence: list[str], num_frames: int, rng: np.random.Generator) -> Record:
