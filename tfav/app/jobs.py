@@ -203,6 +203,7 @@ class Line:
                     _end(job, CANCELLED, job.stop)
                     return
         except (EOFError, OSError):
+            self._process.join(_EXIT_SEC)  # it is on its way out; how it leaves is worth knowing
             code = self._end_process()
             if job.stop:
                 _end(job, CANCELLED, job.stop)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfav.errors import MediaError
+from tfav.errors import UsageError
 from tfav.io.video import read_video
 from tfav.systems.next_frame import open_predictor, predict_files
 
@@ -17,5 +17,5 @@ def test_same_answer_and_progress(run_dir, videos, tmp_path):
     for ours, theirs in zip(row["wrote"], expected["wrote"], strict=True):
         assert Path(ours).name == Path(theirs).name and (read_video(ours).frames == read_video(theirs).frames).all()
     assert heard == sorted(heard) and heard[0] == 0 and len(heard) > 2
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         predict(tmp_path / "gone.mp4", out=tmp_path)
