@@ -39,6 +39,7 @@ def test_a_guess_is_called_one():
     row["warnings"] = ["/tmp/x/a.mp4: out of the model's domain: its mean posterior is 0.40"]
     page = rendering.lips(row, link)
     assert 'role="alert"><strong>Do not rely on this text.' in page and "(nothing was read)" in page
+    assert "sure</p>" not in page
     assert "posterior" not in page and "<table>" not in page
 
 

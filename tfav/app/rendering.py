@@ -62,8 +62,10 @@ def lips(row: Mapping, link: Link) -> str:
     """The text, how far to trust it, word times, captions, the tracked mouth, subtitles."""
     wrote = {Path(path).suffix: path for path in row["wrote"]}
     text = row["text"] or "(nothing was read)"
-    parts = [f'<p class="said">{html.escape(text)}</p>', f'<p class="sure">{row["posterior"]:.0%} sure</p>']
-    if not row["in_domain"]:
+    parts = [f'<p class="said">{html.escape(text)}</p>']
+    if row["in_domain"]:
+        parts.append(f'<p class="sure">{row["posterior"]:.0%} sure</p>')
+    else:  # a model is often sure of what it has never seen
         parts.append(
             '<p class="warning" role="alert"><strong>Do not rely on this text.</strong> The video is not of the kind '
             "the model was trained on: six-word sentences such as “bin blue at f two now”, spoken to the camera.</p>"
