@@ -47,6 +47,8 @@ def test_classes_are_ranked_and_escaped():
     page = rendering.classes({"path": "a", "ranking": RANKING}, link)
     assert page.index("turn clockwise") < page.index("&lt;b&gt;grow") < page.index("shrink")
     assert "75% sure" in page and "<b>" not in page
+    certain = rendering.classes({"path": "a", "ranking": [{"label": "jump", "probability": 0.9996}]}, link)
+    assert "more than 99% sure" in certain and "100% sure" not in certain
 
 
 def test_actions_show_each_frame():

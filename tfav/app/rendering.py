@@ -33,7 +33,7 @@ def classes(row: Mapping, link: Link) -> str:
     best = row["ranking"][0]
     return (
         f'<p class="said">{_words(best["label"])}</p>'
-        f'<p class="sure">{best["probability"]:.0%} sure</p>{_ranking(row["ranking"], "What it may be")}'
+        f'<p class="sure">{_sure(best["probability"])}</p>{_ranking(row["ranking"], "What it may be")}'
     )
 
 
@@ -42,7 +42,7 @@ def actions(row: Mapping, link: Link) -> str:
     best = row["ranking"][0]
     parts = [
         f'<p class="said">{_words(best["label"])}</p>',
-        f'<p class="sure">{best["probability"]:.0%} sure, from pictures and motion together</p>',
+        f'<p class="sure">{_sure(best["probability"])}, from pictures and motion together</p>',
         _warnings(row),
         _video(link(row["demo"]), "The video with its motion and what each stream sees, frame by frame")
         if "demo" in row
@@ -64,7 +64,7 @@ def lips(row: Mapping, link: Link) -> str:
     text = row["text"] or "(nothing was read)"
     parts = [f'<p class="said">{html.escape(text)}</p>']
     if row["in_domain"]:
-        parts.append(f'<p class="sure">{row["posterior"]:.0%} sure</p>')
+        parts.append(f'<p class="sure">{_sure(row["posterior"])}</p>')
     else:  # a model is often sure of what it has never seen
         parts.append(
             '<p class="warning" role="alert"><strong>Do not rely on this text.</strong> The video is not of the kind '
@@ -110,11 +110,15 @@ def words(row: Mapping, link: Link) -> str:
     pages = [(path, "page with the clip and the words (.html)") for path in row["wrote"]]
     return (
         f'<p class="said">{_words(row["text"])}</p>'
-        f'<p class="sure">{best["probability"]:.0%} sure, {titles[row["used"]].lower()}, '
+        f'<p class="sure">{_sure(best["probability"])}, {titles[row["used"]].lower()}, '
         f"from {start:.2f} to {stop:.2f} s</p>"
         + _warnings(row).replace("--at SEC chooses another", "another can be chosen by its time")
         + f'<div class="side-by-side">{columns}</div>{_downloads(pages, link)}'
     )
+
+
+def _sure(probability: float) -> str:
+    return "more than 99% sure" if probability > 0.99 else f"{probability:.0%} sure"  # nothing is 100% sure
 
 
 def _words(label: str) -> str:
