@@ -61,6 +61,7 @@ def epochs_of(dataset, least, both):
     return found
 
 
+@pytest.mark.slow  # minutes: three processes of TensorFlow, and epochs until both workers have been seen
 def test_shards_come_once_per_epoch_from_two_workers(address, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "RECORDS_PER_SHARD", 2)
     names = [f"c{i:02}" for i in range(25)]
@@ -90,6 +91,7 @@ def test_shards_come_once_per_epoch_from_two_workers(address, tmp_path, monkeypa
     np.testing.assert_array_equal(batch[0][0], made(batch[1][0][0].numpy().decode()).frames)
 
 
+@pytest.mark.slow
 def test_columns_and_several_passes(address):
     with service.through_service(address):
         dataset = pipeline.for_training(
