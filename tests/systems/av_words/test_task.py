@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfav import cli
 from tfav.errors import DataError, MediaError, TfavError, UsageError
@@ -28,6 +29,14 @@ SMALL = {
     "stages": ("audio_conv", "audio_gru", "video_full", "fusion_gru"),
     "noise": ("white",),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    """No graphs: building one for each stage would take most of the time."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
