@@ -64,7 +64,7 @@ def test_what_is_frozen_runs_as_in_inference():
     config = small(dropout=0.3)
     model = stages.build_stage(config, "fusion_gru")
     inputs = made_inputs(config)
-    front = keras.Model(model.input, [step.output for step in model.operations if "stop_gradient" in step.name])
+    front = keras.Model(model.input, [part.output for part in model.layers if isinstance(part, stages.Frozen)])
     assert len(front.outputs) == 2
     first, second = (front(inputs, training=True) for _ in range(2))
     for one, other in zip(first, second, strict=True):

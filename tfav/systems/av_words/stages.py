@@ -57,7 +57,7 @@ def build_stage(config: Config, name: str) -> keras.Model:
         if kind == "conv":
             logits = models.build_convolutional(config, part)(front(given))
         else:
-            features = _frozen(front, given) if kind == "gru" else front(given)
+            features = Frozen(front, name=f"frozen_{part}")(given) if kind == "gru" else front(given)
             logits = models.build_recurrent(config, part)(features)["logits"]
         return keras.Model(inputs, {part: logits}, name=name)
 
@@ -68,15 +68,44 @@ def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
     if not frozen:
         return keras.Model(inputs, models.all_steps(audio, video, fusion, inputs), name=name)
     features = [
-        _frozen(part, tensor, lambda out: out["features"])
+        Frozen(part, "features", name=f"frozen_{part.name}")(tensor)
         for part, tensor in zip((audio, video), inputs.values(), strict=True)
     ]
     return keras.Model(inputs, {models.BOTH: fusion(layers.Concatenate(name="streams")(features))}, name=name)
 
 
-def _frozen(part: keras.Model, inputs, choose=lambda out: out):
-    part.trainable = False
-    return ops.stop_gradient(choose(part(inputs, training=False)))
+@keras.saving.register_keras_serializable(package="tfav")
+class Frozen(keras.layers.Layer):
+    """A model that only answers, as in inference whatever goes on around it, and through which no gradient flows.
+
+    Calling it with `training=False` would not do: a functional model hands its own `training` down to all its parts.
+
+    Args:
+        model: A built model of one input; its weights are no longer trained.
+        choose: Which of its outputs to give, where it has several by name.
+    """
+
+    def __init__(self, model: keras.Model, choose: str = "", **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the model casts for itself
+        model.trainable = False
+        self.model = model
+        self.choose = choose
+        self.built = True
+
+    def call(self, inputs):
+        """As the model."""
+        outputs = self.model(inputs, training=False)
+        return ops.stop_gradient(outputs[self.choose] if self.choose else outputs)
+
+    def get_config(self):
+        """The model along with what is chosen of it."""
+        stored = {"model": keras.saving.serialize_keras_object(self.model), "choose": self.choose}
+        return {**super().get_config(), **stored}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuilds the model."""
+        return cls(model=keras.saving.deserialize_keras_object(config.pop("model")), **config)
 
 
 def stage_data(dataset: tf.data.Dataset | None, model: keras.Model) -> tf.data.Dataset | None:
