@@ -22,11 +22,7 @@ def test_there_is_one_for_every_system():
     assert {path.stem for path in PATHS} >= set(SETTINGS)
 
 
-# TensorFlow's own code crashes in the kernel of av_words, now and then, and takes the kernel down; not mended yet.
-RUN = [pytest.param(path, marks=pytest.mark.slow) if path.stem == "av_words" else path for path in PATHS]
-
-
-@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path, tmp_path):
     notebook = execution.read(path)
     execution.execute(notebook, tmp_path, SETTINGS[path.stem])  # a cell that fails raises here

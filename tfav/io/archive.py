@@ -1,5 +1,6 @@
 """Archives unpacked without trust: nothing lands outside the folder, no links, no bombs, all or nothing."""
 
+import errno
 import lzma
 import shutil
 import stat
@@ -58,8 +59,9 @@ def unpack(archive, folder, *, kind: str, max_bytes: int = MAX_BYTES) -> Path:
         try:
             _UNPACKERS[kind](archive, partial, _Budget(archive, max_bytes))
         except _BROKEN as error:
-            # Broken gzip data is an OSError without a number; one with a number is about the disk, not the archive.
-            if isinstance(error, TfavError) or getattr(error, "errno", None) is not None:
+            # Broken data are an OSError without a number (gzip) or EINVAL (a zip whose table points before the file's
+            # beginning); any other number is about the disk, not the archive.
+            if isinstance(error, TfavError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
                 raise
             reason = (
                 f"a broken {kind} archive ({str(error).splitlines()[0].rstrip(':')})"

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import shared_root
 from tfav.errors import UsageError
 from tfav.systems.av_words import model as models
-from tfav.systems.av_words.config import Config
+from tfav.systems.av_words.config import PRESETS, Config
 from tfav.weights import WeightsError, load_state_dict
 
 BUILDERS = {"audio": models.build_audio, "video": models.build_video, "fusion": models.build_fusion}
@@ -128,6 +128,17 @@ def test_every_preset_is_the_same_structure(name, tmp_path):
     assert [weight.path for weight in loaded.weights] == paths
     np.testing.assert_allclose(loaded(inputs), word, atol=1e-6)
     np.testing.assert_allclose(models.by_stream(loaded)(inputs)["audio"], says["audio"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_strided_convolution_of_one(name):
+    """Their weight gradient writes beyond its memory in oneDNN, with channels that are no multiple of 16."""
+    config = Config.preset(name, num_classes=7)
+    for front in (models.build_audio_front(config), models.build_video_front(config)):
+        convolutions = [layer for layer in front.layers if "Conv" in type(layer).__name__]
+        assert convolutions
+        for layer in convolutions:
+            assert set(layer.kernel_size) != {1} or set(layer.strides) == {1}, layer.name
 
 
 def test_a_bias_per_step_is_what_tells_where_in_the_window():

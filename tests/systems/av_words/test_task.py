@@ -16,9 +16,6 @@ from tfav.systems.av_words.recognition import open_recognizer
 from tfav.systems.av_words.task import join_metrics, train, with_classes
 from tfav.training import run as runs
 
-# Minutes long, and TensorFlow crashes in it now and then, which is not mended yet.
-pytestmark = pytest.mark.slow
-
 SMALL = {
     "audio_kernel": 32,
     "audio_stride": 32,
