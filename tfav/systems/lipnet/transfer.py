@@ -105,6 +105,9 @@ def _card(run: runs.Run, config: Config) -> str:
     lines = [
         "# lipnet: weights",
         "",
+        "- For: reading the speakers they were trained on, as the page and `--run-dir pretrained` do; looking at lip "
+        "reading without a corpus; beginning a training with (`--init pretrained`). Not for finding out what people "
+        "say.",
         f"- Model: `{config.model}`, preset `{config.preset_name}`, stored as float16.",
         "- Data: the GRID corpus (Cooke et al., 2006), licence CC BY 4.0; mouths cut out by YuNet.",
         f"- Settings: {config.epochs} epochs of batches of {config.batch_size}; all of them stand in `config.json`.",
@@ -121,6 +124,16 @@ def _card(run: runs.Run, config: Config) -> str:
     lines += [
         "- Cannot: read anything but GRID's 51 words in their order; read other speakers than those it was trained on "
         "with any reliability; read a face from the side, or smaller than 20 pixels.",
+        "",
+        "To train such weights, score them, and put them here:",
+        "",
+        "```",
+        "tfav prepare  lipnet --source grid --out grid_shards",
+        f"tfav train    lipnet --preset {config.preset_name} --data-dir grid_shards --run-dir runs/lips",
+        "tfav evaluate lipnet --run-dir runs/lips --part val",
+        'python -c "from tfav.systems import lipnet; '
+        "lipnet.write_pretrained('runs/lips', 'tfav/systems/lipnet/pretrained')\"",
+        "```",
         "",
     ]
     return "\n".join(lines)

@@ -219,6 +219,8 @@ def _card(run: runs.Run, config: Config) -> str:
     lines = [
         "# next_frame: weights",
         "",
+        "- For: looking at next-frame prediction without training first, on the page and by `--run-dir pretrained`; a "
+        "figure to compare other models with.",
         f"- Model: `{config.model}`, step `{config.step}`, preset `{config.preset_name}`, stored as float16. Settings: "
         "`config.json`.",
         f"- Data: Moving MNIST, {config.num_digits} digits, made of MNIST's training digits "
@@ -234,7 +236,19 @@ def _card(run: runs.Run, config: Config) -> str:
             f"- MSE {ours['mse']:.1f}, SSIM {ours['ssim']:.3f} on {result['count']} sequences ({result['data']}); "
             f"copying the last frame {floor['mse']:.1f}, {floor['ssim']:.3f}."
         )
-    lines += ["- Cannot: foresee anything but small bright things that drift over black; real videos become blurs.", ""]
+    lines += [
+        "- Cannot: foresee anything but small bright things that drift over black; real videos become blurs.",
+        "",
+        "To train such weights, score them, and put them here:",
+        "",
+        "```",
+        f"tfav train    next_frame --preset {config.preset_name} --mnist mnist.npz --run-dir runs/frames",
+        "tfav evaluate next_frame --run-dir runs/frames --part test",
+        'python -c "from tfav.systems import next_frame; '
+        "next_frame.write_pretrained('runs/frames', 'tfav/systems/next_frame/pretrained')\"",
+        "```",
+        "",
+    ]
     return "\n".join(lines)
 
 
