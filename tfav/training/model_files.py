@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfav.errors import TfavError
+from tfav.errors import TfavError, UsageError
 from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.partial import partial_file, write_json
 from tfav.training.run import Run
@@ -121,6 +121,36 @@ def read_model(path: Path | str) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
+
+
+def begin_with(model: keras.Model, source: keras.Model, where: Path | str, *, new: tuple[str, ...] = ()) -> list[str]:
+    """Gives a model the weights of another one of the same structure.
+
+    Args:
+        model: Takes them.
+        source: Has them.
+        where: The run they come from, for messages.
+        new: Layers that keep the weights they have.
+
+    Returns:
+        The paths of the variables that were given.
+
+    Raises:
+        UsageError: A variable that the source lacks or has in another shape; then nothing has changed.
+    """
+    stored = {variable.path: variable for variable in source.weights}
+    filled = [variable for variable in model.weights if variable.path.split("/")[0] not in new]
+    for variable in filled:
+        other = stored.get(variable.path)
+        if other is None or tuple(other.shape) != tuple(variable.shape):
+            has = f"has it as {list(other.shape)}" if other is not None else "does not have it"
+            raise UsageError(
+                f"{where}: {variable.path} should be {list(variable.shape)}, and the run {has}. Sizes and picture "
+                "must be those of the run one begins with."
+            )
+    for variable in filled:
+        variable.assign(stored[variable.path])
+    return [variable.path for variable in filled]
 
 
 def _small(variable) -> np.ndarray:

@@ -48,6 +48,18 @@ def test_a_run_goes_on_with_other_sequences(small_config, run_dir, tmp_path, mon
     assert asked == [0, 2]
 
 
+def test_training_begins_with_the_weights_of_a_run(small_config, run_dir, tmp_path):
+    still = {**SMALL, "epochs": 1, "learning_rate": 1e-12, "init": str(run_dir)}
+    train(Config.preset("demo", **still), tmp_path / "run", verbose=0)
+    before, after = (load_model(run, small_config).trainable_weights for run in (run_dir, tmp_path / "run"))
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
+    for changes, why in (({"filters": (5,)}, "should be"), ({"init": str(tmp_path / "gone")}, "gone")):
+        with pytest.raises(UsageError, match=why):
+            train(Config.preset("demo", **{**still, **changes}), tmp_path / "other", verbose=0)
+        assert not (tmp_path / "other").exists()
+
+
 def test_facts_say_what_the_digits_are(run_dir):
     facts = json.loads((run_dir / "config.json").read_text())["facts"]
     assert facts == {"digits": small_digits().source}

@@ -203,7 +203,7 @@ def _apply_resnet(x, rank: int, widths, blocks, strides, name: str):
 def _apply_block(x, rank: int, width: int, stride: int, name: str):
     shortcut = x
     if stride != 1 or x.shape[-1] != width:
-        # Every `stride`-th place, then a convolution of stride 1: the same numbers. oneDNN's weight gradient of a strided
+        # Every `stride`-th place, then stride 1: the same numbers. oneDNN's weight gradient of a strided
         # convolution of 1 writes beyond its memory where the channels are no multiple of 16, and TensorFlow dies.
         shortcut = x[(slice(None), *[slice(None, None, stride)] * rank)] if stride != 1 else x
         shortcut = _convolution(rank, width, 1, 1, f"{name}.downsample.0")(shortcut)

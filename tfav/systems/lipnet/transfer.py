@@ -84,18 +84,7 @@ def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     before = Config.from_dict(run.config, str(run.dir / "config.json"))
     new = _LAST if before.symbols() != config.symbols() else ()
     source = model_files.best_model(run.dir, lambda: build_model(before))
-    stored = {variable.path: variable for variable in source.weights}
-    filled = [variable for variable in model.weights if variable.path.split("/")[0] not in new]
-    for variable in filled:
-        other = stored.get(variable.path)
-        if other is None or tuple(other.shape) != tuple(variable.shape):
-            has = f"has it as {list(other.shape)}" if other is not None else "does not have it"
-            raise UsageError(
-                f"{run.dir}: {variable.path} should be {list(variable.shape)}, and the run {has}. Sizes and picture "
-                "must be those of the run one begins with."
-            )
-    for variable in filled:
-        variable.assign(stored[variable.path])
+    filled = model_files.begin_with(model, source, run.dir, new=new)
     said = [f"{run.dir}: {len(filled)} variables"]
     return said + [f"{name}: new, since the alphabet is {config.alphabet} and was {before.alphabet}" for name in new]
 

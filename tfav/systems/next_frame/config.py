@@ -67,6 +67,7 @@ class Config:
         plateau_patience: Epochs, see `schedule`.
         patience: Epochs without a better validation loss before stopping; 0 never stops.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        init: A run folder, or `pretrained`, of the same model, whose weights training begins with; empty: random ones.
         seed: Of the sequences, the initial weights and the order.
     """
 
@@ -100,6 +101,7 @@ class Config:
     plateau_patience: int = 5
     patience: int = 10
     precision: str = "float32"
+    init: str = ""
     seed: int = 0
 
     def __post_init__(self):

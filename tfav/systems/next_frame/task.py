@@ -113,10 +113,12 @@ def train(
     keras.utils.set_random_seed(config.seed)
     done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
     datasets = data.build_datasets(config, digits=digits, first_epoch=done)
-    start_run(config, run_dir, digits=digits)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
         model = build_model(config)
+        if config.init and not done:
+            begin(model, config.init)
         model.compile(**compile_args(config))
+    start_run(config, run_dir, digits=digits)  # only now: what cannot be used leaves no folder behind
     return training.fit(
         model,
         datasets.train,
@@ -126,6 +128,16 @@ def train(
         run_dir=run_dir,
         verbose=verbose,
     )
+
+
+def begin(model: keras.Model, run_dir: Path | str) -> None:
+    """Gives a model the best weights of a run, or the `pretrained` ones, to go on training from.
+
+    Raises:
+        UsageError: There is no such run, or its model is another one.
+    """
+    source, before = open_run(run_dir)
+    model_files.begin_with(model, model_files.best_model(source.dir, lambda: build_model(before)), source.dir)
 
 
 def prepare(
@@ -211,7 +223,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str) -> Path:
         TfavError: No readable model, or larger than 8 MB.
     """
     run, config = open_run(run_dir)
-    plain = dataclasses.replace(config, data_dir="", cache_dir="", mnist="")
+    plain = dataclasses.replace(config, data_dir="", cache_dir="", mnist="", init="")
     return model_files.write_shipped(run, settings.to_dict(plain), out, _card(run, config))
 
 
