@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tfav import cli
+from tfav.data import drawn_face
 from tfav.errors import MediaError, UsageError
+from tfav.io.faces import Face
 from tfav.io.video import probe, read_video, write_video
 from tfav.systems.lipnet import captions, prediction
 from tfav.systems.lipnet.config import Config
@@ -140,6 +142,26 @@ def test_what_cannot_be_read(run_dir, tmp_path, make_video, shared_data, capsys)
     detector = prediction.FaceDetector(shared_data("weights/face_detection_yunet_2023mar.onnx"))
     with pytest.raises(MediaError, match="no face was found in 20 frames of 360x288"):
         prediction.find_mouth(make_video(tmp_path / "grey.mp4", 20), detector)
+
+
+def test_of_two_people_the_one_who_speaks_is_read_wherever_they_stand(tmp_path):
+    speaking = list(drawn_face.speak("bin blue", seed=1))
+    silent = [drawn_face.draw(0.0, 0.0)] * len(speaking)
+    for pair, number in (((silent, speaking), 2), ((speaking, silent), 1)):
+        frames = [np.concatenate(faces, axis=1) for faces in zip(*pair, strict=True)]
+        path = write_video(tmp_path / f"{number}.mp4", frames, drawn_face.FPS)
+        mouth = prediction.find_mouth(path, detect_two)
+        assert mouth.warnings[0].startswith(f"2 faces, number {number} is read: 1 at (180, 187)")
+        assert len(mouth.crops) == len(speaking)
+    other = prediction.find_mouth(path, detect_two, face=2)
+    assert "number 2 is read" in other.warnings[0]
+
+
+def detect_two(frame):
+    """Knows where two drawn faces stand side by side."""
+    middle = np.array([drawn_face.WIDTH / 2, drawn_face.HEIGHT / 2 - 5])
+    to_mouth, to_eyes, to_other = np.array([[0, 48], [0, -12], [drawn_face.WIDTH, 0]])
+    return [Face(place + to_mouth, place + to_eyes, 52.0, (0, 0, 1, 1), 0.9) for place in (middle, middle + to_other)]
 
 
 def test_a_real_face_at_another_size_rate_and_orientation(tmp_path, shared_data):

@@ -182,7 +182,7 @@ def find_mouth(
         scene = track_faces(frames, detector)
         track = _or_media_error(path, lambda: choose_face(scene, face, fps=FPS))
         if len(scene.tracks) > 1:
-            number = scene.tracks.index(track) + 1
+            number = next(number for number, other in enumerate(scene.tracks, 1) if other is track)
             warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, FPS)}")
         mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
         warnings += mouth_path.warnings
