@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfav.errors import MediaError
+from tfav.io.download import FetchError
 from tfav.io.encoding import write_gif, write_video
 from tfav.systems import load
 from tfav.training.start import start_tensorflow
@@ -57,6 +58,8 @@ def _behave(path, progress):
         raise RuntimeError("secret detail")
     if name == "refused":
         raise MediaError(path, "no face was found", "Show one face.")
+    if name == "lacking":
+        raise FetchError("https://example.com/detector.onnx: cannot be fetched. Put it into /home/ann/.cache by hand.")
     progress(0.5, "Working")
 
 

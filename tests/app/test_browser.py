@@ -184,7 +184,7 @@ def test_closing_the_tab_stops_the_work_and_deletes_the_files(visit, clip, tmp_p
     assert any(jobs.iterdir())
     page.close()
     end = time.monotonic() + 60
-    while any(jobs.iterdir()) or any(jobs.parent.glob("served/*/slow.mp4")):
+    while any(jobs.iterdir()) or any(jobs.parent.glob("served/*")):  # nor an empty file that Gradio might leave
         assert time.monotonic() < end
         time.sleep(0.2)
 

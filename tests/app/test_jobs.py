@@ -61,6 +61,9 @@ def test_errors_are_lines_and_no_secrets(shared_line, put, capfd):
     assert broken.state == FAILED and "Something went wrong inside" in broken.message
     assert "secret detail" not in broken.message and "secret detail" in capfd.readouterr().err
     assert not broken.folder.exists() and not broken.results.exists()
+    lacking = wait(put(shared_line, "lacking"))
+    assert lacking.message == "The server lacks a file that this needs, and cannot fetch it. Its log says which."
+    assert "detector.onnx: cannot be fetched" in capfd.readouterr().err
 
 
 def test_a_crash_ends_one_job_only(shared_line, put):
@@ -132,6 +135,20 @@ def test_a_process_that_cannot_start_is_told_and_not_tried_again_and_again(put):
         time.sleep(2.5)
         assert line.pid == pid
         assert "its process ended, code 7" in wait(put(line)).message
+    finally:
+        line.close()
+
+
+def test_without_memory_for_a_process_jobs_fail_and_later_ones_do_not(put, monkeypatch):
+    def refuse(process):
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
+    line = Line(2, FakeModels, grace_sec=0.5)
+    try:
+        assert "too little memory" in wait(put(line)).message
+        monkeypatch.undo()
+        assert wait(put(line)).state == DONE
     finally:
         line.close()
 

@@ -23,6 +23,8 @@ from tfav.errors import TfavError
 WAITING, RUNNING, DONE, REFUSED, FAILED, CANCELLED = "waiting", "running", "done", "refused", "failed", "cancelled"
 _POLL_SEC = 0.1
 _EXIT_SEC = 2.0
+_LACKING = "The server lacks a file that this needs, and cannot fetch it. Its log says which."
+_BROKEN = "Something went wrong inside; the server's log says what. Other videos are not affected."
 
 
 class BusyError(TfavError):
@@ -156,7 +158,8 @@ class Line:
         try:
             while not self._closed:
                 if self._process is None:  # so that nobody waits for its start; one that dies of it waits for a job
-                    self._living()
+                    with contextlib.suppress(OSError):  # no memory now; a job tries again, and is told
+                        self._living()
                 with self._changed:
                     self._drop_unwanted()
                     if not self._waiting:
@@ -185,7 +188,12 @@ class Line:
     def _follow(self, job: Job) -> None:
         """Sends a job to the process and sees to its end."""
         started_sec, stopped_sec = time.monotonic(), None
-        connection = self._living()
+        try:
+            connection = self._living()
+        except OSError as error:
+            print(f"the process cannot be started: {error}", file=sys.stderr)
+            _end(job, FAILED, "This machine has too little memory left at the moment. Try again in a few minutes.")
+            return
         try:
             connection.send((job.number, job.owner[1], job.where, str(job.path), job.options))
             while True:
@@ -229,7 +237,7 @@ class Line:
             _end(job, CANCELLED, job.stop)
         else:
             print(content, file=sys.stderr)
-            _end(job, FAILED, "Something went wrong inside; the server's log says what. Other videos are not affected.")
+            _end(job, FAILED, _LACKING if kind == "lacking" else _BROKEN)
         return True
 
     def _look_for_reasons(self, job: Job, now: float, started_sec: float) -> None:
@@ -247,11 +255,17 @@ class Line:
         if self._process is None or not self._process.is_alive():
             self._end_process()
             context = multiprocessing.get_context("spawn")  # a fork would take the server's threads and locks along
-            self._connection, theirs = context.Pipe()
+            ours, theirs = context.Pipe()
             arguments = theirs, self._make_models, self._scratch
-            self._process = context.Process(target=worker.main, args=arguments, name="tfav-worker")
-            self._process.start()
-            theirs.close()
+            process = context.Process(target=worker.main, args=arguments, name="tfav-worker")
+            try:
+                process.start()
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
+            self._process, self._connection = process, ours
         return self._connection
 
     def _end_process(self) -> int | None:

@@ -99,7 +99,8 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
     with gr.Row():
         with gr.Column(min_width=280):
             upload = gr.File(label="Your video", file_types=_ACCEPTED, height=160, elem_id=f"{tab.system}-upload")
-            # Gradio's own makes an empty temporary file of each upload, and leaves it behind.
+            # Gradio's own makes an empty temporary file of each upload, and leaves it behind. An update of the
+            # component (`gr.skip()` is one) would bring it back: what is put out below are plain values.
             upload.preprocess = lambda payload: payload.path if payload else None
             with gr.Accordion("Or record one with the camera", open=False):
                 camera = gr.Video(
@@ -141,7 +142,7 @@ def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, resul
 
     def receive(request: gr.Request, path):
         said, usable = desk.receive(request.session_hash or "", tab.system, path)
-        return said, gr.skip() if usable else None
+        return said, path if usable else None
 
     def clear(request: gr.Request):
         return desk.receive(request.session_hash or "", tab.system, None)[0]
@@ -149,8 +150,7 @@ def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, resul
     async def work(request: gr.Request, uploaded, recorded, *values):
         given = {control.name: _number(value, control) for control, value in zip(tab.controls, values, strict=True)}
         async for view in desk.work(request.session_hash or "", tab, uploaded or recorded, given):
-            kept = gr.skip() if view.busy else None  # the upload is gone with the work
-            yield view.status, view.result, gr.Button(interactive=view.busy), kept, kept
+            yield view.status, view.result, gr.Button(interactive=view.busy)
 
     def stop(request: gr.Request):
         return desk.cancel(request.session_hash or "", tab.system), gr.Button(interactive=False)
@@ -161,7 +161,8 @@ def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, resul
     upload.upload(receive, [upload], [status, upload], **quiet)
     camera.stop_recording(receive, [camera], [status, camera], **quiet)
     gr.on([upload.clear, camera.clear], clear, None, [status], **quiet)
-    run.click(work, [upload, camera, *controls], [status, result, cancel, upload, camera], **quiet)
+    working = run.click(work, [upload, camera, *controls], [status, result, cancel], **quiet)
+    working.then(lambda: (None, None), None, [upload, camera], **quiet)  # the upload is gone with the work
     cancel.click(stop, None, [status, cancel], queue=False, **quiet)
 
 

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tfav.errors import TfavError
+from tfav.io.download import FetchError
 
 _TELL_SEC = 0.1  # progress is told no more often than this
 
@@ -49,7 +50,8 @@ def main(
 
     A request is `(number, system, where, path, options)`. Answers are `(number, kind, content)`: any count of
     `"progress"` with `(share, what)`, and one of `"done"` with the row, `"refused"` with a line for a person,
-    `"broken"` with a traceback, or `"stopped"`. A bare number stops the request of that number, while it is worked on.
+    `"lacking"` with one for whoever runs the server, `"broken"` with a traceback, or `"stopped"`. A bare number stops
+    the request of that number, while it is worked on.
     """
     if scratch is not None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
@@ -82,6 +84,8 @@ def _answer(connection: Connection, models, number: int, system: str, where: dic
         predict = models(system, where)
         row = predict(path, progress=progress, **options)
         connection.send((number, "done", row))
+    except FetchError as error:  # names folders of this machine, which are no visitor's business
+        connection.send((number, "lacking", str(error)))
     except TfavError as error:
         connection.send((number, "refused", str(error)))
     except Stopped:
