@@ -231,8 +231,8 @@ def _card(run: runs.Run, config: Config) -> str:
     lines = [
         "# next_frame: weights",
         "",
-        "- For: looking at next-frame prediction without training first, on the page and by `--run-dir pretrained`; a "
-        "figure to compare other models with.",
+        "- For: looking at next-frame prediction without training first, on the page and by `--run-dir pretrained`; "
+        "beginning a training with (`--init pretrained`); a figure to compare other models with.",
         f"- Model: `{config.model}`, step `{config.step}`, preset `{config.preset_name}`, stored as float16. Settings: "
         "`config.json`.",
         f"- Data: Moving MNIST, {config.num_digits} digits, made of MNIST's training digits "
