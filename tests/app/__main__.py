@@ -1,11 +1,13 @@
-"""`python -m tests.app OUT SYSTEM=RUN...`: pictures of the page's tabs, each with its own example, for the README.
+"""`python -m tests.app OUT SYSTEM=RUN... [--clip SYSTEM=FILE]`: pictures of the page's tabs for the README.
 
-Takes Chromium and Playwright. A system without a run and without shipped weights is left out.
+Each shows the tab's own example, or the clip named for it. Takes Chromium and Playwright. A system without a run and
+without shipped weights is left out.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.app.test_browser import CHROMIUM, open_tab
@@ -14,9 +16,10 @@ from tfav.app.tabs import TABS
 
 _TIMEOUT_MS = 1_800_000  # TensorFlow starts, on a machine that may be busy
 _SIZES = {"": (1000, 900), "-phone": (390, 844)}
+_COLORS = 128  # enough for a page; a third of the bytes
 
 
-def main(out: str, *run_dirs: str) -> None:
+def main(out: str, run_dirs: list[str], clips: dict[str, str]) -> None:
     """Writes `SYSTEM.png` and `SYSTEM-phone.png` into a folder."""
     wheres = find_runs(run_dirs)
     with running(wheres, port=0) as address, sync_playwright() as playwright:
@@ -27,14 +30,17 @@ def main(out: str, *run_dirs: str) -> None:
             page.goto(address)
             for tab in TABS:
                 if tab.system in wheres:
-                    _shoot(page, tab, Path(out) / f"{tab.system}{suffix}.png")
+                    _shoot(page, tab, clips.get(tab.system), Path(out) / f"{tab.system}{suffix}.png")
             page.close()
         browser.close()
 
 
-def _shoot(page, tab, path: Path) -> None:
+def _shoot(page, tab, clip: str | None, path: Path) -> None:
     open_tab(page, tab.system)
-    page.get_by_role("button", name=tab.example[0]).locator("visible=true").click()
+    if clip:
+        page.set_input_files(f"#{tab.system}-upload input[type=file]", clip)
+    else:
+        page.get_by_role("button", name=tab.example[0]).locator("visible=true").click()
     page.wait_for_selector(f"#{tab.system}-status >> text=Ready")
     page.click(f"#{tab.system}-run")
     page.wait_for_selector(f"#{tab.system}-status .done, #{tab.system}-status .wrong")
@@ -43,8 +49,16 @@ def _shoot(page, tab, path: Path) -> None:
     page.wait_for_timeout(5000)
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path, full_page=True)
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(_COLORS)
+    small.save(path, optimize=True)
     print(f"{path}: {page.inner_text(f'#{tab.system}-status').strip()}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out")
+    parser.add_argument("run_dirs", nargs="*", metavar="SYSTEM=RUN")
+    parser.add_argument("--clip", nargs="*", default=[], metavar="SYSTEM=FILE")
+    given = parser.parse_args()
+    main(given.out, given.run_dirs, dict(clip.split("=", 1) for clip in given.clip))

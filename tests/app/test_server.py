@@ -9,13 +9,18 @@ import sys
 import tempfile
 import urllib.request
 
+import numpy as np
 import pytest
 
 from tfav import cli
-from tfav.app import server
+from tfav.app import examples, server
 from tfav.app.tabs import TABS
+from tfav.app.uploads import Limits, check_upload
+from tfav.data.made_speech import letter_hz
 from tfav.errors import UsageError
+from tfav.io.audio import read_audio
 from tfav.systems import SYSTEMS
+from tfav.systems.av_words import made
 from tfav.training import run as runs
 
 
@@ -77,6 +82,16 @@ def test_the_page_process_loads_no_tensorflow():
     code = "import sys, tfav.app.server, tfav.app.desk, tfav.app.examples; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_examples_are_videos_the_page_takes_and_the_singing_face_sings_what_av_words_learns(tmp_path):
+    for tab in TABS:
+        facts = check_upload(tab.example[1](tmp_path / f"{tab.system}.mp4"), Limits())
+        assert facts.num_frames >= 10
+    assert all(made.WORDS[word] == letters for word, letters in examples.SUNG.items())
+    sound = read_audio(tmp_path / "av_words.mp4", 16000)
+    middle = np.abs(np.fft.rfft(sound[24 * 640 : 28 * 640])).argmax() * 16000 / (4 * 640)  # the first letter of "blue"
+    assert middle == pytest.approx(letter_hz("k"), rel=0.02)
 
 
 def test_the_command_serves_until_it_is_interrupted_and_leaves_nothing(tmp_path):

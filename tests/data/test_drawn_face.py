@@ -19,6 +19,12 @@ def test_the_mouth_opens_with_the_letters():
     assert mouth_darkness(frames[12]) > mouth_darkness(frames[3]) + 5
 
 
+def test_the_mouths_of_made_speech_are_drawn_on_it():
+    closed, wide, toothy = (frame[:, :, 0].astype(int) for frame in drawn_face.mouth_letters(" lx"))
+    assert closed[187, 180] > 100 > 40 > wide[187, 180] and toothy[187, 180] > 100
+    assert abs(closed - wide)[:150].max() < 40 < abs(closed - wide)[165:210].max()  # the rest differs by noise alone
+
+
 def test_same_seed_same_frames():
     first, again, other = (np.stack(list(drawn_face.speak("a", seed=seed))) for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()

@@ -8,8 +8,13 @@ import cv2
 import numpy as np
 
 from tfav.data import drawn_face, synthetic
+from tfav.data.made_speech import sing
 from tfav.data.mnist import small_digits
 from tfav.io.encoding import write_video
+
+# Word -> the letters that are seen, and those that are heard, as in `av_words.made`, which loads TensorFlow.
+SUNG = {"white": ("zod", "qud"), "blue": ("ozk", "kaq"), "soon": ("ulh", "pvp")}
+_FRAMES_PER_LETTER, _SAMPLE_RATE = 4, 16000
 
 _FPS = 10
 _CANVAS, _DIGIT = 64, 28  # pixels, as in Moving MNIST
@@ -18,6 +23,18 @@ _CANVAS, _DIGIT = 64, 28  # pixels, as in Moving MNIST
 def write_speaking_face(path: Path | str) -> Path:
     """A drawn face that says a sentence of GRID's, without sound."""
     return write_video(path, drawn_face.speak("bin blue at f two now"), drawn_face.FPS)
+
+
+def write_singing_face(path: Path | str) -> Path:
+    """A drawn face that says "white blue soon" in the mouths and the tones of av_words' made data set."""
+    pause = " " * 6
+    seen, heard = (
+        pause + pause.join("".join(letter * _FRAMES_PER_LETTER for letter in word) for word in words) + pause
+        for words in zip(*SUNG.values(), strict=True)
+    )
+    sound = sing(heard, _SAMPLE_RATE // drawn_face.FPS, _SAMPLE_RATE)
+    frames = drawn_face.mouth_letters(seen)
+    return write_video(path, frames, drawn_face.FPS, sound=sound, sample_rate=_SAMPLE_RATE)
 
 
 def write_turning_shape(path: Path | str) -> Path:

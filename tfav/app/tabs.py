@@ -105,7 +105,7 @@ _ALL = (
         controls=(
             Control("at", "When the word is said", "In seconds from the start; 0 is the middle", 0, 3600, 0, places=2),
         ),
-        example=("Use a made video: a drawn face, silent", examples.write_speaking_face),
+        example=("Use a made video: a drawn face that sings", examples.write_singing_face),
     ),
     Tab(
         system="two_stream",

@@ -1,13 +1,15 @@
 """A drawn face that speaks: for whoever has no video at hand, and for pictures that show nobody.
 
-YuNet, the face detector, finds it in every frame. What it says can be read off its lips by nobody, but the mouth opens
-and closes letter by letter.
+YuNet, the face detector, finds it in every frame. Its mouth opens and closes letter by letter; what it says can be read
+off its lips by nobody, or, where it makes the mouths of `made_speech`, by a model that has learned those.
 """
 
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
+
+from tfav.data.made_speech import letter_shape
 
 HEIGHT, WIDTH = 288, 360  # as GRID's
 FPS = 25
@@ -17,6 +19,8 @@ _PAUSE = 10  # frames of a closed mouth before and after
 _BACKGROUND, _COAT, _SKIN, _SHADE, _HAIR = (70, 90, 120), (60, 60, 80), (224, 180, 154), (196, 150, 125), (60, 40, 30)
 _OPENING = {"a": 1.0, "e": 0.6, "i": 0.45, "o": 0.9, "u": 0.5, "m": 0.0, "b": 0.0, "p": 0.0, " ": 0.0}  # others 0.25
 _ROUND = set("ouwq")
+# Mouths of `made_speech` are 56 pixels wide pictures; one cut out of a video is 1.75 eye distances, of 52 pixels, wide.
+_MADE_SCALE, _MADE_LIPS = 1.75 * 52 / 56, (120, 70, 70)
 
 
 def speak(text: str, *, seed: int = 0) -> Iterator[np.ndarray]:
@@ -44,7 +48,32 @@ def speak(text: str, *, seed: int = 0) -> Iterator[np.ndarray]:
         yield np.clip(frame, 0, 255).astype(np.uint8)
 
 
-def draw(opening: float, rounded: float, *, sway: np.ndarray | None = None, blink: bool = False) -> np.ndarray:
+def mouth_letters(letters: str, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """Frames of the face making the mouths of `made_speech`, one letter a frame, a blank for a closed mouth.
+
+    What it says can be read off its lips by whoever has learned from those drawn mouths.
+
+    Args:
+        letters: Small letters and blanks.
+        seed: Of the camera's noise.
+
+    Yields:
+        `[288, 360, 3]` uint8 RGB.
+    """
+    rng, light = np.random.default_rng(seed), _light()
+    for letter in letters:
+        frame = draw(0.0, 0.0, shape=letter_shape(letter)) * light + rng.normal(0, 3, (HEIGHT, WIDTH, 1))
+        yield np.clip(frame, 0, 255).astype(np.uint8)
+
+
+def draw(
+    opening: float,
+    rounded: float,
+    *,
+    sway: np.ndarray | None = None,
+    blink: bool = False,
+    shape: tuple[float, float, float] | None = None,
+) -> np.ndarray:
     """One picture of the face.
 
     Args:
@@ -52,6 +81,7 @@ def draw(opening: float, rounded: float, *, sway: np.ndarray | None = None, blin
         rounded: How round the lips are, 0-1.
         sway: Of the head, `[2]`: pixels to the right and down.
         blink: Whether the eyes are closed.
+        shape: Of the mouth, as `made_speech.letter_shape` gives it, in place of `opening` and `rounded`.
 
     Returns:
         `[288, 360, 3]` uint8 RGB.
@@ -82,6 +112,13 @@ def draw(opening: float, rounded: float, *, sway: np.ndarray | None = None, blin
         oval(side * 26, -12, 3, 3, (10, 10, 10))
         oval(side * 26, -13, 15, 9, (120, 80, 60), 190, 350, 2)
     oval(0, 14, 10, 13, (205, 155, 130), 20, 160, 2)
+    if shape is not None:
+        width, opening, teeth = shape
+        half = _MADE_SCALE * (9 + 9 * width)
+        oval(0, 48, half, _MADE_SCALE * (2.5 + 7 * opening), _MADE_LIPS)
+        if opening:
+            oval(0, 48, half - 2 * _MADE_SCALE, _MADE_SCALE * 7 * opening, (20 + 200 * teeth,) * 3)
+        return cv2.GaussianBlur(frame, (0, 0), 1.2)
     half = 27 - 9 * rounded
     oval(0, 48, half, 5 + 11 * opening, (180, 80, 80))
     oval(0, 48, half - 5, 1 + 8 * opening, (60, 20, 25))
