@@ -123,6 +123,10 @@ def _demo(args: Demo) -> int:
         print(f"== {name}: {SYSTEMS[name]}")
         load(name).demo(args.run_dir / name)
         _report(Report(args.run_dir / name / "run"))
+    from tfav import report
+
+    run_dirs = [args.run_dir / name / "run" for name in SYSTEMS]
+    print(f"== all of them: {report.write_summary(run_dirs, args.run_dir / 'index.html', title='tfav demo')}")
     return 0
 
 

@@ -110,3 +110,19 @@ def test_figures_of_each_kind_of_system():
     }
     sentences = {"wer_greedy": 0.25, "wer_greedy_interval": [0.1, 0.4], "seconds": 3.0}
     assert list(comparison.figures(sentences)) == ["wer_greedy"]
+
+
+def test_a_summary_links_the_report_of_each_run(tmp_path):
+    make_run(tmp_path / "my runs" / "one", losses=(3.0, 2.0, 1.0))
+    report.write_report(tmp_path / "my runs" / "one")
+    score(tmp_path / "my runs" / "one", 70.0)
+    make_run(tmp_path / "two", "lipnet", facts={"symbols": "ab"})
+    out = report.write_summary([tmp_path / "my runs" / "one", tmp_path / "two"], tmp_path / "index.html", title="Both")
+    page = out.read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"#]+)">(\w+)</a>', page)
+    assert links == [("my%20runs/one/report.html", "next_frame"), ("two/report.html", "lipnet")]
+    assert (tmp_path / "my runs" / "one" / "report.html").exists() and (tmp_path / "two" / "report.html").exists()
+    assert "mse 70 (69 to 71)" in page and "not evaluated yet" in page and "<td>3</td>" in page
+    with pytest.raises(UsageError, match="gone"):
+        report.write_summary([tmp_path / "gone"], tmp_path / "other.html")
+    assert not (tmp_path / "other.html").exists()

@@ -2,5 +2,6 @@
 
 from tfav.report.comparison import write_comparison
 from tfav.report.page import write_report
+from tfav.report.summary import write_summary
 
-__all__ = ["write_comparison", "write_report"]
+__all__ = ["write_comparison", "write_report", "write_summary"]

@@ -12,6 +12,7 @@ from tfav.systems import SYSTEMS
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 
+REPORT_NAME = "report.html"
 # From run folder and evaluation to titles and HTML; systems that are not here sort videos into classes.
 _SECTIONS: dict[str, Callable[[Path, dict], list[Section]]] = {
     "next_frame": forecast.sections,
@@ -50,7 +51,7 @@ def write_report(run_dir: Path | str) -> Path:
         ("Versions", markup.json_block(run.environment)),
     ]
     subtitle = f"{SYSTEMS.get(run.system, '')} · run {run.dir.name} · preset {run.config['preset_name']}"
-    path = run.dir / "report.html"
+    path = run.dir / REPORT_NAME
     with partial_file(path) as partial:
         partial.write_text(markup.page(f"{run.system}: {run.dir.name}", subtitle, sections), encoding="utf-8")
     return path
