@@ -16,7 +16,8 @@ from tfav.app.tabs import TABS
 
 _TIMEOUT_MS = 1_800_000  # TensorFlow starts, on a machine that may be busy
 _SIZES = {"": (1000, 900), "-phone": (390, 844)}
-_COLORS = 128  # enough for a page; a third of the bytes
+_SETTLE_MS = 5000
+_COLORS = 255  # enough for a page; a third of the bytes
 
 
 def main(out: str, run_dirs: list[str], clips: dict[str, str]) -> None:
@@ -44,13 +45,23 @@ def _shoot(page, tab, clip: str | None, path: Path) -> None:
     page.wait_for_selector(f"#{tab.system}-status >> text=Ready")
     page.click(f"#{tab.system}-run")
     page.wait_for_selector(f"#{tab.system}-status .done, #{tab.system}-status .wrong")
+    # All of it in sight: videos out of sight stand still, and show their controls.
+    width, height = page.viewport_size["width"], page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(_SETTLE_MS)
     # Somewhere in the middle there is more to see than on the first frame.
-    page.evaluate("document.querySelectorAll('video').forEach((video) => { video.currentTime = video.duration / 2; })")
-    page.wait_for_timeout(5000)
+    page.wait_for_function(
+        "(id) => [...document.querySelectorAll(`${id} video`)].every(({currentTime: now, duration: all}) => "
+        "now > all / 2 && now < 0.8 * all)",
+        arg=f"#{tab.system}-result",
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path, full_page=True)
+    page.set_viewport_size({"width": width, "height": min(height, 900)})
     with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(_COLORS)
+        picture = picture.convert("RGB")
+    palette = picture.quantize(_COLORS, method=Image.Quantize.MAXCOVERAGE)
+    small = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     small.save(path, optimize=True)
     print(f"{path}: {page.inner_text(f'#{tab.system}-status').strip()}")
 

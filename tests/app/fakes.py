@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.errors import MediaError
+from tfav.errors import MediaError, UsageError
 from tfav.io.download import FetchError
 from tfav.io.encoding import write_gif, write_video
 from tfav.systems import load
@@ -58,6 +58,8 @@ def _behave(path, progress):
         raise RuntimeError("secret detail")
     if name == "refused":
         raise MediaError(path, "no face was found", "Show one face.")
+    if name == "untrained":
+        raise UsageError("/home/ann/runs/mine: not trained yet. Train on.")
     if name == "lacking":
         raise FetchError("https://example.com/detector.onnx: cannot be fetched. Put it into /home/ann/.cache by hand.")
     progress(0.5, "Working")

@@ -81,6 +81,8 @@ def test_messages_name_the_file_and_not_the_folder(desk, upload):
     last = views(desk, "cnn_lstm", upload("refused"))[-1]
     assert "refused.mp4: no face was found. Show one face." in last.status
     assert str(desk.served.parent) not in last.status and "/" not in last.status.replace("</", "")
+    desk.wheres["cnn_lstm"] = {"run_dir": "/home/ann/runs/mine"}
+    assert "<p>mine: not trained yet. Train on.</p>" in views(desk, "cnn_lstm", upload("untrained"))[-1].status
     assert "Something went wrong inside" in views(desk, "cnn_lstm", upload("broken"))[-1].status
     assert "Choose a video first" in views(desk, "cnn_lstm", None)[-1].status
 

@@ -30,7 +30,7 @@ def test_lips():
     assert "Filmed at 50 frames a second, read at 25." in page and "/tmp/x" not in page
     assert "<td>0.50</td><td>0.94</td>" in page
     assert re.findall(r'<a href="file=(\S+)" download="\S+">', page) == ["/r/a.srt", "/r/a.vtt", "/r/captions.mp4"]
-    assert re.search(r'<video controls playsinline [^>]*src="file=/r/captions.mp4" aria-label="[^"]+"', page)
+    assert re.search(r'<video controls autoplay muted [^>]*src="file=/r/captions.mp4" aria-label="[^"]+"', page)
     assert re.search(r'<img src="file=/r/a_mouth.gif" alt="[^"]+"', page)
 
 

@@ -170,5 +170,9 @@ class Desk:
 
 
 def _without_folders(job: Job) -> str:
-    """A message for the person who knows the file by its name alone."""
-    return job.message.replace(f"{job.path.parent}{os.sep}", "")
+    """A message for the person, who knows the file by its name alone, and need not know where runs lie."""
+    message = job.message
+    for path in (job.path, *map(Path, job.where.values())):
+        if path.is_absolute():
+            message = message.replace(f"{path.parent}{os.sep}", "")
+    return message

@@ -122,7 +122,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
                 )
                 for control in tab.controls
             ]
-            with gr.Row():
+            with gr.Row(equal_height=True):
                 run = gr.Button(tab.button, variant="primary", elem_id=f"{tab.system}-run")
                 cancel = gr.Button("Cancel", interactive=False, elem_id=f"{tab.system}-cancel")
         with gr.Column(min_width=280):

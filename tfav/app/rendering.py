@@ -171,9 +171,10 @@ def _picture(address: str, words: str) -> str:
 
 
 def _video(address: str, words: str) -> str:
+    # It plays by itself: a video that stands still has its controls over the captions.
     words, address = html.escape(words), html.escape(address)
     return (
-        f'<figure><video controls playsinline preload="metadata" src="{address}" aria-label="{words}"></video>'
+        f'<figure><video controls autoplay muted loop playsinline src="{address}" aria-label="{words}"></video>'
         f"<figcaption>{words}.</figcaption></figure>"
     )
 
