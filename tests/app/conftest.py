@@ -29,7 +29,10 @@ def bad_files(tmp_path_factory, clip):
         "still": write_gif(folder / "still.gif", still, 10),
         # One frame every 25 s: an hour of black in a few kB.
         "hour": write_video(folder / "hour.mp4", [still[0]] * 144, 0.04),
+        "two gigabytes": folder / "two_gigabytes.mp4",
     }
+    with files["two gigabytes"].open("wb") as file:
+        file.truncate(2 << 30)  # a hole: it takes no space
     files["empty"].touch()
     files["text"].write_text("these are notes\n", encoding="utf-8")
     files["playlist"].write_text("#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n", encoding="utf-8")

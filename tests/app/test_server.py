@@ -1,5 +1,6 @@
 """Which runs the page uses, and what it leaves behind."""
 
+import http.client
 import os
 import re
 import signal
@@ -115,6 +116,25 @@ def test_the_command_serves_until_it_is_interrupted_and_leaves_nothing(tmp_path)
         process.kill()
         process.wait()
     assert not list(tmp_path.glob("tfav-page-*"))
+
+
+def test_the_server_refuses_what_is_too_large_and_keeps_none_of_it(tmp_path, monkeypatch):
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'tfav[app]'")
+    from tests.app.fakes import FakeModels
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    with server.running({}, limits=Limits(1, 60), port=0, make_models=FakeModels) as address:
+        host = address.removeprefix("http://").strip("/")
+        for megabytes, code in ((3, 413), (0.5, 200)):  # as a program would send it, which skips the page's own look
+            connection = http.client.HTTPConnection(host, timeout=60)
+            body = head + bytes(int(megabytes * 1e6)) + b"\r\n--x--\r\n"
+            connection.request("POST", "/gradio_api/upload", body, kind)
+            assert connection.getresponse().status == code
+            connection.close()
+            kept = [path.stat().st_size for path in tmp_path.glob("*/served/**/*") if path.is_file()]
+            assert kept == ([500_000] if code == 200 else [])
 
 
 def test_a_port_that_is_taken_is_one_line():
