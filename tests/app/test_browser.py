@@ -56,7 +56,9 @@ def address(folder):
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a pattern that moves
+        args = ["--no-sandbox", "--disable-gpu", *camera]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
         yield browser
         browser.close()
 
@@ -139,6 +141,20 @@ def test_every_tab_shows_a_result(visit, clip):
         page.click("text=Download subtitles (.srt)")
     assert "bin blue" in Path(download.value.path()).read_text(encoding="utf-8")
     assert download.value.suggested_filename == "speech.srt"
+
+
+def test_a_recording_goes_the_way_of_an_upload(visit, folder):
+    page = visit()
+    page.get_by_role("button", name="Or record one").locator("visible=true").click()
+    page.click("#lipnet-camera >> text=Click to Access Webcam")
+    page.click("#lipnet-camera >> text=Record")
+    page.wait_for_timeout(2000)
+    page.click("#lipnet-camera >> text=Stop")
+    page.wait_for_selector("#lipnet-status >> text=/Ready: [1-9]/")
+    run(page, "lipnet")
+    assert "bin blue" in page.inner_text("#lipnet-result")
+    page.wait_for_selector("#lipnet-camera >> text=Click to Access Webcam")  # the recording is gone, and looks it
+    assert not [path for path in folder.glob("*/served/*/*") if not path.parent.name.startswith("results-")]
 
 
 def test_bad_files_are_told_as_the_readme_says_and_the_page_goes_on(visit, clip, bad_files, tmp_path):
