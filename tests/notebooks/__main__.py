@@ -24,6 +24,9 @@ def main(names: list[str]) -> None:
             cell.metadata.pop("execution", None)  # times of each cell, which only make differences
             if cell.cell_type == "code":  # and what libraries have to say of this machine
                 cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+                for output in cell.outputs:
+                    if "image/png" in output.get("data", {}):  # beside it the same picture as text, or an address
+                        output["data"]["text/plain"] = "<picture>"
         nbformat.write(notebook, path)
         row = {"notebook": path.stem, "seconds": round(seconds), "kilobytes": path.stat().st_size // 1000}
         print(json.dumps(row | {"machine": platform.platform()}), flush=True)

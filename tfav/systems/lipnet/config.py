@@ -278,6 +278,6 @@ PRESETS: dict[str, dict] = {
         "precision": "float32",
         "learning_rate": 5e-3,
         "average": 0.0,
-        "epochs": 25,
+        "epochs": 14,
     },
 }
