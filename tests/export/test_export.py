@@ -197,7 +197,7 @@ def test_command_line(run_of, tmp_path, capsys):
 def test_onnx(run_of, tmp_path):
     pytest.importorskip("tf2onnx")
     pytest.importorskip("onnxruntime")
-    for name in ("cnn_lstm", "two_stream", "lipnet"):
+    for name in ("cnn_lstm", "two_stream", "lipnet", "av_words"):
         path = tmp_path / f"{name}.onnx"
         written = export.export(run_of(name), "onnx", path, progress=lambda line: None)
         assert written.difference <= 1e-4

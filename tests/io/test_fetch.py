@@ -443,6 +443,13 @@ def test_a_zip_whose_content_does_not_match_its_checksum(tmp_path):
     refused(tmp_path / "a.zip", tmp_path, "zip", "a broken zip archive")
 
 
+def test_a_zip_whose_table_points_before_its_beginning(tmp_path):
+    data = bytearray(zip_bytes({"a": "content"}))
+    data[-6:-2] = (10_000).to_bytes(4, "little")  # where the table of contents begins, at the end of every zip
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path / "a.zip", tmp_path, "zip", "a broken zip archive")
+
+
 # A stand-in for the real program, which unpacks a zip: what is tested is what tfav makes of any such program.
 UNRAR = """#!{python}
 import sys, zipfile, os

@@ -78,8 +78,22 @@ def write_onnx(exported: Exported, path: Path) -> None:
 
     with _quiet("tf2onnx"):
         tf2onnx.convert.from_function(
-            tf.function(serve), input_signature=list(specs.values()), opset=_OPSET, output_path=str(path)
+            tf.function(serve),
+            input_signature=list(specs.values()),
+            opset=_OPSET,
+            output_path=str(path),
+            custom_op_handlers={"Log1p": (_write_log1p, [])},
         )
+
+
+def _write_log1p(context, node, name, args):
+    """`Log1p`, which ONNX has not: `Log` of one more. tf2onnx calls this with its graph and TensorFlow's node."""
+    one = context.make_const(f"{name}_one", np.ones((), np.float32)).output[0]
+    dtype, shape = context.get_dtype(node.output[0]), context.get_shape(node.output[0])
+    kept = list(node.input), list(node.output)
+    context.remove_node(node.name)
+    more = context.make_node("Add", [kept[0][0], one], dtypes=[dtype], shapes=[shape])
+    return context.make_node("Log", more.output, outputs=kept[1], name=name, dtypes=[dtype], shapes=[shape])
 
 
 def open_onnx(path: Path) -> Callable[[Arrays], Arrays]:

@@ -64,11 +64,11 @@ def export(
             shutil.rmtree(partial)  # SavedModel makes its own
         try:
             kind.write(exported, partial)
+            answer = kind.open(partial)
         except TfavError:
             raise
-        except Exception as error:  # converters end in errors of every kind
+        except Exception as error:  # converters and runtimes end in errors of every kind
             raise TfavError(f"{run.dir}: {kind.title} cannot hold this model: {formats.reason(error)}") from error
-        answer = kind.open(partial)
         difference, outputs = compare(exported, answer, progress)
         if not difference <= kind.tolerance:
             raise TfavError(
