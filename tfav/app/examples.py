@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 
 from tfav.data import drawn_face, synthetic
-from tfav.data.made_speech import sing
+from tfav.data.made_speech import FRAMES_PER_LETTER, WORDS, sing
 from tfav.data.mnist import small_digits
 from tfav.io.encoding import write_video
 
-# Word -> the letters that are seen, and those that are heard, as in `av_words.made`, which loads TensorFlow.
-SUNG = {"white": ("zod", "qud"), "blue": ("ozk", "kaq"), "soon": ("ulh", "pvp")}
-_FRAMES_PER_LETTER, _SAMPLE_RATE = 4, 16000
+SUNG = ("white", "blue", "soon")  # words of av_words' made data set
+_SAMPLE_RATE = 16000
 
 _FPS = 10
 _CANVAS, _DIGIT = 64, 28  # pixels, as in Moving MNIST
@@ -29,8 +28,8 @@ def write_singing_face(path: Path | str) -> Path:
     """A drawn face that says "white blue soon" in the mouths and the tones of av_words' made data set."""
     pause = " " * 6
     seen, heard = (
-        pause + pause.join("".join(letter * _FRAMES_PER_LETTER for letter in word) for word in words) + pause
-        for words in zip(*SUNG.values(), strict=True)
+        pause + pause.join("".join(letter * FRAMES_PER_LETTER for letter in letters) for letters in lines) + pause
+        for lines in zip(*(WORDS[word] for word in SUNG), strict=True)
     )
     sound = sing(heard, _SAMPLE_RATE // drawn_face.FPS, _SAMPLE_RATE)
     frames = drawn_face.mouth_letters(seen)

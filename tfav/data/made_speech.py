@@ -6,6 +6,18 @@ Each letter has a mouth of its own (width, opening, a glimpse of teeth) and a to
 import cv2
 import numpy as np
 
+# Of the made words: the letters that are seen, and those that are heard. "bin" and "place" look alike, "now" and "soon"
+# sound alike.
+WORDS: dict[str, tuple[str, str]] = {
+    "bin": ("lhl", "ama"),
+    "place": ("lhl", "fzf"),
+    "blue": ("ozk", "kaq"),
+    "white": ("zod", "qud"),
+    "now": ("dzo", "pvp"),
+    "soon": ("ulh", "pvp"),
+}
+FRAMES_PER_LETTER = 4
+
 _HEIGHT, _WIDTH = 28, 56  # pixels that the sizes below are meant for
 _LOWEST_HZ = 220.0
 _STEPS_PER_OCTAVE = 8

@@ -123,14 +123,17 @@ def read_model(path: Path | str) -> keras.Model:
         raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
 
 
-def begin_with(model: keras.Model, source: keras.Model, where: Path | str, *, new: tuple[str, ...] = ()) -> list[str]:
-    """Gives a model the weights of another one of the same structure.
+def begin_with(
+    model: keras.Model, source: keras.Model, where: Path | str, *, new: tuple[str, ...] = (), common: bool = False
+) -> list[str]:
+    """Gives a model the weights of another one of the same structure, by their paths.
 
     Args:
         model: Takes them.
         source: Has them.
         where: The run they come from, for messages.
         new: Layers that keep the weights they have.
+        common: Only those parts that both models have; otherwise the source must have all.
 
     Returns:
         The paths of the variables that were given.
@@ -140,13 +143,15 @@ def begin_with(model: keras.Model, source: keras.Model, where: Path | str, *, ne
     """
     stored = {variable.path: variable for variable in source.weights}
     filled = [variable for variable in model.weights if variable.path.split("/")[0] not in new]
+    if common:
+        filled = [variable for variable in filled if variable.path in stored]
     for variable in filled:
         other = stored.get(variable.path)
         if other is None or tuple(other.shape) != tuple(variable.shape):
             has = f"has it as {list(other.shape)}" if other is not None else "does not have it"
             raise UsageError(
-                f"{where}: {variable.path} should be {list(variable.shape)}, and the run {has}. Sizes and picture "
-                "must be those of the run one begins with."
+                f"{where}: {variable.path} should be {list(variable.shape)}, and the run {has}. Sizes, picture "
+                "and words must be those of the run one begins with."
             )
     for variable in filled:
         variable.assign(stored[variable.path])

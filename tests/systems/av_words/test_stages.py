@@ -141,7 +141,9 @@ def test_what_would_freeze_chance_is_refused(tmp_path):
 def test_other_sizes_are_told(tmp_path):
     saved(tmp_path, "audio_conv", small())
     other = small(audio_dim=8)
-    with pytest.raises(UsageError, match=r"audio\.resnet18\.fc/kernel should be \[4, 8\], and is \[4, 6\] there"):
+    with pytest.raises(
+        UsageError, match=r"audio\.resnet18\.fc/kernel should be \[4, 8\], and the run has it as \[4, 6\]"
+    ):
         stages.begin(stages.build_stage(other, "audio_gru"), "audio_gru", tmp_path, other)
 
 

@@ -10,26 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from tfav.data import grid
-from tfav.data.made_speech import draw_mouth, letter_shape, sing
+from tfav.data.made_speech import FRAMES_PER_LETTER, WORDS, draw_mouth, letter_shape, sing
 from tfav.data.records import Record
 from tfav.data.shards import Index, write_shards
 from tfav.systems.av_words.config import SYSTEM
 from tfav.systems.av_words.crops import SAMPLE_RATE, to_int16
 
 HEIGHT, WIDTH = 24, 40
-# Word -> the letters that are seen, and those that are heard. "bin" and "place" look alike, "now" and "soon" sound
-# alike.
-WORDS: dict[str, tuple[str, str]] = {
-    "bin": ("lhl", "ama"),
-    "place": ("lhl", "fzf"),
-    "blue": ("ozk", "kaq"),
-    "white": ("zod", "qud"),
-    "now": ("dzo", "pvp"),
-    "soon": ("ulh", "pvp"),
-}
 SEEN_ALIKE, HEARD_ALIKE = ("bin", "place"), ("now", "soon")
 _WORDS_PER_SENTENCE = 3
-_FRAMES_PER_LETTER = 4
 _PAUSE = 4  # frames before, between and after words, at least
 
 
@@ -65,7 +54,7 @@ def _make_sentence(name: str, sentence: list[str], rng: np.random.Generator) -> 
     seen = heard = " " * int(rng.integers(_PAUSE, 2 * _PAUSE))
     times = []
     for word in sentence:
-        looks, sounds = ("".join(letter * _FRAMES_PER_LETTER for letter in letters) for letters in WORDS[word])
+        looks, sounds = ("".join(letter * FRAMES_PER_LETTER for letter in letters) for letters in WORDS[word])
         times.append((len(seen), len(seen) + len(looks)))
         pause = " " * int(rng.integers(_PAUSE, 2 * _PAUSE))
         seen, heard = seen + looks + pause, heard + sounds + pause

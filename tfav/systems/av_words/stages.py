@@ -163,33 +163,18 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
         source = runs.load(config.init, SYSTEM)
         before = Config.from_dict(source.config, str(source.dir / "config.json"))
         stored = model_files.best_model(source.dir, lambda: models.build_model(before))
-        said.append(f"{source.dir}: {fill(model, stored, source.dir)} variables")
+        said.append(_filled(model, stored, source.dir))
     for line in _PREDECESSORS[name]:
         trained = [path for stage in line if (path := Path(run_dir) / stage / "best.keras").exists()]
         if trained:
             path = trained[-1].parent
-            said.append(f"{path}: {fill(model, model_files.best_model(path), path)} variables")
+            said.append(_filled(model, model_files.best_model(path), path))
     return said
 
 
-def fill(model: keras.Model, source: keras.Model, where: Path | str) -> int:
-    """Copies the weights that both models have, by their names; gives their number.
-
-    Raises:
-        UsageError: One has another size.
-    """
-    stored = {variable.path: variable for variable in source.weights}
-    both = [variable for variable in model.weights if variable.path in stored]
-    for variable in both:
-        other = stored[variable.path]
-        if tuple(other.shape) != tuple(variable.shape):
-            raise UsageError(
-                f"{where}: {variable.path} should be {list(variable.shape)}, and is {list(other.shape)} there. Sizes "
-                "and number of words must be those of the run one begins with."
-            )
-    for variable in both:
-        variable.assign(stored[variable.path])
-    return len(both)
+def _filled(model: keras.Model, source: keras.Model, where: Path) -> str:
+    filled = model_files.begin_with(model, source, where, common=True)
+    return f"{where}: {len(filled)} variables"
 
 
 def join(run_dir: Path | str, config: Config) -> Path | None:
@@ -203,7 +188,7 @@ def join(run_dir: Path | str, config: Config) -> Path | None:
         return None
     source = Path(run_dir) / trained[-1]
     model = models.build_model(config)
-    fill(model, model_files.best_model(source), source)
+    model_files.begin_with(model, model_files.best_model(source), source, common=True)
     path = Path(run_dir) / "best.keras"
     with partial_file(path) as partial:
         model.save(partial)
