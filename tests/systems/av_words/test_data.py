@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -28,6 +29,11 @@ def rows_of(dataset):
     batches = [(*inputs.values(), labels) for inputs, labels in dataset.as_numpy_iterator()]
     names = list(next(iter(dataset))[0])
     return dict(zip([*names, "labels"], map(np.concatenate, zip(*batches, strict=True)), strict=True))
+
+
+def joined(dataset):
+    """All batches as one."""
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *dataset.as_numpy_iterator())
 
 
 def powers_in_db(rows, clean):
@@ -97,6 +103,30 @@ def test_windows_beyond_the_recording_stand_still_and_are_silent(flashes):
     np.testing.assert_array_equal(late[19:], np.broadcast_to(late[18], late[19:].shape))
     for waveform, part in ((rows["waveform"][1], slice(0, 13 * 640)), (rows["waveform"][2], slice(19 * 640, None))):
         assert np.ptp(waveform[part]) == 0 and waveform.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_what_is_said_in_each_frame_moves_along_with_the_frames(flashes):
+    index = flashes()
+    nothing = len(made.WORDS)
+    config = config_of(index, shift=4, crop_jitter=False, mirror=False, brightness=0.0)
+    _, labels = joined(data.build_dataset(config, index, ["s1/clip0"], said=True))
+    expected = np.full((3, 29), nothing)  # windows that begin with frames 1, -13 and 41
+    expected[0, 9:19], expected[0, :2] = 0, 1
+    expected[1, 13:16], expected[1, 23:] = 1, 0
+    expected[2, 9:19] = 2
+    np.testing.assert_array_equal(labels["said"], expected)
+    assert labels["word"].tolist() == [0, 1, 2]
+    places = set()
+    for speed in (0.0, 0.07):
+        changed = dataclasses.replace(config, speed=speed)
+        inputs, labels = joined(data.build_dataset(changed, index, names_of(index), training=True, said=True))
+        for frames, word, said in zip(inputs["frames"], labels["word"], labels["said"], strict=True):
+            seen = np.flatnonzero(frames[:, 0, 0, 0] > frames.mean())
+            if word == 0:  # spoken from frame 10 to 19: of the flashes in 5, 15 and 25 the middle one is in it
+                middle = seen[np.abs(seen - 14).argmin()]
+                assert said[middle] == 0 and {said[place] for place in seen if abs(place - middle) > 7} <= {nothing}
+                places.add(int(middle))
+    assert len(places) > 3
 
 
 @pytest.mark.parametrize(("num_frames", "first"), [(28, 0), (29, 0), (30, 1)])

@@ -156,6 +156,31 @@ def test_batches_for_a_stage():
     assert stages.stage_data(None, model) is None
 
 
+def test_what_is_said_at_each_step_is_learnt_by_a_head_of_its_own(tmp_path):
+    config = small(said_weight=0.5)
+    said = np.full((2, 29), config.num_classes)  # nothing
+    said[:, 10:20] = WORDS[:, None]
+    heads = {"audio_conv": "audio.front_said/", "audio_gru": "audio.said/", "video_full": "video.said/"}
+    for name, head in heads.items():
+        part, model = name.split("_")[0], stages.build_stage(config, name)
+        assert sorted(model.output) == [part, f"{part}_said"]
+        assert model.output[f"{part}_said"].shape == (None, 29, config.num_classes + 1)
+        with pytest.raises(UsageError, match="build_datasets with said=True"):
+            stages.stage_data(tf.data.Dataset.from_tensors((made_inputs(config), WORDS)), model)
+        batch = (made_inputs(config), {"word": WORDS, "said": said})
+        data = stages.stage_data(tf.data.Dataset.from_tensors(batch), model)
+        model.compile(**compile_args(config, name, sorted(model.output)))
+        before = {weight.path: weight.numpy() for weight in model.weights if weight.path.startswith(head)}
+        history = model.fit(data, epochs=12, verbose=0).history
+        assert len(before) == 2 and all((w.numpy() != before[w.path]).any() for w in model.weights if w.path in before)
+        assert history[f"{part}_said_loss"][-1] < history[f"{part}_said_loss"][0]
+        total = history[f"{part}_loss"][-1] + 0.5 * history[f"{part}_said_loss"][-1]
+        assert history["loss"][-1] == pytest.approx(total, rel=1e-4)
+    stages.build_stage(config, "fusion_gru")  # whose streams have no such head
+    saved(tmp_path, "audio_full", config)
+    stages.begin(stages.build_stage(config, "fusion_full"), "fusion_full", tmp_path, config)
+
+
 def test_loss_and_accuracy():
     logits = np.log(np.array([[[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]], [[0.2, 0.2, 0.6], [0.3, 0.3, 0.4]]], np.float32))
     words = np.array([1, 2])

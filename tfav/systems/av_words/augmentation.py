@@ -22,15 +22,14 @@ def augment(config: Config, per_frame: int, source: noises.Source | None) -> Cal
     """A function of `(inputs, label, seed)` for `pipeline.for_training`.
 
     It takes `frames` `[num_frames + 2 * margin, H, W, 1]` uint8, `samples` `[num_samples + 2 * margin * per_frame]`
-    int16 and `own` (see `noise.babble`), and gives `waveform` and `frames` as the model wants them.
+    int16 or both, and `own` (see `noise.babble`), and gives `waveform` and `frames`, or the one that there is, as the
+    model wants them. Of labels that tell what is said in each frame it takes those of the frames that are left.
     """
     height, width = config.crop_height, config.crop_width
     cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
 
-    def apply(inputs, label, seed):
-        seeds = [ops.split_seed(seed, number) for number in range(7)]
-        frames, waveform = _moved(config, per_frame, inputs["frames"], to_float(inputs["samples"]), seeds[0])
-        frames = cut(tf.ensure_shape(frames, [config.num_frames, *frames.shape[1:]]), seeds[1])
+    def change_frames(frames, seeds):
+        frames = cut(frames, seeds[1])
         if config.mirror:
             frames = ops.random_flip()(frames, seeds[2])
         if config.brightness:
@@ -38,21 +37,32 @@ def augment(config: Config, per_frame: int, source: noises.Source | None) -> Cal
             # A table of 256 values: a power of every pixel would cost more than all the rest.
             table = tf.cast(tf.round(255 * (tf.range(256, dtype=tf.float32) / 255) ** gamma), tf.uint8)
             frames = tf.gather(table, tf.cast(frames, tf.int32))
-        if source is not None:
-            chance = tf.random.stateless_uniform([], ops.split_seed(seeds[4], 0))
-            snr_db = tf.random.stateless_uniform([], ops.split_seed(seeds[4], 1), config.snr_low, config.snr_high)
-            own = inputs["own"]
-            waveform = tf.cond(
-                chance < config.noise_clean,
-                lambda: waveform,
-                lambda: noises.mix(waveform, source(seeds[5], own), snr_db),
-            )
-        waveform, frames = to_input(config, waveform, frames)
-        if config.drop_audio or config.drop_video:
-            chance = tf.random.stateless_uniform([], seeds[6])
-            waveform *= tf.cast(chance >= config.drop_audio, tf.float32)
-            frames *= tf.cast(chance < 1 - config.drop_video, tf.float32)
-        return {"waveform": waveform, "frames": frames}, label
+        return pictures_to_input(config, frames)
+
+    def add_noise(waveform, own, seed):
+        chance = tf.random.stateless_uniform([], ops.split_seed(seed, 0))
+        snr_db = tf.random.stateless_uniform([], ops.split_seed(seed, 1), config.snr_low, config.snr_high)
+        noisy = lambda: noises.mix(waveform, source(ops.split_seed(seed, 2), own), snr_db)  # noqa: E731
+        return tf.cond(chance < config.noise_clean, lambda: waveform, noisy)
+
+    def apply(inputs, label, seed):
+        seeds = [ops.split_seed(seed, number) for number in range(6)]
+        first, speed = _draw_move(config, seeds[0])
+        places = _frame_places(config, first, speed)
+        if isinstance(label, dict):
+            label = {**label, "said": tf.gather(label["said"], places)}
+        given = {}
+        if "samples" in inputs:
+            waveform = _take_samples(config, per_frame, inputs["samples"], first, speed)
+            waveform = waveform if source is None else add_noise(waveform, inputs["own"], seeds[4])
+            given["waveform"] = sound_to_input(config, waveform)
+        if "frames" in inputs:
+            given["frames"] = change_frames(tf.gather(inputs["frames"], places), seeds)
+        if len(given) == 2 and (config.drop_audio or config.drop_video):
+            chance = tf.random.stateless_uniform([], seeds[5])
+            given["waveform"] *= tf.cast(chance >= config.drop_audio, tf.float32)
+            given["frames"] *= tf.cast(chance < 1 - config.drop_video, tf.float32)
+        return given, label
 
     return apply
 
@@ -63,22 +73,33 @@ def margin(config: Config) -> int:
     return config.shift + math.ceil(config.speed * (config.num_frames / 2 + 2))
 
 
-def _moved(config: Config, per_frame: int, frames, samples, seed):
+# One straight line for both, from places in the window to places in what is there; the middle stays in the middle.
+
+
+def _draw_move(config: Config, seed):
+    """The frame to begin with, whole or between two, and the speed."""
     offset = tf.random.stateless_uniform([], seed, -config.shift, config.shift + 1, tf.int32)
+    first = tf.cast(margin(config) + offset, tf.float32)
     if not config.speed:
-        first = margin(config) + offset
-        start = first * per_frame
-        return frames[first : first + config.num_frames], samples[start : start + config.num_samples]
+        return first, None
     speed = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 1 - config.speed, 1 + config.speed)
-    # One straight line for both, from places in the window to places in what is there; the middle stays in the middle.
-    first = tf.cast(margin(config) + offset, tf.float32) + (1 - speed) * (config.num_frames - 1) / 2
-    places = tf.cast(tf.round(first + speed * tf.range(config.num_frames, dtype=tf.float32)), tf.int32)
+    return first + (1 - speed) * (config.num_frames - 1) / 2, speed
+
+
+def _frame_places(config: Config, first, speed):
+    steps = tf.range(config.num_frames, dtype=tf.float32)
+    return tf.cast(tf.round(first + (steps if speed is None else speed * steps)), tf.int32)
+
+
+def _take_samples(config: Config, per_frame: int, samples, first, speed):
+    if speed is None:
+        start = tf.cast(first, tf.int32) * per_frame
+        return to_float(samples[start : start + config.num_samples])
     exact = first * per_frame + speed * tf.range(config.num_samples, dtype=tf.float32)
     before = tf.floor(exact)
-    left = tf.cast(before, tf.int32)
-    share = exact - before
-    waveform = (1 - share) * tf.gather(samples, left) + share * tf.gather(samples, left + 1)
-    return tf.gather(frames, places), waveform
+    left, share = tf.cast(before, tf.int32), exact - before
+    samples = to_float(samples)
+    return (1 - share) * tf.gather(samples, left) + share * tf.gather(samples, left + 1)
 
 
 def center(
@@ -86,19 +107,22 @@ def center(
 ) -> Callable:
     """The same with nothing random but noise, which repeats itself: a function of `(inputs, label)`.
 
-    It takes `frames` `[num_frames, H, W, 1]` uint8, `samples` `[num_samples]` int16, `own` and `number`, which the seed
-    of the noise goes by: a window has the same noise at every ratio.
+    It takes `frames` `[num_frames, H, W, 1]` uint8, `samples` `[num_samples]` int16 or both, `own` and `number`, which
+    the seed of the noise goes by: a window has the same noise at every ratio.
     """
     cut = ops.center_crop(config.crop_height, config.crop_width)
 
     def apply(inputs, label):
-        frames = corrupt(cut(inputs["frames"]), corrupt_video)
-        waveform = to_float(inputs["samples"])
-        if snr_db is not None:
-            seed = tf.stack([tf.constant(config.seed, tf.int64), tf.cast(inputs["number"], tf.int64)])
-            waveform = noises.mix(waveform, source(seed, inputs["own"]), snr_db)
-        waveform, frames = to_input(config, waveform, frames)
-        return {"waveform": waveform, "frames": frames}, label
+        given = {}
+        if "samples" in inputs:
+            waveform = to_float(inputs["samples"])
+            if snr_db is not None:
+                seed = tf.stack([tf.constant(config.seed, tf.int64), tf.cast(inputs["number"], tf.int64)])
+                waveform = noises.mix(waveform, source(seed, inputs["own"]), snr_db)
+            given["waveform"] = sound_to_input(config, waveform)
+        if "frames" in inputs:
+            given["frames"] = pictures_to_input(config, corrupt(cut(inputs["frames"]), corrupt_video))
+        return given, label
 
     return apply
 
@@ -108,26 +132,36 @@ def to_float(samples: tf.Tensor) -> tf.Tensor:
     return tf.cast(samples, tf.float32) / 32768.0
 
 
-def to_input(config: Config, waveform: tf.Tensor, frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sound and pictures of a window as the model wants them.
+def sound_to_input(config: Config, waveform: tf.Tensor) -> tf.Tensor:
+    """Sound of a window as the model wants it.
 
     Args:
-        config: `num_samples`, `num_frames`, the size of the crop, `normalize`.
+        config: `num_samples`.
         waveform: `[num_samples]` float32, of any loudness.
+
+    Returns:
+        The same with zero mean and unit deviation, 0 where it is silent.
+    """
+    return tf.ensure_shape(noises.standardise(waveform), [config.num_samples])
+
+
+def pictures_to_input(config: Config, frames: tf.Tensor) -> tf.Tensor:
+    """Pictures of a window as the model wants them.
+
+    Args:
+        config: `num_frames`, the size of the crop, `normalize`.
         frames: `[num_frames, crop_height, crop_width, 1]` uint8.
 
     Returns:
-        Both float32: the waveform with zero mean and unit deviation, 0 where it is silent; the frames as
-        `config.normalize` says.
+        The same in float32, normalised as `config.normalize` says.
     """
-    waveform = tf.ensure_shape(noises.standardise(waveform), [config.num_samples])
     values = tf.cast(frames, tf.float32)
     if config.normalize == "lrw":
         values = (values / 255.0 - LRW_MEAN) / LRW_DEVIATION
     else:
         mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
         values = (values - mean) * tf.math.rsqrt(variance + 1.0)  # a picture of one grey must not become noise
-    return waveform, tf.ensure_shape(values, [config.num_frames, config.crop_height, config.crop_width, 1])
+    return tf.ensure_shape(values, [config.num_frames, config.crop_height, config.crop_width, 1])
 
 
 def corrupt(frames: tf.Tensor, kind: str | None) -> tf.Tensor:

@@ -20,7 +20,7 @@ from tfav.systems.av_words import augmentation, windows
 from tfav.systems.av_words import noise as noises
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.preparation import prepare
-from tfav.systems.av_words.recordings import Example, list_examples, make_split, prepared_index, words
+from tfav.systems.av_words.recordings import Example, list_examples, list_said, make_split, prepared_index, words
 
 __all__ = [
     "Datasets",
@@ -39,6 +39,7 @@ __all__ = [
 # Windows are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 _EVALUATION_CACHE_BYTES = 512 * 1024**2
+STREAMS = ("audio", "video")
 PARTS = ("train", "val", "test", "all")
 
 
@@ -53,10 +54,15 @@ class Datasets(NamedTuple):
 # Data sets ----------------------------------------------------------------------------------------------------------
 
 
-def build_datasets(config: Config) -> Datasets:
+def build_datasets(config: Config, *, streams: Sequence[str] = STREAMS, said: bool = False) -> Datasets:
     """Training, validation and test data of `config.data_dir`, each as `build_dataset` describes.
 
     Validation and test data are clean.
+
+    Args:
+        config: The configuration.
+        streams: As in `build_dataset`.
+        said: Likewise.
 
     Raises:
         UsageError: The folder is not there, or was prepared otherwise.
@@ -73,9 +79,9 @@ def build_datasets(config: Config) -> Datasets:
         )
     split = make_split([entry.id for entry in index.entries], config)
     return Datasets(
-        build_dataset(config, index, split.train, training=True),
-        build_dataset(config, index, split.val) if split.val else None,
-        build_dataset(config, index, split.test) if split.test else None,
+        build_dataset(config, index, split.train, training=True, streams=streams, said=said),
+        build_dataset(config, index, split.val, streams=streams, said=said) if split.val else None,
+        build_dataset(config, index, split.test, streams=streams, said=said) if split.test else None,
     )
 
 
@@ -85,6 +91,8 @@ def build_dataset(
     names: Sequence[str],
     *,
     training: bool = False,
+    streams: Sequence[str] = STREAMS,
+    said: bool = False,
     snr_db: float | None = None,
     noise: str = "babble",
     corrupt_video: str | None = None,
@@ -99,6 +107,8 @@ def build_dataset(
         names: Which of them.
         training: Shuffled, augmented, with noise of the kinds in `config.noise`; otherwise row `i` is
             `list_examples(shards.in_stored_order(index, names), known)[i]`.
+        streams: `audio`, `video` or both: what is not asked for costs nothing.
+        said: Tell also what is being said at each step.
         snr_db: Not in training: add noise at this ratio in dB; it repeats itself, and is the same at every ratio. None:
             clean.
         noise: Its kind, of `config.NOISES`.
@@ -109,7 +119,9 @@ def build_dataset(
 
     Returns:
         Batches of `({"waveform": [B, num_samples] float32, "frames": [B, num_frames, H, W, 1] float32}, labels)`,
-        labels `[B]` int32, as `augmentation.to_input` describes.
+        labels `[B]` int32, as `augmentation` describes, and only those inputs that
+        `streams` ask for. With `said` the labels are a dict of `word`, as above,
+        and `said` `[B, num_frames]` int32, in which the number of words stands for nothing.
 
     Raises:
         UsageError: The model's picture is larger than the prepared one, or an unknown kind of noise or corruption.
@@ -120,8 +132,10 @@ def build_dataset(
         raise UsageError(f"corrupt_video must be one of {valid}. Received: corrupt_video={corrupt_video}")
     entries = shards.in_stored_order(index, names)
     _check_entries(config, index, entries)
-    examples = list_examples(entries, known or words(config, index), config.num_frames)
-    kinds = config.noise if training else (noise,) if snr_db is not None else ()
+    known = known or words(config, index)
+    examples = list_examples(entries, known, config.num_frames)
+    has_audio, has_video = (name in streams for name in STREAMS)
+    kinds = () if not has_audio else config.noise if training else (noise,) if snr_db is not None else ()
     source = None
     if kinds:
         if "babble" in kinds and voices is None:
@@ -138,11 +152,16 @@ def build_dataset(
             record["frames"], record["audio"], row["first_frame"] - margin, num_frames, num_samples, per_frame
         )
         frames = tf.ensure_shape(frames, [num_frames, entries[0].height, entries[0].width, 1])
-        return {"frames": frames, "samples": samples, "own": row["own"], "number": row["number"]}, row["label"]
+        inputs = {"own": row["own"], "number": row["number"]}
+        inputs |= {"frames": frames} if has_video else {}
+        inputs |= {"samples": samples} if has_audio else {}
+        return inputs, {"word": row["label"], "said": row["said"]} if said else row["label"]
 
-    rows = _word_rows(index, entries, examples, voices, parallel=2 if training else 1)
+    line = list_said(entries, examples, known, config.num_frames, margin) if said else None
+    rows = _word_rows(index, entries, examples, voices, line, parallel=2 if training else 1)
     if training:
-        size = len(examples) * (num_frames * entries[0].height * entries[0].width + 2 * num_samples)
+        pictures = num_frames * entries[0].height * entries[0].width
+        size = len(examples) * (has_video * pictures + has_audio * 2 * num_samples)
         return pipeline.for_training(
             rows,
             load,
@@ -153,7 +172,8 @@ def build_dataset(
         )
     finish = augmentation.center(config, source, snr_db, corrupt_video)
     # The few recordings to validate on lie scattered over all shards, so what was unpacked once is kept.
-    size = 4 * len(examples) * (num_frames * config.crop_height * config.crop_width + num_samples)
+    pictures = num_frames * config.crop_height * config.crop_width
+    size = 4 * len(examples) * (has_video * pictures + has_audio * num_samples)
     return pipeline.for_evaluation(
         rows,
         lambda row: finish(*load(row)),
@@ -185,7 +205,7 @@ def _voices(config: Config, index: Index, names: Sequence[str], training: bool) 
     return noises.read_voices(index, others if len(others) > config.babble_voices else list(names))
 
 
-def _word_rows(index, entries, examples, voices, *, parallel: int) -> tf.data.Dataset:
+def _word_rows(index, entries, examples, voices, said, *, parallel: int) -> tf.data.Dataset:
     # A row for each word, out of a row for each recording; words of a recording share its serialised form.
     by_recording: dict[str, list[int]] = {}
     for number, example in enumerate(examples):
@@ -199,11 +219,13 @@ def _word_rows(index, entries, examples, voices, *, parallel: int) -> tf.data.Da
         "own": np.array([places.get(entry.id, -1) for entry in entries], np.int32),
     }
     labels = tf.constant([example.label for example in examples], tf.int32)
+    said = None if said is None else tf.constant(said)
     first_frames = tf.constant([example.first_frame for example in examples], tf.int32)
 
     def of_recording(row):
         def of_word(number):
             shared = {name: row[name] for name in ("id", "serialized", "own")}
+            shared |= {} if said is None else {"said": said[number]}
             return {**shared, "number": number, "label": labels[number], "first_frame": first_frames[number]}
 
         return tf.data.Dataset.range(row["begin"], row["end"]).map(of_word)

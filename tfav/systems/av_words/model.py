@@ -158,6 +158,13 @@ def build_recurrent(config: Config, name: str) -> keras.Model:
         return keras.Model(inputs, outputs, name=f"{name}.back")
 
 
+def apply_said(features, config: Config, name: str):
+    """What is being said at each step of a stream, for training: `[B, 29, dim]` to logits `[B, 29, num_classes + 1]`,
+    the last one for nothing."""
+    x = layers.Dropout(config.dropout, name=f"{name}.drop")(features) if config.dropout else features
+    return layers.Dense(_classes(config) + 1, dtype="float32", name=name)(x)
+
+
 def build_convolutional(config: Config, name: str) -> keras.Model:
     """The temporal convolution back end of a stream's first stage: `[B, 29, dim]` to logits `[B, 1, num_classes]`."""
     with mixed_precision(config.precision):

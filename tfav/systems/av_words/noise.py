@@ -85,20 +85,21 @@ def babble(voices: Voices, num_samples: int, count: int) -> Source:
         )
     samples = voices.samples.astype(np.float32)
     loudness = np.sqrt((samples**2).mean(axis=1))
-    bank = tf.constant(voices.samples)
+    length = samples.shape[1]
+    # Each goes on with its own beginning, so that a piece from any moment on is one slice.
+    bank = tf.constant(np.take(voices.samples, np.arange(length + num_samples), axis=1, mode="wrap"))
     weights = tf.constant(1 / np.maximum(loudness, 1.0), tf.float32)
     # Silent recordings are no voices.
     audible = tf.constant(np.where(loudness > SILENCE * 32768, 0.0, 2.0), tf.float32)
-    length = samples.shape[1]
 
     def make(seed, own):
         order = tf.random.stateless_uniform([total], ops.split_seed(seed, 0)) + audible
         order += 4.0 * tf.one_hot(own, total)  # one_hot of -1 is all 0
         chosen = tf.math.top_k(-order, count).indices
         starts = tf.random.stateless_uniform([count], ops.split_seed(seed, 1), 0, length, tf.int32)
-        places = (starts[:, None] + tf.range(num_samples)[None]) % length
-        mixed = tf.cast(tf.gather(tf.gather(bank, chosen), places, batch_dims=1), tf.float32)
-        return tf.reduce_sum(mixed * tf.gather(weights, chosen)[:, None], axis=0)
+        pieces = [tf.slice(bank, [chosen[n], starts[n]], [1, num_samples])[0] for n in range(count)]
+        shares = tf.unstack(tf.gather(weights, chosen))
+        return tf.add_n([share * tf.cast(piece, tf.float32) for share, piece in zip(shares, pieces, strict=True)])
 
     return make
 

@@ -22,7 +22,7 @@ from tfav.io.sampling import indices_every_sec
 from tfav.io.video import read_video
 from tfav.metrics.ranking import ranking
 from tfav.systems.av_words import crops, windows
-from tfav.systems.av_words.augmentation import to_input
+from tfav.systems.av_words.augmentation import pictures_to_input, sound_to_input
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.model import AUDIO, BOTH, VIDEO
 from tfav.systems.av_words.page import write_page
@@ -176,8 +176,9 @@ def recognize(recognizer: Recognizer, heard: Heard, path: Path | str, top: int =
     sound = heard.sound if there[AUDIO] else np.zeros(config.num_samples, np.float32)
     mouths = heard.crops if there[VIDEO] else np.zeros((config.num_frames, *_size(config)), np.uint8)
     cut = center_crop(config.crop_height, config.crop_width)
-    inputs = to_input(config, tf.constant(sound), cut(tf.constant(mouths[..., None])))
-    inputs = {name: value.numpy()[None] for name, value in zip(("waveform", "frames"), inputs, strict=True)}
+    waveform = sound_to_input(config, tf.constant(sound))
+    frames = pictures_to_input(config, cut(tf.constant(mouths[..., None])))
+    inputs = {"waveform": waveform.numpy()[None], "frames": frames.numpy()[None]}
     probabilities = recognizer.probabilities(inputs)
     # Both first, where it can be asked; of the streams alone the surer one.
     used = BOTH if BOTH in asked else max(asked, key=lambda name: probabilities[name].max())

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfav.data import shards
+from tfav.data.grid import FPS
 from tfav.data.named_splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
@@ -124,6 +125,36 @@ def make_split(names: Sequence[str], config: Config) -> NamedSplit:
             key=lambda name: re.sub(r"^(s\d{1,2})_[^/]*/", r"\1/", name),
         )
     return check_parts(split, "Lower the shares, or add recordings.")
+
+
+def list_said(
+    entries: Sequence[Entry], examples: Sequence[Example], known: Sequence[str], num_frames: int, margin: int
+):
+    """What is being said in each frame of some windows and of `margin` frames before and after them.
+
+    Args:
+        entries: Of the recordings; a frame has the word that is said in its middle.
+        examples: The windows.
+        known: The words, in the order of their numbers.
+        num_frames: Length of a window.
+        margin: Frames more at either end.
+
+    Returns:
+        `[len(examples), num_frames + 2 * margin]` int32; `len(known)` where nothing is said, beyond the recording too.
+    """
+    numbers, lines = {word: number for number, word in enumerate(known)}, {}
+    for entry in entries:
+        line = lines[entry.id] = np.full(entry.num_frames, len(known), np.int32)
+        middles = (np.arange(entry.num_frames) + 0.5) / FPS
+        for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)), strict=True):
+            line[(start <= middles) & (middles < end)] = numbers[word]
+    said = np.full((len(examples), num_frames + 2 * margin), len(known), np.int32)
+    for row, example in enumerate(examples):
+        line = lines[example.recording]
+        frames = example.first_frame - margin + np.arange(said.shape[1])
+        inside = (frames >= 0) & (frames < len(line))
+        said[row, inside] = line[frames[inside]]
+    return said
 
 
 def list_examples(entries: Sequence[Entry], known: Sequence[str], num_frames: int) -> list[Example]:

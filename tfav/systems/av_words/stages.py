@@ -34,6 +34,9 @@ _PREDECESSORS = {
 }
 
 
+SAID = "_said"  # ends the name of the output that tells what is being said at each step
+
+
 def build_stage(config: Config, name: str) -> keras.Model:
     """The model that a stage trains, with random weights.
 
@@ -45,7 +48,8 @@ def build_stage(config: Config, name: str) -> keras.Model:
 
     Returns:
         A model from a dict with `waveform`, `frames` or both to a dict of logits `[B, steps, num_classes]`: `audio`,
-        `video`, `both`, or in the last stage all three.
+        `video`, `both`, or in the last stage all three; with `said_weight` a stream's stages also give
+        `audio_said` or `video_said`, `[B, 29, num_classes + 1]`.
     """
     part, kind = name.split("_")
     with mixed_precision(config.precision):
@@ -54,12 +58,15 @@ def build_stage(config: Config, name: str) -> keras.Model:
         front = models.build_front(config, part)
         inputs = models.stream_inputs(front)
         (given,) = inputs.values()
+        features = Frozen(front, name=f"frozen_{part}")(given) if kind == "gru" else front(given)
         if kind == "conv":
-            logits = models.build_convolutional(config, part)(front(given))
+            outputs, said = {part: models.build_convolutional(config, part)(features)}, f"{part}.front_said"
         else:
-            features = Frozen(front, name=f"frozen_{part}")(given) if kind == "gru" else front(given)
-            logits = models.build_recurrent(config, part)(features)["logits"]
-        return keras.Model(inputs, {part: logits}, name=name)
+            back = models.build_recurrent(config, part)(features)
+            outputs, features, said = {part: back["logits"]}, back["features"], f"{part}.said"
+        if config.said_weight:
+            outputs[part + SAID] = models.apply_said(features, config, said)
+        return keras.Model(inputs, outputs, name=name)
 
 
 def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
@@ -109,14 +116,24 @@ class Frozen(keras.layers.Layer):
 
 
 def stage_data(dataset: tf.data.Dataset | None, model: keras.Model) -> tf.data.Dataset | None:
-    """What a stage's model takes and gives, out of the batches of `build_datasets`."""
+    """What a stage's model takes and gives, out of the batches of `build_datasets`.
+
+    Raises:
+        UsageError: The model also tells what is being said, and the batches do not.
+    """
     if dataset is None:
         return None
     wanted, given = sorted(model.input), sorted(model.output)
-    return dataset.map(
-        lambda inputs, word: ({key: inputs[key] for key in wanted}, dict.fromkeys(given, word)),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(2)
+    has_said = isinstance(dataset.element_spec[1], dict)
+    if not has_said and any(name.endswith(SAID) for name in given):
+        raise UsageError(f"{model.name} learns what is said at each step. Call build_datasets with said=True.")
+
+    def of_stage(inputs, labels):
+        labels = labels if has_said else {"word": labels}
+        targets = {name: labels["said" if name.endswith(SAID) else "word"] for name in given}
+        return {key: inputs[key] for key in wanted}, targets
+
+    return dataset.map(of_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def chosen_stages(config: Config) -> list[str]:

@@ -16,7 +16,7 @@ from tfav.io.partial import partial_file
 from tfav.systems.av_words import data, stages
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
-from tfav.systems.av_words.model import BOTH
+from tfav.systems.av_words.model import BOTH, FUSION
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
 from tfav.training import settings
@@ -47,12 +47,17 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
     arguments = {"optimizer": optimizer, "jit_compile": False}
     if outputs is None:
         return arguments | {"loss": WordLoss(), "metrics": [WordAccuracy()]}
-    weights = {name: 1.0 if name == BOTH or len(outputs) == 1 else config.stream_weight for name in outputs}
-    return arguments | {
-        "loss": {name: WordLoss(config.step_weight) for name in outputs},
-        "loss_weights": weights,
-        "metrics": {name: [WordAccuracy()] for name in outputs},
-    }
+    losses, weights, metrics = {}, {}, {}
+    for name in outputs:
+        if name.endswith(stages.SAID):
+            losses[name], weights[name] = (
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                config.said_weight,
+            )
+        else:
+            losses[name], metrics[name] = WordLoss(config.step_weight), [WordAccuracy()]
+            weights[name] = config.stream_weight if name != BOTH and BOTH in outputs else 1.0
+    return arguments | {"loss": losses, "loss_weights": weights, "metrics": metrics}
 
 
 def callbacks(config: Config, run_dir: Path | str, *, has_val: bool = True) -> list[keras.callbacks.Callback]:
@@ -134,14 +139,17 @@ def train(
     stored, facts = settings.to_dict(config), {"words": list(words)}
     runs.check(run_dir, SYSTEM, stored, facts)
     stages.check_order(run_dir, config)
-    datasets = None
+    datasets: dict[str, data.Datasets] = {}
     for name in stages.chosen_stages(config):
         if stages.is_trained(run_dir, name, config):
             continue
-        datasets = datasets or data.build_datasets(config)
+        part = name.split("_")[0]
+        if part not in datasets:  # one at a time, as each keeps its windows in memory
+            streams = data.STREAMS if part == FUSION else (part,)
+            datasets = {part: data.build_datasets(config, streams=streams, said=config.said_weight > 0)}
         runs.start(run_dir, SYSTEM, stored, facts)  # only now: what cannot be used leaves no folder behind
         print(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
-        _train_stage(config, name, Path(run_dir), datasets, facts, devices, verbose)
+        _train_stage(config, name, Path(run_dir), datasets[part], facts, devices, verbose)
         join_metrics(run_dir)
         gc.collect()  # the stage's graphs, before the next one's are built
     with locked_folder(run_dir):
@@ -160,7 +168,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
             print(f"  from {line}")
         outputs = sorted(model.output)
         model.compile(**compile_args(config, name, outputs))
-    monitor = "val_accuracy" if len(outputs) == 1 else f"val_{BOTH}_accuracy"
+    monitor = "val_accuracy" if len(outputs) == 1 else f"val_{_judged(name)}_accuracy"
     # Of the chain's settings a stage depends on all but those that say which stages to train and how long.
     stored = settings.to_dict(dataclasses.replace(config, stages=(name,)))
     runs.start(folder, SYSTEM, stored, {**facts, "stage": name})
@@ -173,6 +181,12 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
         run_dir=folder,
         verbose=verbose,
     )
+
+
+def _judged(stage: str) -> str:
+    """The output of a stage's model that it is about."""
+    part = stage.split("_")[0]
+    return BOTH if part == FUSION else part
 
 
 def with_classes(config: Config, words: Sequence[str]) -> Config:
@@ -194,8 +208,8 @@ def join_metrics(run_dir: Path | str) -> list[dict]:
     rows = []
     for name in STAGES:
         for row in read_jsonl(Path(run_dir) / name / "metrics.jsonl"):
-            # The last stage has an accuracy for each stream; both together is what it is about.
-            row = {key.replace(f"{BOTH}_accuracy", "accuracy"): value for key, value in row.items()}
+            # Of a stage with several outputs one is what it is about.
+            row = {key.replace(f"{_judged(name)}_accuracy", "accuracy"): value for key, value in row.items()}
             rows.append({**row, "stage": STAGES.index(name) + 1, "epoch": len(rows) + 1, "stage_epoch": row["epoch"]})
     if rows:
         with partial_file(Path(run_dir) / "metrics.jsonl") as partial:
