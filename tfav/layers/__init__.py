@@ -3,6 +3,7 @@
 from tfav.layers.frames import PerFrame, SubtractClipMean
 from tfav.layers.projection import PrincipalComponents
 from tfav.layers.recurrence import BidirectionalGRU
+from tfav.layers.residual import residual_block
 from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, TimeJitter
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "SubtractClipMean",
     "SumToOne",
     "TimeJitter",
+    "residual_block",
 ]

@@ -53,7 +53,10 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
     scores = run.dir / "evaluation.json"
     if scores.exists():
         result = json.loads(scores.read_text(encoding="utf-8"))
-        write_json(out / "evaluation.json", {key: value for key, value in result.items() if key != "examples"})
+        kept = {key: value for key, value in result.items() if key != "examples"}
+        if "data" in kept:
+            kept["data"] = Path(kept["data"]).name  # without the folders of this machine, as above
+        write_json(out / "evaluation.json", kept)
     if isinstance(card, Path):
         shutil.copyfile(card, out / CARD_NAME)
     else:

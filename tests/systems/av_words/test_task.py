@@ -217,7 +217,12 @@ def test_files_and_pages(run_dir, clip, tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_shipped_says_the_same(run_dir, tmp_path, monkeypatch):
+    scores = evaluate(run_dir, part="val", snr="clean,-5", noise="white", progress=False)
+    (run_dir / "evaluation.json").write_text(json.dumps(scores))
     out = transfer.write_pretrained(run_dir, tmp_path / "systems/av_words/pretrained")
+    card = (out / "README.md").read_text()
+    noisy = scores["by_snr"][1]["streams"]["audio"]["top1"]
+    assert f"- White at -5 dB: right of {scores['count']} words" in card and f"audio {noisy:.1%} (" in card
     stored = json.loads((out / "config.json").read_text())
     assert stored["config"]["data_dir"] == "" and stored["facts"]["words"] == list(made.WORDS)
     monkeypatch.setattr(runs, "_SYSTEMS", tmp_path / "systems")

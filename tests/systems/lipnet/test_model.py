@@ -50,9 +50,9 @@ def test_a_small_gru_is_keras_own():
         np.testing.assert_allclose(ours(x, mask=mask, training=training), keras_own(x, mask=mask), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["notebook", "paper", "cpu"])
-def test_padding_changes_nothing_and_ends_in_blanks(name):
-    config = Config.preset(name, **TINY)
+@pytest.mark.parametrize(("name", "widths"), [("notebook", ()), ("paper", ()), ("cpu", ()), ("cpu", (2, 3))])
+def test_padding_changes_nothing_and_ends_in_blanks(name, widths):
+    config = Config.preset(name, **TINY, widths=widths)
     model = build_model(config)
     batch = inputs(config)
     out = {key: np.asarray(value) for key, value in model(batch).items()}
@@ -70,9 +70,9 @@ def test_padding_changes_nothing_and_ends_in_blanks(name):
     np.testing.assert_allclose(out["labels"][1], alone["labels"][0], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_saved_and_loaded_whole(name, tmp_path):
-    config = Config.preset(name, **TINY)
+@pytest.mark.parametrize(("name", "widths"), [*((name, ()) for name in PRESETS), ("cpu", (2, 3))])
+def test_saved_and_loaded_whole(name, widths, tmp_path):
+    config = Config.preset(name, **TINY, widths=widths)
     model = build_model(config)
     batch = inputs(config)
     model.save(tmp_path / "m.keras")
@@ -84,4 +84,5 @@ def test_saved_and_loaded_whole(name, tmp_path):
 @pytest.mark.slow
 def test_sizes_of_the_other_models():
     assert build_model(Config.preset("cpu")).count_params() == pytest.approx(1.48e6, rel=0.01)
+    assert build_model(Config.preset("cpu", widths=(24, 48, 64, 96))).count_params() == 1_297_768
     assert Config.preset("paper").rnn_units == 256

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from tfav.errors import UsageError
-from tfav.layers import BidirectionalGRU
+from tfav.layers import BidirectionalGRU, residual_block
 from tfav.systems.av_words.config import Config
 from tfav.training import mixed_precision
 
@@ -200,36 +200,11 @@ def _classes(config: Config) -> int:
 
 
 def _apply_resnet(x, rank: int, widths, blocks, strides, name: str):
-    """Basic blocks of two convolutions of 3 in `rank` dimensions, in four stages."""
+    """Basic blocks in `rank` dimensions, in four stages."""
     for stage, (width, count, stride) in enumerate(zip(widths, blocks, strides, strict=True), 1):
         for block in range(count):
-            x = _apply_block(x, rank, width, stride if block == 0 else 1, f"{name}.layer{stage}.{block}")
+            x = residual_block(x, rank, width, stride if block == 0 else 1, f"{name}.layer{stage}.{block}", _normalize)
     return x
-
-
-def _apply_block(x, rank: int, width: int, stride: int, name: str):
-    shortcut = x
-    if stride != 1 or x.shape[-1] != width:
-        # Every `stride`-th place, then stride 1: the same numbers. oneDNN's weight gradient of a strided
-        # convolution of 1 writes beyond its memory where the channels are no multiple of 16, and TensorFlow dies.
-        shortcut = x[(slice(None), *[slice(None, None, stride)] * rank)] if stride != 1 else x
-        shortcut = _convolution(rank, width, 1, 1, f"{name}.downsample.0")(shortcut)
-        shortcut = _normalize(shortcut, f"{name}.downsample.1")
-    x = _padding(rank, f"{name}.pad1")(x)
-    x = _normalize(_convolution(rank, width, 3, stride, f"{name}.conv1")(x), f"{name}.bn1")
-    x = _padding(rank, f"{name}.pad2")(layers.Activation("relu", name=f"{name}.relu1")(x))
-    x = _normalize(_convolution(rank, width, 3, 1, f"{name}.conv2")(x), f"{name}.bn2")
-    return layers.Activation("relu", name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, shortcut]))
-
-
-def _padding(rank: int, name: str):
-    # On both sides alike, as in PyTorch. Keras' "same" pads one side alone where the stride is 2.
-    return {1: layers.ZeroPadding1D, 2: layers.ZeroPadding2D}[rank](1, name=name)
-
-
-def _convolution(rank: int, width: int, kernel: int, stride: int, name: str):
-    kind = {1: layers.Conv1D, 2: layers.Conv2D}[rank]
-    return kind(width, kernel, stride, use_bias=False, kernel_initializer="he_normal", name=name)
 
 
 def _normalize(x, name: str):

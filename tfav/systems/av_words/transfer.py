@@ -1,6 +1,7 @@
 """Weights in and out: the small file that is shipped, and the original's weights as a run of its own."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -105,14 +106,42 @@ def _card(run: runs.Run, config: Config) -> str:
     lines = [
         "# av_words: weights",
         "",
+        "- For: looking at words from sound and lips without a corpus, on the page and by `--run-dir pretrained`; "
+        "beginning a training with (`--init pretrained`). Not for finding out what people say.",
         f"- Model: preset `{config.preset_name}`, stored as float16. It tells {len(words)} words apart: {some}.",
         "- Data: the GRID corpus (Cooke et al., 2006), licence CC BY 4.0; mouths cut out by YuNet."
         if config.layout == "grid"
         else "- Data: LRW (Chung and Zisserman, 2016), for research only.",
         f"- Settings: stages of {', '.join(map(str, config.stage_epochs))} epochs, batches of {config.batch_size}; all "
         "of them stand in `config.json`, scores in `evaluation.json`.",
+        *_scores(run.dir / "evaluation.json"),
         "- Cannot: recognise other words; be relied on with other speakers than those it was trained on; use a face "
         "from the side or smaller than 20 pixels.",
         "",
+        "To train such weights, score them, and put them here:",
+        "",
+        "```",
+        f"tfav prepare  av_words --source {config.layout} --from {config.layout} --out word_shards",
+        f"tfav train    av_words --preset {config.preset_name} --data-dir word_shards --run-dir runs/words",
+        "tfav evaluate av_words --run-dir runs/words --part val --snr clean,20,15,10,5,0,-5",
+        'python -c "from tfav.systems import av_words; '
+        "av_words.write_pretrained('runs/words', 'tfav/systems/av_words/pretrained')\"",
+        "```",
+        "",
     ]
     return "\n".join(lines)
+
+
+def _scores(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    result, lines = json.loads(path.read_text(encoding="utf-8")), []
+    for row in result["by_snr"]:
+        quiet = row["snr_db"] is None
+        streams = []
+        for name, scores in row["streams"].items():
+            low, high = scores["top1_interval"]
+            streams.append(f"{name} {scores['top1']:.1%} ({low:.1%} to {high:.1%})")
+        noise = "Clean" if quiet else f"{result['noise'].capitalize()} at {row['snr_db']:g} dB"
+        lines.append(f"- {noise}: right of {result['count']} words, with 95 % intervals: {', '.join(streams)}.")
+    return lines

@@ -48,7 +48,9 @@ class Config:
         drop: Share of the frames left out, and of those doubled, in training.
         splice: Share of the clips in training that get some words of another clip in place of their own.
         model: `notebook`, `paper` or `cpu`; see `model`.
-        filters: Of the three convolutions.
+        filters: Of the three convolutions over time.
+        widths: `cpu`: channels of a residual network on each frame, a block for each, behind one convolution over time,
+            in place of the three; empty: the three.
         dense_units: `cpu`: of the layer between convolutions and recurrent layers.
         rnn_units: Of each direction of each recurrent layer.
         unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
@@ -105,6 +107,7 @@ class Config:
     splice: float = 0.0
     model: str = "cpu"
     filters: tuple[int, ...] = (32, 64, 96)
+    widths: tuple[int, ...] = ()
     dense_units: int = 256
     rnn_units: int = 160
     unroll: bool = True
@@ -155,6 +158,8 @@ class Config:
             raise UsageError(f"splice must be 0 to 1. Received: splice={self.splice}")
         if len(self.filters) != 3 or min(self.filters) < 1:
             raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
+        if self.widths and (min(self.widths) < 1 or self.model != "cpu"):
+            raise UsageError(f"widths must be numbers of 1 or more, and the model cpu. Received: widths={self.widths}")
         for field in ("word_weight", "ctc_weight", "weight_decay", "clip_norm", "patience", "word_share"):
             if getattr(self, field) < 0:
                 raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")

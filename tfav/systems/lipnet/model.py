@@ -11,14 +11,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tfav.layers import BidirectionalGRU
+from tfav.layers import BidirectionalGRU, residual_block
 from tfav.systems.lipnet import corpus
 from tfav.systems.lipnet.config import Config
 from tfav.training import mixed_precision
 
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
-# What `freeze=frontend` keeps: the layers before the first recurrent one.
-FRONTEND = ("conv1", "conv2", "conv3", "norm1", "norm2", "norm3", "dense")
+# What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
+BACKEND = ("rnn1", "rnn2", "words", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
@@ -75,15 +75,7 @@ def build_cpu(config: Config) -> keras.Model:
     where CTC's needs some thousand steps to find out which frames belong to which letters.
     """
     inputs = _inputs(config)
-    x = inputs["frames"]
-    kernels, strides = ((3, 5, 5), (3, 3, 3), (3, 3, 3)), ((1, 2, 2), 1, 1)
-    for number, (filters, kernel, stride) in enumerate(zip(config.filters, kernels, strides, strict=True), 1):
-        x = layers.Conv3D(filters, kernel, stride, padding="same", name=f"conv{number}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
-        x = layers.Activation("relu", name=f"relu{number}")(x)
-        x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
-        x = layers.SpatialDropout3D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
-    x = layers.Reshape((config.num_frames, -1), name="flatten")(x)
+    x = _apply_residual(inputs["frames"], config) if config.widths else _apply_convolutions(inputs["frames"], config)
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     outputs = []
@@ -97,6 +89,38 @@ def build_cpu(config: Config) -> keras.Model:
     if config.word_weight:
         words = layers.Dense(1 + len(corpus.WORDS), dtype="float32", name="words")(outputs[0])
     return _finish(config, inputs, labels, words)
+
+
+def _apply_convolutions(x, config: Config):
+    """Three convolutions over time, `[B, T, H, W, 1]` to `[B, T, D]`."""
+    kernels, strides = ((3, 5, 5), (3, 3, 3), (3, 3, 3)), ((1, 2, 2), 1, 1)
+    for number, (filters, kernel, stride) in enumerate(zip(config.filters, kernels, strides, strict=True), 1):
+        x = layers.Conv3D(filters, kernel, stride, padding="same", name=f"conv{number}")(x)
+        x = _normalize(x, f"norm{number}")
+        x = layers.Activation("relu", name=f"relu{number}")(x)
+        x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
+        x = layers.SpatialDropout3D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
+    return layers.Reshape((config.num_frames, -1), name="flatten")(x)
+
+
+def _apply_residual(x, config: Config):
+    """A convolution over five frames, a residual network on each: `[B, T, H, W, 1]` to `[B, T, D]`, all places kept.
+
+    Reference:
+        Stafylakis and Tzimiropoulos, 2017, "Combining residual networks with LSTMs for lipreading", section 3.
+    """
+    x = layers.Conv3D(config.widths[0], 5, (1, 2, 2), padding="same", use_bias=False, name="conv1")(x)
+    x = layers.Activation("relu", name="relu1")(_normalize(x, "norm1"))
+    x = ops.reshape(x, (-1, *x.shape[2:]))
+    x = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(x)
+    for number, width in enumerate(config.widths, 1):
+        x = residual_block(x, 2, width, 1 if number == 1 else 2, f"block{number}", _normalize)
+        x = layers.SpatialDropout2D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
+    return ops.reshape(x, (-1, config.num_frames, int(np.prod(x.shape[1:]))))
+
+
+def _normalize(x, name: str):
+    return layers.BatchNormalization(momentum=0.9, name=name)(x)
 
 
 def _inputs(config: Config) -> dict:

@@ -8,7 +8,7 @@ import keras
 
 from tfav.errors import UsageError
 from tfav.systems.lipnet.config import SYSTEM, Config
-from tfav.systems.lipnet.model import FRONTEND, build_model
+from tfav.systems.lipnet.model import BACKEND, build_model
 from tfav.training import model_files, settings
 from tfav.training import run as runs
 
@@ -60,9 +60,8 @@ def load_init(model: keras.Model, config: Config) -> list[str]:
     if config.init:
         said = _fill(model, config)
     if config.freeze == "frontend":
-        for name in FRONTEND:
-            if any(layer.name == name for layer in model.layers):
-                model.get_layer(name).trainable = False
+        for layer in model.layers:
+            layer.trainable = layer.name in BACKEND
     return said
 
 

@@ -1,0 +1,48 @@
+"""The basic block of residual networks."""
+
+from collections.abc import Callable
+
+from keras import layers
+
+
+def residual_block(x, rank: int, width: int, stride: int, name: str, normalize: Callable):
+    """Two convolutions of 3 beside a shortcut, as a function on Keras tensors.
+
+    Layers are called as the modules of a basic block in PyTorch, behind the name of the block.
+
+    Args:
+        x: `[N, ..., C]`, `rank` dimensions in the middle.
+        rank: 1 or 2.
+        width: Channels.
+        stride: Of the first convolution, and of the shortcut.
+        name: Of the block.
+        normalize: From a tensor and a name to the tensor behind a layer of normalisation.
+
+    Returns:
+        `[N, ..., width]`, each side divided by `stride` and rounded up.
+
+    Reference:
+        He et al., 2016, "Deep residual learning for image recognition", section 3.3.
+    """
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        # Every `stride`-th place, then stride 1: the same numbers. oneDNN's weight gradient of a strided
+        # convolution of 1 writes beyond its memory where the channels are no multiple of 16, and TensorFlow dies.
+        shortcut = x[(slice(None), *[slice(None, None, stride)] * rank)] if stride != 1 else x
+        shortcut = _convolution(rank, width, 1, 1, f"{name}.downsample.0")(shortcut)
+        shortcut = normalize(shortcut, f"{name}.downsample.1")
+    x = _padding(rank, f"{name}.pad1")(x)
+    x = normalize(_convolution(rank, width, 3, stride, f"{name}.conv1")(x), f"{name}.bn1")
+    x = _padding(rank, f"{name}.pad2")(layers.Activation("relu", name=f"{name}.relu1")(x))
+    x = normalize(_convolution(rank, width, 3, 1, f"{name}.conv2")(x), f"{name}.bn2")
+    return layers.Activation("relu", name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, shortcut]))
+
+
+def _padding(rank: int, name: str):
+    # On both sides alike, as in PyTorch. Keras' "same" pads one side alone where the stride is 2.
+    return {1: layers.ZeroPadding1D, 2: layers.ZeroPadding2D}[rank](1, name=name)
+
+
+def _convolution(rank: int, width: int, kernel: int, stride: int, name: str):
+    kind = {1: layers.Conv1D, 2: layers.Conv2D}[rank]
+    return kind(width, kernel, stride, use_bias=False, kernel_initializer="he_normal", name=name)
