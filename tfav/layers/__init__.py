@@ -1,6 +1,7 @@
 """Floor 2: Keras layers that more than one system needs. Importing it registers them for loading saved models."""
 
 from tfav.layers.frames import PerFrame, SubtractClipMean
+from tfav.layers.frozen import Frozen
 from tfav.layers.projection import PrincipalComponents
 from tfav.layers.recurrence import BidirectionalGRU
 from tfav.layers.residual import residual_block
@@ -9,6 +10,7 @@ from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, Time
 __all__ = [
     "AbsoluteDifference",
     "BidirectionalGRU",
+    "Frozen",
     "MaskedPool",
     "PerFrame",
     "PrincipalComponents",

@@ -122,7 +122,7 @@ def read_model(path: Path | str) -> keras.Model:
     """
     try:
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # a TypeError: layers that nobody knows
         raise TfavError(f"{path}: there is no readable model. Train the run to its first epoch's end.") from error
 
 

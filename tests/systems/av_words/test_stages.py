@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.systems.av_words.test_model import TINY, made_inputs
 from tfav.errors import UsageError
+from tfav.layers import Frozen
 from tfav.systems.av_words import stages
 from tfav.systems.av_words.config import STAGES, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
@@ -64,7 +65,7 @@ def test_what_is_frozen_runs_as_in_inference():
     config = small(dropout=0.3)
     model = stages.build_stage(config, "fusion_gru")
     inputs = made_inputs(config)
-    front = keras.Model(model.input, [part.output for part in model.layers if isinstance(part, stages.Frozen)])
+    front = keras.Model(model.input, [part.output for part in model.layers if isinstance(part, Frozen)])
     assert len(front.outputs) == 2
     first, second = (front(inputs, training=True) for _ in range(2))
     for one, other in zip(first, second, strict=True):

@@ -28,6 +28,7 @@ SMALL = {
     "stage_epochs": (1,) * 8,
     "stages": ("audio_conv", "audio_gru", "video_full", "fusion_gru"),
     "noise": ("white",),
+    "said_weight": 0.5,
 }
 
 

@@ -75,6 +75,8 @@ class Config:
         audio_strides: Step of each stage's first block.
         audio_dim: Features per frame that its front end gives.
         filterbank: Begin the first convolution as a bank of filters, spaced as the ear's, rather than at random.
+        envelope: The first convolution has its filters in pairs, and gives the root of the sum of their squares: how
+            strong each frequency is, whatever its phase.
         compress: After the first convolution `x` becomes `sign(x) log(1 + compress |x|)`, so that faint consonants
             count beside loud vowels; 0: it stays as it is.
         video_kernel: Of the first convolution over the pictures: frames, rows, columns.
@@ -150,6 +152,7 @@ class Config:
     audio_strides: tuple[int, ...] = (2, 1, 1, 1)
     audio_dim: int = 192
     filterbank: bool = True
+    envelope: bool = False
     compress: float = 100.0
     video_kernel: tuple[int, ...] = (5, 5, 5)
     video_widths: tuple[int, ...] = (24, 48, 64, 96)

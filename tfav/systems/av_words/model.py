@@ -23,9 +23,11 @@ from tfav.training import mixed_precision
 
 AUDIO, VIDEO, FUSION = "audio", "video", "fusion"
 BOTH = "both"  # what the fusion says
+SAID = "_said"  # ends the name of an output that tells what is being said at each step, for training
 STEPS = 29  # at which each part gives features and words
 _POOL = 21  # steps of the waveform's network that make one of a frame
 _EPSILON, _MOMENTUM = 1e-5, 0.9  # of batch normalisation, as in PyTorch; momentum is 1 less PyTorch's
+_TINY = 1e-6  # keeps the slope of a root finite in silence
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 7600.0
 
 
@@ -104,15 +106,18 @@ def build_audio_front(config: Config) -> keras.Model:
         padding = (config.audio_kernel - config.audio_stride) // 2
         stem = f"{AUDIO}.fronted1D"
         x = layers.ZeroPadding1D(padding, name=f"{stem}.pad")(x)
-        convolution = layers.Conv1D(
-            config.audio_widths[0], config.audio_kernel, config.audio_stride, use_bias=False, name=f"{stem}.0"
-        )
+        count = config.audio_widths[0] * (2 if config.envelope else 1)
+        convolution = layers.Conv1D(count, config.audio_kernel, config.audio_stride, use_bias=False, name=f"{stem}.0")
         x = convolution(x)
+        if config.envelope:
+            # A cosine and a sine in turn: how strong a frequency is, whatever its phase.
+            pairs = ops.reshape(x, (-1, x.shape[1], config.audio_widths[0], 2))
+            x = ops.sqrt(ops.sum(ops.square(pairs), axis=-1) + _TINY)
         if config.compress:
             x = ops.sign(x) * ops.log1p(config.compress * ops.abs(x))
         x = layers.Activation("relu", name=f"{stem}.2")(_normalize(x, f"{stem}.1"))
         if config.filterbank:
-            kernel = filterbank(config.audio_kernel, config.audio_widths[0], config.sample_rate)
+            kernel = filterbank(config.audio_kernel, count, config.sample_rate)
             convolution.kernel.assign(kernel)
         x = _apply_resnet(x, 1, config.audio_widths, config.audio_blocks, config.audio_strides, f"{AUDIO}.resnet18")
         x = layers.ZeroPadding1D(1, name=f"{AUDIO}.pool_pad")(x)  # as zeros, which count in the average

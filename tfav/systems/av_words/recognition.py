@@ -9,7 +9,7 @@ import numpy as np
 
 from tfav.errors import TfavError
 from tfav.systems.av_words.config import SYSTEM, Config
-from tfav.systems.av_words.model import BOTH, build_model, by_stream
+from tfav.systems.av_words.model import BOTH, SAID, build_model, by_stream
 from tfav.training import model_files
 from tfav.training import run as runs
 
@@ -44,7 +44,9 @@ def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
     config = Config.from_dict(run.config, str(run.dir / "config.json"))
     words = tuple(run.facts["words"])
     if "stage" in run.facts:
-        model = model_files.best_model(run.dir)
+        stage = model_files.best_model(run.dir)
+        # Without the head that is there for training.
+        model = keras.Model(stage.input, {key: x for key, x in stage.output.items() if not key.endswith(SAID)})
     else:
         if not (run.dir / "best.keras").exists() and not (run.dir / model_files.WEIGHTS_NAME).exists():
             raise TfavError(

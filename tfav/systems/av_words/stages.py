@@ -12,10 +12,11 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from tfav.errors import UsageError
 from tfav.io.partial import partial_file
+from tfav.layers import Frozen
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.training import mixed_precision, model_files
@@ -32,9 +33,6 @@ _PREDECESSORS = {
     "fusion_gru": [("audio_gru", "audio_full"), ("video_gru", "video_full")],
     "fusion_full": [("audio_gru", "audio_full"), ("video_gru", "video_full"), ("fusion_gru",)],
 }
-
-
-SAID = "_said"  # ends the name of the output that tells what is being said at each step
 
 
 def build_stage(config: Config, name: str) -> keras.Model:
@@ -65,7 +63,7 @@ def build_stage(config: Config, name: str) -> keras.Model:
             back = models.build_recurrent(config, part)(features)
             outputs, features, said = {part: back["logits"]}, back["features"], f"{part}.said"
         if config.said_weight:
-            outputs[part + SAID] = models.apply_said(features, config, said)
+            outputs[part + models.SAID] = models.apply_said(features, config, said)
         return keras.Model(inputs, outputs, name=name)
 
 
@@ -81,40 +79,6 @@ def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
     return keras.Model(inputs, {models.BOTH: fusion(layers.Concatenate(name="streams")(features))}, name=name)
 
 
-@keras.saving.register_keras_serializable(package="tfav")
-class Frozen(keras.layers.Layer):
-    """A model that only answers, as in inference whatever goes on around it, and through which no gradient flows.
-
-    Calling it with `training=False` would not do: a functional model hands its own `training` down to all its parts.
-
-    Args:
-        model: A built model of one input; its weights are no longer trained.
-        choose: Which of its outputs to give, where it has several by name.
-    """
-
-    def __init__(self, model: keras.Model, choose: str = "", **kwargs):
-        super().__init__(autocast=False, **kwargs)  # the model casts for itself
-        model.trainable = False
-        self.model = model
-        self.choose = choose
-        self.built = True
-
-    def call(self, inputs):
-        """As the model."""
-        outputs = self.model(inputs, training=False)
-        return ops.stop_gradient(outputs[self.choose] if self.choose else outputs)
-
-    def get_config(self):
-        """The model along with what is chosen of it."""
-        stored = {"model": keras.saving.serialize_keras_object(self.model), "choose": self.choose}
-        return {**super().get_config(), **stored}
-
-    @classmethod
-    def from_config(cls, config):
-        """Rebuilds the model."""
-        return cls(model=keras.saving.deserialize_keras_object(config.pop("model")), **config)
-
-
 def stage_data(dataset: tf.data.Dataset | None, model: keras.Model) -> tf.data.Dataset | None:
     """What a stage's model takes and gives, out of the batches of `build_datasets`.
 
@@ -125,12 +89,12 @@ def stage_data(dataset: tf.data.Dataset | None, model: keras.Model) -> tf.data.D
         return None
     wanted, given = sorted(model.input), sorted(model.output)
     has_said = isinstance(dataset.element_spec[1], dict)
-    if not has_said and any(name.endswith(SAID) for name in given):
+    if not has_said and any(name.endswith(models.SAID) for name in given):
         raise UsageError(f"{model.name} learns what is said at each step. Call build_datasets with said=True.")
 
     def of_stage(inputs, labels):
         labels = labels if has_said else {"word": labels}
-        targets = {name: labels["said" if name.endswith(SAID) else "word"] for name in given}
+        targets = {name: labels["said" if name.endswith(models.SAID) else "word"] for name in given}
         return {key: inputs[key] for key in wanted}, targets
 
     return dataset.map(of_stage, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

@@ -16,7 +16,7 @@ from tfav.io.partial import partial_file
 from tfav.systems.av_words import data, stages
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
-from tfav.systems.av_words.model import BOTH, FUSION
+from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
 from tfav.training import settings
@@ -49,7 +49,7 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
         return arguments | {"loss": WordLoss(), "metrics": [WordAccuracy()]}
     losses, weights, metrics = {}, {}, {}
     for name in outputs:
-        if name.endswith(stages.SAID):
+        if name.endswith(SAID):
             losses[name], weights[name] = (
                 keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 config.said_weight,
