@@ -16,13 +16,14 @@ from tfav.training.run import Run
 WEIGHTS_NAME = "weights.npz"
 CARD_NAME = "README.md"
 MAX_BYTES = 8 * 1024**2
+_LONG = ("examples", "confusion", "per_class", "streams")  # of scores: what is not shipped along
 
 
 def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) -> Path:
     """Writes a run's best weights as float16, its configuration, its scores and a model card.
 
     Args:
-        run: A trained run; its `evaluation.json`, where there is one, is kept along, but for its examples.
+        run: A trained run; its `evaluation.json`, where there is one, is kept along, without long tables.
         config: The configuration to store, free of this machine's paths; JSON-ready.
         out: The folder, such as `tfav/systems/lipnet/pretrained`.
         card: The model card: text, or a file of it.
@@ -53,7 +54,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
     scores = run.dir / "evaluation.json"
     if scores.exists():
         result = json.loads(scores.read_text(encoding="utf-8"))
-        kept = {key: value for key, value in result.items() if key != "examples"}
+        kept = {key: value for key, value in result.items() if key not in _LONG}
         if "data" in kept:
             kept["data"] = Path(kept["data"]).name  # without the folders of this machine, as above
         write_json(out / "evaluation.json", kept)
