@@ -119,7 +119,8 @@ def test_what_is_said_in_each_frame_moves_along_with_the_frames(flashes):
     places = set()
     for speed in (0.0, 0.07):
         changed = dataclasses.replace(config, speed=speed)
-        inputs, labels = joined(data.build_dataset(changed, index, names_of(index), training=True, said=True))
+        dataset = data.build_dataset(changed, index, names_of(index), training=True, said=True)
+        inputs, labels = joined(dataset.repeat(4))
         for frames, word, said in zip(inputs["frames"], labels["word"], labels["said"], strict=True):
             seen = np.flatnonzero(frames[:, 0, 0, 0] > frames.mean())
             if word == 0:  # spoken from frame 10 to 19: of the flashes in 5, 15 and 25 the middle one is in it
