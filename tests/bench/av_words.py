@@ -116,6 +116,8 @@ def bench_predict(run_dir: Path, clips) -> dict:
 
 def made_batch(config: Config, model):
     """Noise with words, in the shape of a training batch of a stage's model."""
+    from tfav.systems.av_words.model import SAID
+
     rng = np.random.default_rng(0)
     inputs = {
         name: rng.normal(size=(config.batch_size, *tensor.shape[1:])).astype(np.float32)
@@ -123,7 +125,7 @@ def made_batch(config: Config, model):
     }
     words = rng.integers(0, config.num_classes, config.batch_size)
     said = rng.integers(0, config.num_classes, (config.batch_size, config.num_frames))
-    return inputs, {name: said if name.endswith("_said") else words for name in model.output}
+    return inputs, {name: said if name.endswith(SAID) else words for name in model.output}
 
 
 def timed(work, rounds: int) -> list[float]:

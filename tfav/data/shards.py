@@ -8,7 +8,7 @@ only, with no Python and no lookup table in the way, so that a tf.data service c
 """
 
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +171,25 @@ def in_stored_order(index: Index, ids: Sequence[str]) -> list[Entry]:
     if missing := sorted(wanted - known):
         raise DataError(f"{index.folder}: {len(missing)} of {len(wanted)} examples are not there, first: {missing[0]}.")
     return sorted((e for e in index.entries if e.id in wanted), key=lambda entry: (entry.shard, entry.position))
+
+
+def word_numbers(entry: Entry, numbers: Mapping[str, int], *, silence: int, unknown: int = -1) -> np.ndarray:
+    """What is said in the middle of each frame.
+
+    Args:
+        entry: A recording whose words have times.
+        numbers: Of the words.
+        silence: The number where nothing is said.
+        unknown: That of a word that has none.
+
+    Returns:
+        `[num_frames]` int32.
+    """
+    said = np.full(entry.num_frames, silence, np.int32)
+    middles = (np.arange(entry.num_frames) + 0.5) / entry.fps
+    for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)), strict=True):
+        said[(start <= middles) & (middles < end)] = numbers.get(word, unknown)
+    return said
 
 
 def read_rows(

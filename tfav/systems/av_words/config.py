@@ -56,7 +56,8 @@ class Config:
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         shift: Largest shift of the window in training, in frames; sound and pictures move together.
         speed: Largest change of speed in training, as a share; of both together, the pitch changes along.
-        drop_audio: Share of the windows whose sound is silenced in training, so that lips are relied on too.
+        drop_audio: Share of the windows whose sound is silenced in training, so that lips are relied on too; in stages
+            that have both.
         drop_video: Share of the windows whose pictures are blanked in training; never both of one window.
         noise: Kinds of noise added in training, one of them drawn per window: `white`, `pink`, `babble` of other
             training recordings, `folder`; none: no noise.
@@ -346,7 +347,8 @@ PRESETS: dict[str, dict] = {
         "clip_norm": 0.0,
         "average": 0.0,
     },
-    # What two cores can train in two hours, on the 51 words of GRID. Not measured.
+    # What two cores can train in two hours, on the 51 words of GRID.
+    #   Two cores: 89 minutes; 97.7 % of the words right, 91.3 % in babble of -5 dB, where sound alone has 26.0 %.
     "cpu": {},
     # Small, on the recordings of `made`. Not measured.
     "demo": {

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tfav.data import shards
-from tfav.data.grid import FPS
 from tfav.data.named_splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
@@ -129,7 +128,7 @@ def make_split(names: Sequence[str], config: Config) -> NamedSplit:
 
 def list_said(
     entries: Sequence[Entry], examples: Sequence[Example], known: Sequence[str], num_frames: int, margin: int
-):
+) -> np.ndarray:
     """What is being said in each frame of some windows and of `margin` frames before and after them.
 
     Args:
@@ -142,12 +141,8 @@ def list_said(
     Returns:
         `[len(examples), num_frames + 2 * margin]` int32; `len(known)` where nothing is said, beyond the recording too.
     """
-    numbers, lines = {word: number for number, word in enumerate(known)}, {}
-    for entry in entries:
-        line = lines[entry.id] = np.full(entry.num_frames, len(known), np.int32)
-        middles = (np.arange(entry.num_frames) + 0.5) / FPS
-        for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)), strict=True):
-            line[(start <= middles) & (middles < end)] = numbers[word]
+    numbers = {word: number for number, word in enumerate(known)}
+    lines = {entry.id: shards.word_numbers(entry, numbers, silence=len(known)) for entry in entries}
     said = np.full((len(examples), num_frames + 2 * margin), len(known), np.int32)
     for row, example in enumerate(examples):
         line = lines[example.recording]

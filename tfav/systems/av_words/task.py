@@ -50,10 +50,8 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
     losses, weights, metrics = {}, {}, {}
     for name in outputs:
         if name.endswith(SAID):
-            losses[name], weights[name] = (
-                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                config.said_weight,
-            )
+            losses[name] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            weights[name] = config.said_weight
         else:
             losses[name], metrics[name] = WordLoss(config.step_weight), [WordAccuracy()]
             weights[name] = config.stream_weight if name != BOTH and BOTH in outputs else 1.0

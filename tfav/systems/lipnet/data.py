@@ -324,9 +324,5 @@ def label_frames(entry: Entry) -> np.ndarray:
     """What is said in the middle of each frame, `[num_frames]` int32 as `build_dataset` describes."""
     if not entry.words:
         return np.full(entry.num_frames, corpus.UNKNOWN, np.int32)
-    labels = np.full(entry.num_frames, corpus.SILENCE, np.int32)
-    middles = (np.arange(entry.num_frames) + 0.5) / entry.fps
-    for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)), strict=True):
-        number = 1 + corpus.WORDS.index(word) if word in corpus.WORDS else corpus.UNKNOWN
-        labels[(start <= middles) & (middles < end)] = number
-    return labels
+    numbers = {word: number for number, word in enumerate(corpus.WORDS, 1)}
+    return shards.word_numbers(entry, numbers, silence=corpus.SILENCE, unknown=corpus.UNKNOWN)
