@@ -30,6 +30,25 @@ def chain(*operations: ClipOp) -> ClipOp:
     return apply
 
 
+def on_rows(function: Callable, signature) -> Callable:
+    """A function of `(inputs, targets, seed)` on batches, out of one on single examples.
+
+    Args:
+        function: Takes and gives an example; its seed is another one in each row, split off from 1 on.
+        signature: Of what it gives, `tf.TensorSpec`s in the structure of `(inputs, targets)`.
+    """
+
+    def apply(inputs, targets, seed):
+        numbers = tf.range(tf.shape(tf.nest.flatten(inputs)[0])[0])
+        return tf.map_fn(
+            lambda row: function(row[0], row[1], split_seed(seed, 1 + row[2])),
+            (inputs, targets, numbers),
+            fn_output_signature=signature,
+        )
+
+    return apply
+
+
 def resize(height: int, width: int) -> ClipOp:
     """Stretches every frame to `height` x `width` (bilinear, antialiased), whatever the aspect ratio was."""
     return lambda clip, seed=None: _keep_dtype(clip, tf.image.resize(clip, (height, width), antialias=True))

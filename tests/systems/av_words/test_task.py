@@ -197,6 +197,21 @@ def test_what_is_missing_falls_back_to_the_other_stream(recognizer, clip, tmp_pa
         prediction.hear(both_gone, recognizer.config)
 
 
+@pytest.mark.parametrize(("lead", "warned"), [(1.0, True), (8.0, False)])
+def test_a_guess_is_called_one(recognizer, clip, lead, warned):
+    class Model:
+        input = ("waveform", "frames")
+
+        def predict_on_batch(self, inputs):
+            # Of six words the first leads by so much: 35 %, or all but all.
+            return dict.fromkeys(recognizer.streams, lead * np.eye(1, 6))
+
+    heard = prediction.hear(clip, recognizer.config)
+    row = prediction.recognize(recognizer._replace(model=Model()), heard, clip)
+    assert row["text"] == recognizer.words[0]
+    assert ["has 35%" in line and "6 words" in line for line in row["warnings"]] == [True] * warned
+
+
 def test_files_and_pages(run_dir, clip, tmp_path, monkeypatch, capsys):
     own = open_recognizer
 

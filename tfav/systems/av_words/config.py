@@ -56,6 +56,8 @@ class Config:
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         shift: Largest shift of the window in training, in frames; sound and pictures move together.
         speed: Largest change of speed in training, as a share; of both together, the pitch changes along.
+        splice: Share of the windows in training that get what is said before their word from another window, and
+            likewise after it. It takes words with their times, as GRID has them.
         drop_audio: Share of the windows whose sound is silenced in training, so that lips are relied on too; in stages
             that have both.
         drop_video: Share of the windows whose pictures are blanked in training; never both of one window.
@@ -136,6 +138,7 @@ class Config:
     brightness: float = 0.3
     shift: int = 2
     speed: float = 0.07
+    splice: float = 0.0
     drop_audio: float = 0.0
     drop_video: float = 0.0
     noise: tuple[str, ...] = ("babble",)
@@ -194,8 +197,9 @@ class Config:
             raise UsageError("val_fraction and test_fraction must leave something to train on.")
         if self.drop_audio + self.drop_video > 1:
             raise UsageError("drop_audio and drop_video must be at most 1 together: no window loses both.")
-        if not 0 <= self.noise_clean <= 1:
-            raise UsageError(f"noise_clean must be 0 to 1. Received: noise_clean={self.noise_clean}")
+        for field in ("splice", "noise_clean"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise UsageError(f"{field} must be 0 to 1. Received: {field}={getattr(self, field)}")
         if not 0 <= self.brightness < 2:
             raise UsageError(f"brightness must be 0 or more and below 2. Received: {self.brightness}")
         if self.shift < 0:

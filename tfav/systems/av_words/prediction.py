@@ -32,6 +32,7 @@ from tfav.training import run as runs
 _MARGIN = 12  # frames around the window in which the mouth is followed, so that its path is smooth at the edges too
 _SHORT_SEC = 30.0  # longer clips are not read whole
 _SILENT = 1e-4  # largest sample of what counts as no sound
+_UNSURE = 0.5  # share of the likeliest word, below which it is as likely wrong as right
 
 
 class Heard(NamedTuple):
@@ -183,13 +184,17 @@ def recognize(recognizer: Recognizer, heard: Heard, path: Path | str, top: int =
     # Both first, where it can be asked; of the streams alone the surer one.
     used = BOTH if BOTH in asked else max(asked, key=lambda name: probabilities[name].max())
     streams = {name: ranking(probabilities[name][0], recognizer.words, top) for name in asked}
+    warnings = list(heard.warnings)
+    if (share := float(probabilities[used].max())) < _UNSURE:
+        count = len(recognizer.words)
+        warnings.append(f"unsure, its likeliest word has {share:.0%}: is one of the model's {count} words said there?")
     return {
         "text": streams[used][0]["label"],
         "ranking": streams[used],
         "used": used,
         "streams": streams,
         "window_sec": heard.window_sec,
-        "warnings": list(heard.warnings),
+        "warnings": warnings,
     }
 
 

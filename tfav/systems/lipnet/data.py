@@ -276,14 +276,9 @@ def _splice_and_augment(config: Config) -> Callable:
 
     def apply(inputs, targets, seed):
         inputs, targets = splice(inputs, targets, ops.split_seed(seed, 0))
-        numbers = tf.range(tf.shape(inputs["frame_count"])[0])
         specs = tf.nest.map_structure(lambda column: tf.TensorSpec(column.shape[1:], column.dtype), (inputs, targets))
         specs[0]["frames"] = tf.TensorSpec((config.num_frames, config.crop_height, config.crop_width, 1), tf.float32)
-        return tf.map_fn(
-            lambda row: augment(row[0], row[1], ops.split_seed(seed, 1 + row[2])),
-            (inputs, targets, numbers),
-            fn_output_signature=specs,
-        )
+        return ops.on_rows(augment, specs)(inputs, targets, seed)
 
     return apply
 
