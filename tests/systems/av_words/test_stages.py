@@ -207,3 +207,34 @@ def test_rates():
         0.5
     )
     assert config.epochs == 4 and config.learning_rate == 2.0
+
+
+def test_a_fusion_with_gates_begins_as_the_streams_together(tmp_path):
+    config = small(gates=True, dropout=0.0)
+    for name in ("audio_full", "video_full"):
+        saved(tmp_path, name, config)
+    model = stages.build_stage(config, "fusion_gru")
+    stages.begin(model, "fusion_gru", tmp_path, config)
+    fusion = model.get_layer("fusion")
+    # With the same weight for both streams at each step their logits are added up.
+    kernel, bias = fusion.get_layer("fusion.gates").get_weights()
+    fusion.get_layer("fusion.gates").set_weights([np.zeros_like(kernel), np.full_like(bias, np.log(np.e - 1))])
+    inputs = made_inputs(config)
+    audio, video = (model.get_layer(f"frozen_{part}").model for part in ("audio", "video"))
+    heard, seen = audio(inputs["waveform"])["logits"], video(inputs["frames"])["logits"]
+    np.testing.assert_allclose(model(inputs)["both"], heard + seen, rtol=1e-4, atol=1e-4)
+    # Shut for the sound, the lips' words are left.
+    fusion.get_layer("fusion.gates").set_weights([np.zeros_like(kernel), np.array([-50, np.log(np.e - 1)])])
+    own = audio.get_layer("audio.back").get_layer("audio.gru.fc").get_weights()[1]
+    np.testing.assert_allclose(model(inputs)["both"], seen + own, rtol=1e-4, atol=1e-4)
+
+
+def test_gates_are_trained_and_shipped(tmp_path):
+    config = small(gates=True)
+    changed = steps_of(stages.build_stage(config, "fusion_gru"), config)
+    assert {"fusion.gates/kernel", "fusion.fc/kernel"} <= changed
+    model = build_model(config)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    inputs = made_inputs(config)
+    np.testing.assert_allclose(again(inputs), model(inputs), atol=1e-6)

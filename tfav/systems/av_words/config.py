@@ -91,6 +91,8 @@ class Config:
         unroll: Unroll the recurrent layers in training on a CPU: slower to begin, and for 29 steps hardly faster.
         step_bias: The last layer of a front end has a bias for each step of the window: what comes after knows which
             frames are in the middle.
+        gates: The fusion's recurrent layers tell how much each stream counts at each step, and its layer of words
+            begins as those of the streams; else that layer is behind them, and begins at random.
         dropout: Share of features dropped in training before each recurrent layer and before the words.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         stages: Of the chain, those to train now (see `stages.STAGES`); empty: all, in order.
@@ -166,6 +168,7 @@ class Config:
     rnn_units: int = 128
     unroll: bool = False
     step_bias: bool = True
+    gates: bool = False
     dropout: float = 0.2
     precision: str = "mixed_bfloat16"
     stages: tuple[str, ...] = ()

@@ -79,11 +79,26 @@ def build_video(config: Config) -> keras.Model:
 
 
 def build_fusion(config: Config) -> keras.Model:
-    """Both streams' features, the sound's first, `[B, 29, 4 * rnn_units]`, to logits `[B, 29, num_classes]`."""
+    """Both streams' features, the sound's first, `[B, 29, 4 * rnn_units]`, to logits `[B, 29, num_classes]`.
+
+    With `config.gates` the features of each stream go on to the words times a weight, 0 or more, of its own at each
+    step; without, what the recurrent layers give goes on.
+    """
     with mixed_precision(config.precision):
         features = keras.Input((STEPS, 4 * config.rnn_units), name="features")
         x = _apply_recurrent(features, config, f"{FUSION}.gru")
+        if config.gates:
+            weights = layers.Dense(2, "softplus", dtype="float32", name=f"{FUSION}.gates")(x)
+            streams = ops.reshape(features, (-1, STEPS, 2, 2 * config.rnn_units))
+            x = ops.reshape(ops.cast(streams, "float32") * weights[..., None], (-1, STEPS, 4 * config.rnn_units))
         return keras.Model(features, _apply_words(x, config, f"{FUSION}.fc"), name=FUSION)
+
+
+def begin_words(fusion: keras.Model, audio: keras.Model, video: keras.Model) -> None:
+    """Lets the layer of words of a fusion with gates begin as those of the streams together."""
+    words = [part.get_layer(f"{part.name}.back").get_layer(f"{part.name}.gru.fc") for part in (audio, video)]
+    kernels, biases = zip(*(layer.get_weights() for layer in words), strict=True)
+    fusion.get_layer(f"{FUSION}.fc").set_weights([np.concatenate(kernels), sum(biases)])
 
 
 def _build_stream(config: Config, name: str, front: keras.Model) -> keras.Model:

@@ -150,6 +150,10 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
         if trained:
             path = trained[-1].parent
             said.append(_filled(model, model_files.best_model(path), path))
+    if config.gates and name == "fusion_gru" and not config.init:
+        streams = [model.get_layer(f"frozen_{part}").model for part in (models.AUDIO, models.VIDEO)]
+        models.begin_words(model.get_layer(models.FUSION), *streams)
+        said.append("the words of the fusion: those of the streams")
     return said
 
 
