@@ -32,7 +32,7 @@ from tfav.training import run as runs
 _MARGIN = 12  # frames around the window in which the mouth is followed, so that its path is smooth at the edges too
 _SHORT_SEC = 30.0  # longer clips are not read whole
 _SILENT = 1e-4  # largest sample of what counts as no sound
-_UNSURE = 0.5  # share of the likeliest word, below which it is as likely wrong as right
+_UNSURE = 0.5  # share of the likeliest word, below which it is called a guess
 
 
 class Heard(NamedTuple):
