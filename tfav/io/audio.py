@@ -92,6 +92,11 @@ def take_samples(samples: np.ndarray, first: int, count: int) -> np.ndarray:
     return taken
 
 
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """Samples of -1 to 1 as they are stored, `[S]` int16."""
+    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
 def _resample(sound: _Sound, sample_rate: int) -> np.ndarray:
     if sound.rate == sample_rate:
         return sound.samples

@@ -60,7 +60,7 @@ def shard_folder(tmp_path):
             return Record(name, frames.astype(np.uint8), 25.0, text, tuple(word[0] for word in words), times)
 
         folder = folder or tmp_path / "shards"
-        settings = {"system": "lipnet", "format": 1, "box": "follow"}
+        settings = {"system": "lipnet", "format": 2, "box": "follow"}
         return shards.write_shards(folder, list(clips), load, settings=settings)
 
     return write

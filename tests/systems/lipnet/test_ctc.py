@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.alphabet import ALPHABETS
-from tfav.systems.lipnet.ctc import CharacterErrorRate, CTCLoss, WordLoss
+from tfav.systems.lipnet.ctc import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
 from tfav.systems.lipnet.model import BlankInPadding
 
 
@@ -97,3 +97,12 @@ assert abs(losses[0] - losses[1]) < 1e-3 * losses[0], losses
 def test_two_replicas_give_the_same_losses():
     done = subprocess.run([sys.executable, "-c", _MIRRORED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_sound_counts_where_it_is_known():
+    told = tf.Variable([[[1.0, 2.0], [3.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    heard = np.array([[[0, 4], [np.nan, np.nan]], np.full((2, 2), np.nan)], np.float32)
+    with tf.GradientTape() as tape:
+        losses = SoundLoss(reduction=None)(heard, told)
+    np.testing.assert_allclose(losses, [(1 + 4) / 2, 0])
+    np.testing.assert_allclose(tape.gradient(losses, told), [[[1, -2], [0, 0]], np.zeros((2, 2))])

@@ -98,6 +98,9 @@ def test_real_clips_follow_the_mouth_and_faults_are_known(shared_data, tmp_path,
     assert [entries[name].num_frames for name in report.done] == [75, 74, 75]
     assert entries["s1_mpg/sgib8n"].text == "set green in b eight now"
     assert len(entries["s1_mpg/sgib8n"].words) == 6
+    # Sound of an mpg may end a frame before its pictures.
+    assert [entries[name].audio_samples // 640 for name in report.done[:2]] == [75, 74]
+    assert 70 * 640 <= entries["s1_mpg/sgib8n"].audio_samples <= 75 * 640
     train = data.build_datasets(Config(data_dir=str(tmp_path / "out"), val_fraction=0.0)).train
     inputs, targets = next(iter(train))
     assert inputs["frames"].shape == (3, 75, 48, 92, 1)
@@ -249,8 +252,11 @@ def test_frames_and_their_labels_stay_together():
         inputs = {"frames": tf.constant(frames, tf.uint8), "frame_count": tf.constant(70)}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(augmentation, "to_input", lambda config, frames, count: frames)
-            changed, targets = augmentation.augment(config)(inputs, {"words": tf.constant(words)}, seed)
+            heard = tf.constant(np.where(words < 0, np.nan, words)[:, None], tf.float32)
+            changed, targets = augmentation.augment(config)(inputs, {"words": tf.constant(words), "sound": heard}, seed)
         labels = targets["words"].numpy()
+        np.testing.assert_array_equal(targets["sound"].numpy()[:70, 0], labels[:70])
+        assert np.isnan(targets["sound"].numpy()[70:]).all()
         pixels = changed["frames"].numpy()[:, 0, 0, 0]
         np.testing.assert_array_equal(pixels[:70], 10 + 20 * labels[:70])
         assert (labels[70:] == -1).all()

@@ -34,6 +34,14 @@ def make_batch(clips, *, known=True):
     return inputs, {"labels": tf.constant(labels), "words": tf.constant(words)}
 
 
+def with_sound(batch):
+    """The same, where the sound of a frame is the frame's value."""
+    inputs, targets = batch
+    values = tf.cast(inputs["frames"][:, :, 0, 0], tf.float32)
+    heard = tf.repeat(tf.where(values > 0, values, np.nan), 3, axis=-1)
+    return inputs, {**targets, "sound": heard}
+
+
 def splice(batch, seed, config=CONFIG):
     inputs, targets = splicing.splice_batch(config)(*batch, tf.constant([seed, 1], tf.int64))
     return [x.numpy() for x in (inputs["frames"][..., 0, 0, 0], inputs["frame_count"], *targets.values())]
@@ -70,6 +78,17 @@ def test_frames_frame_labels_and_symbols_stay_together():
             assert row != 0 or 1 in origin
             seen.add(text_of(labels[row]))
     assert {"bin by b six", "bin by a two", "set at a two", "bin at a six", "set by a two"} <= seen
+
+
+def test_sound_goes_with_its_frames():
+    batch, mixed = with_sound(make_batch(CLIPS)), False
+    for seed in range(20):
+        frames, counts, _, _, heard = splice(batch, seed)
+        for row, count in enumerate(counts):
+            np.testing.assert_array_equal(heard[row, :count], np.repeat(frames[row, :count, None], 3, axis=1))
+            assert np.isnan(heard[row, count:]).all()
+            mixed |= len(set(frames[row, :count] > 100)) == 2
+    assert mixed
 
 
 @pytest.mark.parametrize(

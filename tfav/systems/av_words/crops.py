@@ -11,7 +11,7 @@ import numpy as np
 from tfav.data.grid import FPS, Word
 from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
-from tfav.io.audio import read_audio, take_samples
+from tfav.io.audio import read_audio, take_samples, to_int16
 from tfav.io.mouth import crop_speaker
 from tfav.io.video import read_video
 from tfav.systems.av_words import corpus
@@ -153,11 +153,6 @@ def crop_frames(
         raise MediaError(path, str(error).rstrip("."), "Remove the video, or replace it.") from error
     top, bottom, left, right = corpus.BOX
     return np.stack([_resize(frame[top:bottom, left:right], size) for frame in frames]), []
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """Samples of -1 to 1 as they are stored, `[S]` int16."""
-    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def _resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -13,8 +13,9 @@ from tfav.data import grid
 from tfav.data.made_speech import FRAMES_PER_LETTER, WORDS, draw_mouth, letter_shape, sing
 from tfav.data.records import Record
 from tfav.data.shards import Index, write_shards
+from tfav.io.audio import to_int16
 from tfav.systems.av_words.config import SYSTEM
-from tfav.systems.av_words.crops import SAMPLE_RATE, to_int16
+from tfav.systems.av_words.crops import SAMPLE_RATE
 
 HEIGHT, WIDTH = 24, 40
 SEEN_ALIKE, HEARD_ALIKE = ("bin", "place"), ("now", "soon")

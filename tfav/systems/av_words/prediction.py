@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfav.data.grid import FPS
 from tfav.data.ops import center_crop
 from tfav.errors import MediaError, TfavError, UsageError
-from tfav.io.audio import NoSoundError, read_audio, take_samples
+from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.container import open_container, scan_packets
 from tfav.io.encoding import write_video
 from tfav.io.faces import detector_file
@@ -284,5 +284,5 @@ def _wav(sound: np.ndarray, sample_rate: int) -> bytes:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)
-        file.writeframes(crops.to_int16(sound).tobytes())
+        file.writeframes(to_int16(sound).tobytes())
     return stream.getvalue()

@@ -1,7 +1,7 @@
 """What changes at random from epoch to epoch, one draw for all frames of a clip, and how pixels become model input.
 
-All in TensorFlow operations. Time is changed by one row of frame numbers, which frames and frame labels both follow, so
-that they stay together.
+All in TensorFlow operations. Time is changed by one row of frame numbers, which frames, frame labels and sound all
+follow, so that they stay together.
 """
 
 import tensorflow as tf
@@ -66,6 +66,11 @@ def augment(config: Config):
             frames = tf.pad(tf.gather(frames, chosen), [[0, padding], [0, 0], [0, 0], [0, 0]])
             words = tf.pad(tf.gather(words, chosen), [[0, padding]], constant_values=UNKNOWN)
             words = tf.ensure_shape(words, [config.num_frames])
+            if "sound" in targets:
+                heard = tf.pad(
+                    tf.gather(targets["sound"], chosen), [[0, padding], [0, 0]], constant_values=float("nan")
+                )
+                targets = {**targets, "sound": tf.ensure_shape(heard, targets["sound"].shape)}
         if config.brightness:
             strength = config.brightness
             gamma = tf.exp(tf.random.stateless_uniform([], ops.split_seed(seed, 3), -strength, strength))

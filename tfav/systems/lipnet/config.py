@@ -57,6 +57,8 @@ class Config:
         dropout: Share of features dropped in training.
         word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
         ctc_weight: Weight of CTC's loss.
+        sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
+            clips that were prepared with their sound; 0 leaves that head out.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         learning_rate: At the start.
         schedule: `constant`; `notebook`: after 30 epochs times exp(-0.1) each; `cosine`, down to 0 at the last epoch.
@@ -114,6 +116,7 @@ class Config:
     dropout: float = 0.2
     word_weight: float = 1.0
     ctc_weight: float = 0.04
+    sound_weight: float = 0.0
     precision: str = "mixed_bfloat16"
     learning_rate: float = 1.5e-3
     schedule: str = "cosine"
@@ -160,13 +163,23 @@ class Config:
             raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
         if self.widths and (min(self.widths) < 1 or self.model != "cpu"):
             raise UsageError(f"widths must be numbers of 1 or more, and the model cpu. Received: widths={self.widths}")
-        for field in ("word_weight", "ctc_weight", "weight_decay", "clip_norm", "patience", "word_share"):
+        for field in (
+            "word_weight",
+            "ctc_weight",
+            "sound_weight",
+            "weight_decay",
+            "clip_norm",
+            "patience",
+            "word_share",
+        ):
             if getattr(self, field) < 0:
                 raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
         if not self.ctc_weight or self.learning_rate <= 0:
             raise UsageError("ctc_weight and learning_rate must be above 0.")
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
+        if self.sound_weight and self.model != "cpu":
+            raise UsageError(f"only the model cpu has a head for sound. Set sound_weight=0 for model={self.model}.")
         if self.freeze and not self.init:
             raise UsageError("freeze=frontend needs init: there is nothing to keep in a model that begins at random.")
         if self.split == "lists" and not self.train_list:

@@ -1,4 +1,4 @@
-"""Losses and the metric of training: CTC over true lengths, the word head's cross-entropy, character errors."""
+"""Losses and the metric of training: CTC over true lengths, those of the other heads, character errors."""
 
 import keras
 import tensorflow as tf
@@ -55,6 +55,21 @@ class WordLoss(keras.losses.Loss):
             ops.maximum(labels, 0), ops.cast(y_pred, "float32"), from_logits=True
         )
         return ops.sum(losses * known, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class SoundLoss(keras.losses.Loss):
+    """Squared error of what is heard in each frame, the mean over those frames of a clip of which that is known."""
+
+    def __init__(self, name: str = "sound", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        """`[B, T, D]`, NaN where unknown, and as much told, to `[B]`; 0 where nothing is known of a clip."""
+        known = ops.logical_not(ops.isnan(y_true))
+        errors = ops.square(ops.where(known, y_true, 0.0) - ops.cast(y_pred, "float32"))
+        known = ops.cast(known, "float32")
+        return ops.sum(errors * known, axis=(1, 2)) / ops.maximum(ops.sum(known, axis=(1, 2)), 1.0)
 
 
 @keras.saving.register_keras_serializable(package="tfav")

@@ -19,11 +19,11 @@ from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.lock import locked_folder
-from tfav.systems.lipnet import augmentation, corpus, crops, splicing
+from tfav.systems.lipnet import augmentation, corpus, crops, sound, splicing
 from tfav.systems.lipnet.alphabet import required_frames
 from tfav.systems.lipnet.config import Config
 
-_FORMAT = 1  # of the crops; those of another one are made anew
+_FORMAT = 2  # of the records; those of another one are made anew
 # Crops are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 
@@ -219,11 +219,12 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         Batches of `(inputs, targets)`. Inputs: `frames` `[B, num_frames, H, W, 1]` float32, standardised, 0 in padding;
         `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, max_labels]` int32, class numbers of
         the alphabet, blank in padding; with `word_weight` also `words` `[B, num_frames]` int32, what is said in each
-        frame: 0 silence, 1 + place in `corpus.WORDS`, -1 in padding and where it is not known. Training is shuffled and
+        frame: 0 silence, 1 + place in `corpus.WORDS`, -1 in padding and where it is not known; with `sound_weight` also
+        `sound` `[B, num_frames, 80]` float32, see `sound.describe_sound`, NaN in padding. Training is shuffled and
         augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`.
 
     Raises:
-        UsageError: The model's picture is larger than the prepared one.
+        UsageError: The model's picture is larger than the prepared one; sound is wanted and none was prepared.
         DataError: Clips that are too short for their sentence, too long, or hold a symbol unknown to the alphabet.
     """
     entries = shards.in_stored_order(index, names)
@@ -234,18 +235,26 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             f"the prepared crops are {height}x{width}. Received: crop_height={config.crop_height}, "
             f"crop_width={config.crop_width}"
         )
+    if config.sound_weight and not any(entry.audio_rate_hz == crops.SAMPLE_RATE for entry in entries):
+        raise UsageError(
+            f"{index.folder}: sound_weight={config.sound_weight} needs clips with sound. Prepare the videos again, or "
+            "set sound_weight=0."
+        )
     decode = shards.decoder(index)
 
     def load(row):
-        frames = decode(row)["frames"]
+        record = decode(row)
+        frames = record["frames"]
         frames = tf.pad(frames, [[0, config.num_frames - tf.shape(frames)[0]], [0, 0], [0, 0], [0, 0]])
         frames = tf.ensure_shape(frames, [config.num_frames, None, None, 1])
         targets = {name: row[name] for name in ("labels", "words")}
+        if config.sound_weight:
+            targets["sound"] = sound.describe_sound(record["audio"], config.num_frames)
         return {"frames": frames, "frame_count": row["frame_count"]}, targets
 
     def for_model(inputs, targets):
         # Frame labels go through the augmentation in any case: they say when somebody speaks.
-        return inputs, targets if config.word_weight else {"labels": targets["labels"]}
+        return inputs, targets if config.word_weight else {n: t for n, t in targets.items() if n != "words"}
 
     rows = shards.read_rows(index, entries, columns, parallel=2 if training else 1)
     if training:

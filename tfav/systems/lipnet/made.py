@@ -48,7 +48,7 @@ def make_shards(
         sentence = [str(rng.choice(list(slot.values()))) for slot in corpus.SLOTS[:num_slots]]
         return _draw_clip(name, sentence, num_frames, rng)
 
-    settings = {"system": "lipnet", "format": 1, "box": "follow"}
+    settings = {"system": "lipnet", "format": 2, "box": "follow"}
     return write_shards(folder, [f"made/{number:03}" for number in range(num_clips)], make, settings=settings)
 
 

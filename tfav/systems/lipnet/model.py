@@ -1,10 +1,10 @@
 """Functional builders: the course notebook's network, LipNet as published, and one that two cores can train.
 
 Every model takes `frames` `[B, T, H, W, 1]` and `frame_count` `[B]` int32, and gives a dict: `labels` `[B, T, K]`
-float32, logits of the alphabet's classes, and with a word head `words` `[B, T, 52]` float32, logits of silence and
-`corpus.WORDS`. A softmax is part of the loss and of decoding. In frames beyond
-`frame_count` the blank is certain, so that whatever reads all T frames, CTC's loss among them, gives what it would give
-for the true length.
+float32, logits of the alphabet's classes, with a word head `words` `[B, T, 52]` float32, logits of silence and
+`corpus.WORDS`, and with one for sound `sound` `[B, T, 80]` float32, as `sound.describe_sound` has it. A softmax is part
+of the loss and of decoding. In frames beyond `frame_count` the blank is certain, so that whatever reads all T frames,
+CTC's loss among them, gives what it would give for the true length.
 """
 
 import keras
@@ -12,13 +12,13 @@ import numpy as np
 from keras import layers, ops
 
 from tfav.layers import BidirectionalGRU, residual_block
-from tfav.systems.lipnet import corpus
+from tfav.systems.lipnet import corpus, sound
 from tfav.systems.lipnet.config import Config
 from tfav.training import mixed_precision
 
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
 # What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
-BACKEND = ("rnn1", "rnn2", "words", "labels_dense")
+BACKEND = ("rnn1", "rnn2", "words", "sound", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
@@ -85,10 +85,13 @@ def build_cpu(config: Config) -> keras.Model:
         outputs.append(x)
     last = layers.Dropout(config.dropout, name="last_drop")(outputs[1]) if config.dropout else outputs[1]
     labels = _labels_dense(config)(last)
-    words = None
+    sizes = {}
     if config.word_weight:
-        words = layers.Dense(1 + len(corpus.WORDS), dtype="float32", name="words")(outputs[0])
-    return _finish(config, inputs, labels, words)
+        sizes["words"] = 1 + len(corpus.WORDS)
+    if config.sound_weight:
+        sizes["sound"] = sound.SIZE
+    heads = {name: layers.Dense(size, dtype="float32", name=name)(outputs[0]) for name, size in sizes.items()}
+    return _finish(config, inputs, labels, **heads)
 
 
 def _apply_convolutions(x, config: Config):
@@ -136,11 +139,10 @@ def _labels_dense(config: Config, **options) -> layers.Dense:
     return layers.Dense(config.symbols().num_classes, dtype="float32", name="labels_dense", **options)
 
 
-def _finish(config: Config, inputs: dict, labels, words=None) -> keras.Model:
+def _finish(config: Config, inputs: dict, labels, **heads) -> keras.Model:
     blank = config.symbols().blank
     labels = BlankInPadding(blank, dtype="float32", name="labels")(labels, inputs["frame_count"])
-    outputs = {"labels": labels} if words is None else {"labels": labels, "words": words}
-    return keras.Model(inputs, outputs, name=f"lipnet_{config.model}")
+    return keras.Model(inputs, {"labels": labels, **heads}, name=f"lipnet_{config.model}")
 
 
 @keras.saving.register_keras_serializable(package="tfav")

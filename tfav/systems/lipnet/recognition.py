@@ -67,9 +67,10 @@ class Reader:
 
 
 def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
-    """Reads a run folder of this system, or `pretrained`."""
+    """Reads a run folder of this system, or `pretrained`; without what only training has, the head for sound."""
     run = runs.load(run_dir, SYSTEM)
-    return run, Config.from_dict(run.config, str(run.dir / "config.json"))
+    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    return run, dataclasses.replace(config, sound_weight=0.0)
 
 
 def open_reader(run_dir: Path | str, **changes) -> Reader:
@@ -90,9 +91,11 @@ def open_reader(run_dir: Path | str, **changes) -> Reader:
 
 
 def load_model(run_dir: Path, config: Config) -> keras.Model:
-    """The best model of a run, or the one that its exported weights make.
+    """The best model of a run, or the one that its exported weights make; without a head for sound.
 
     Raises:
         TfavError: There is none.
     """
-    return model_files.best_model(run_dir, lambda: build_model(config))
+    model = model_files.best_model(run_dir, lambda: build_model(config))
+    outputs = {name: output for name, output in model.output.items() if name != "sound"}
+    return model if len(outputs) == len(model.output) else keras.Model(model.input, outputs, name=model.name)

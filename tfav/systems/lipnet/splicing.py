@@ -10,35 +10,38 @@ from tfav.data import ops
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
 
+# What there is of each frame, and its value beyond the last one.
+_PADDING = {"frames": 0, "words": UNKNOWN, "sound": float("nan")}
+
 
 def splice_batch(config: Config):
     """A function of `(inputs, targets, seed)` on batches of clips as stored, before they are augmented.
 
-    Each clip gives up the words from a place drawn at random to another, with their frames, for those in the same
-    places of the clip before it in the batch, with probability `config.splice`. Clips stay as they are where it is not
-    known when the words are spoken, where the two differ in their number, and where the outcome would be too long.
+    Each clip gives up the words from a place drawn at random to another, with their frames and sound, for those in the
+    same places of the clip before it in the batch, with probability `config.splice`. Clips stay as they are where it is
+    not known when the words are spoken, where the two differ in their number, and where the outcome would be too long.
     """
     symbols = config.symbols()
     space = tf.constant(symbols.encode(" ")[0], tf.int32)
 
     def apply(inputs, targets, seed):
-        clips = (inputs["frames"], inputs["frame_count"], targets["labels"], targets["words"])
-        others = tuple(tf.roll(column, 1, axis=0) for column in clips)
+        clips = {**inputs, **targets}
+        others = {name: tf.roll(column, 1, axis=0) for name, column in clips.items()}
         size = tf.shape(inputs["frame_count"])[0]
-        frames, count, labels, words = tf.map_fn(
+        spliced = tf.map_fn(
             lambda row: _splice(config, symbols.blank, space, row[0], row[1], ops.split_seed(seed, row[2])),
             (clips, others, tf.range(size)),
-            fn_output_signature=tuple(tf.TensorSpec(column.shape[1:], column.dtype) for column in clips),
+            fn_output_signature={name: tf.TensorSpec(x.shape[1:], x.dtype) for name, x in clips.items()},
         )
-        return {"frames": frames, "frame_count": count}, {**targets, "labels": labels, "words": words}
+        return {name: spliced[name] for name in inputs}, {name: spliced[name] for name in targets}
 
     return apply
 
 
 def _splice(config: Config, blank: int, space, clip, other, seed):
-    """One clip with words of another; `clip` and `other` are `(frames, frame_count, labels, words)`."""
-    frames, count, labels, words = clip
-    other_frames, other_count, other_labels, other_words = other
+    """One clip with words of another; both are what `apply` takes, of one row."""
+    count, labels, words = clip["frame_count"], clip["labels"], clip["words"]
+    other_count, other_labels, other_words = other["frame_count"], other["labels"], other["words"]
     starts, ends = _word_starts(words, count), _word_starts(other_words, other_count)
     places, size = _label_starts(labels, blank, space)
     other_places, other_size = _label_starts(other_labels, blank, space)
@@ -73,20 +76,21 @@ def _splice(config: Config, blank: int, space, clip, other, seed):
         new_count, new_size = tf.size(chosen), tf.size(spelled)
 
         def fits():
-            chosen_padded = tf.pad(chosen, [[0, config.num_frames - new_count]])
-            real = tf.range(config.num_frames) < new_count
-            both = tf.gather(tf.concat([frames, other_frames], axis=0), chosen_padded)
-            both = tf.where(real[:, None, None, None], both, tf.zeros_like(both))
-            said = tf.gather(tf.concat([words, other_words], axis=0), chosen_padded)
-            said = tf.where(real, said, UNKNOWN)
-            return both, new_count, tf.pad(spelled, [[0, config.max_labels - new_size]], constant_values=blank), said
+            padded = tf.pad(spelled, [[0, config.max_labels - new_size]], constant_values=blank)
+            new = {"frame_count": new_count, "labels": padded}
+            for name, padding in _PADDING.items():
+                if name in clip:
+                    taken = tf.gather(tf.concat([clip[name], other[name]], axis=0), chosen)
+                    paddings = [[0, config.num_frames - new_count], *[[0, 0]] * (len(taken.shape) - 1)]
+                    new[name] = tf.pad(taken, paddings, constant_values=tf.constant(padding, taken.dtype))
+            return {name: new[name] for name in clip}
 
         needed = new_size + tf.reduce_sum(tf.cast(spelled[1:] == spelled[:-1], tf.int32))  # CTC parts double letters
         ok = (new_count <= config.num_frames) & (new_size <= config.max_labels) & (needed <= new_count)
         return tf.cond(ok, fits, lambda: clip)
 
     result = tf.cond(same, spliced, lambda: clip)
-    return tuple(tf.ensure_shape(new, old.shape) for new, old in zip(result, clip, strict=True))
+    return {name: tf.ensure_shape(new, clip[name].shape) for name, new in result.items()}
 
 
 def _word_starts(words: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,7 @@ from tfav.data import shards
 from tfav.data.shards import Index
 from tfav.systems.lipnet import data, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
-from tfav.systems.lipnet.ctc import CharacterErrorRate, CTCLoss, WordLoss
+from tfav.systems.lipnet.ctc import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.transfer import load_init
 from tfav.training import callbacks as training_callbacks
@@ -24,7 +24,7 @@ _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
 
 def compile_args(config: Config) -> dict:
-    """Arguments for `model.compile`: AdamW or Adam, CTC and with a word head its loss, the character error rate."""
+    """Arguments for `model.compile`: AdamW or Adam, CTC and the losses of the other heads, the character error rate."""
     options = {"global_clipnorm": config.clip_norm or None}
     if config.average:
         options |= {"use_ema": True, "ema_momentum": config.average}
@@ -36,6 +36,8 @@ def compile_args(config: Config) -> dict:
     losses, weights = {"labels": CTCLoss(blank)}, {"labels": config.ctc_weight}
     if config.word_weight:
         losses["words"], weights["words"] = WordLoss(), config.word_weight
+    if config.sound_weight:
+        losses["sound"], weights["sound"] = SoundLoss(), config.sound_weight
     return {
         "optimizer": optimizer,
         "loss": losses,
@@ -149,4 +151,4 @@ def _facts(config: Config) -> dict:
 
 
 def _monitor(config: Config) -> str:
-    return "val_labels_cer" if config.word_weight else "val_cer"
+    return "val_labels_cer" if config.word_weight or config.sound_weight else "val_cer"
