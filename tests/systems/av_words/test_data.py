@@ -387,3 +387,15 @@ def test_videos_are_prepared_into_the_cache(grid_tree, tmp_path, monkeypatch):
     np.testing.assert_array_equal(rows["frames"], again["frames"])
     assert [path.name for path in (tmp_path / "cache").glob("words-*")] == [folder.name]
     assert train is not None
+
+
+def test_a_fusion_may_learn_from_the_validation_part(made_index):
+    config = config_of(made_index)
+    own = data.make_split(names_of(made_index), config)
+    usual, given = data.build_datasets(config), data.build_datasets(config, learn_from="val")
+    assert given.val is None
+    counts = {len(rows_of(dataset)["labels"]) for dataset in (usual.val, given.train)}
+    assert counts == {sum(len(entry.words) for entry in made_index.entries if entry.id in own.val)}
+    assert len(rows_of(usual.train)["labels"]) not in counts
+    with pytest.raises(UsageError, match="needs a validation part"):
+        data.build_datasets(config_of(made_index, val_fraction=0.0, fusion_on="val"), learn_from="val")

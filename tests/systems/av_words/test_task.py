@@ -80,6 +80,14 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
         train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "rnn_units": 5}), run_dir, verbose=0)
 
 
+def test_a_fusion_with_gates_learns_from_the_validation_part(shard_dir, tmp_path):
+    config = Config.preset("demo", data_dir=shard_dir, **SMALL, gates=True, fusion_on="val")
+    rows = train(config, tmp_path / "run", verbose=0)
+    assert [row["stage"] for row in rows] == [1, 2, 6, 7]
+    assert ["val_accuracy" in row for row in rows] == [True, True, True, False]
+    assert list(evaluate(tmp_path / "run", part="val", progress=False)["streams"]) == ["both", "audio", "video"]
+
+
 def test_a_stage_that_was_broken_off_goes_on_in_itself(run_dir, shard_dir, tmp_path):
     one = {**SMALL, "stages": ("audio_conv",)}
     train(Config.preset("demo", data_dir=shard_dir, **one), tmp_path / "run", verbose=0)

@@ -54,7 +54,9 @@ class Datasets(NamedTuple):
 # Data sets ----------------------------------------------------------------------------------------------------------
 
 
-def build_datasets(config: Config, *, streams: Sequence[str] = STREAMS, said: bool = False) -> Datasets:
+def build_datasets(
+    config: Config, *, streams: Sequence[str] = STREAMS, said: bool = False, learn_from: str = "train"
+) -> Datasets:
     """Training, validation and test data of `config.data_dir`, each as `build_dataset` describes.
 
     Validation and test data are clean.
@@ -63,9 +65,11 @@ def build_datasets(config: Config, *, streams: Sequence[str] = STREAMS, said: bo
         config: The configuration.
         streams: As in `build_dataset`.
         said: Likewise.
+        learn_from: The part whose windows are given for training, `train` or `val`; there is no validation by windows
+            that are learnt from.
 
     Raises:
-        UsageError: The folder is not there, or was prepared otherwise.
+        UsageError: The folder is not there, or was prepared otherwise; there is no validation part to learn from.
         DataError: Recordings or words that cannot be used, counted, with the first one's reason.
     """
     index, failed = prepared_index(config)
@@ -78,9 +82,17 @@ def build_datasets(config: Config, *, streams: Sequence[str] = STREAMS, said: bo
             allowed=len(failed) <= config.max_unusable * total,
         )
     split = make_split([entry.id for entry in index.entries], config)
+    learnt = split.train if learn_from == "train" else split.val
+    if not learnt:
+        raise UsageError(
+            f"fusion_on={config.fusion_on} needs a validation part. Give --val-list or --val-fraction, or --fusion-on "
+            "train."
+        )
     return Datasets(
-        build_dataset(config, index, split.train, training=True, streams=streams, said=said),
-        build_dataset(config, index, split.val, streams=streams, said=said) if split.val else None,
+        build_dataset(config, index, learnt, training=True, streams=streams, said=said),
+        build_dataset(config, index, split.val, streams=streams, said=said)
+        if split.val and learnt is not split.val
+        else None,
         build_dataset(config, index, split.test, streams=streams, said=said) if split.test else None,
     )
 

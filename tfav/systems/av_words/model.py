@@ -23,6 +23,7 @@ from tfav.training import mixed_precision
 
 AUDIO, VIDEO, FUSION = "audio", "video", "fusion"
 BOTH = "both"  # what the fusion says
+_SOFTPLUS_OF_1 = float(np.log(np.e - 1))  # softplus of it is 1
 SAID = "_said"  # ends the name of an output that tells what is being said at each step, for training
 STEPS = 29  # at which each part gives features and words
 _POOL = 21  # steps of the waveform's network that make one of a frame
@@ -81,17 +82,20 @@ def build_video(config: Config) -> keras.Model:
 def build_fusion(config: Config) -> keras.Model:
     """Both streams' features, the sound's first, `[B, 29, 4 * rnn_units]`, to logits `[B, 29, num_classes]`.
 
-    With `config.gates` the features of each stream go on to the words times a weight, 0 or more, of its own at each
-    step; without, what the recurrent layers give goes on.
+    With `config.gates` there are no recurrent layers: the features of each stream go on to the words times a weight, 0
+    or more, at each step, which they tell themselves and which is 1 at first.
     """
     with mixed_precision(config.precision):
         features = keras.Input((STEPS, 4 * config.rnn_units), name="features")
-        x = _apply_recurrent(features, config, f"{FUSION}.gru")
-        if config.gates:
-            weights = layers.Dense(2, "softplus", dtype="float32", name=f"{FUSION}.gates")(x)
-            streams = ops.reshape(features, (-1, STEPS, 2, 2 * config.rnn_units))
-            x = ops.reshape(ops.cast(streams, "float32") * weights[..., None], (-1, STEPS, 4 * config.rnn_units))
-        return keras.Model(features, _apply_words(x, config, f"{FUSION}.fc"), name=FUSION)
+        if not config.gates:
+            x = _apply_recurrent(features, config, f"{FUSION}.gru")
+            return keras.Model(features, _apply_words(x, config, f"{FUSION}.fc"), name=FUSION)
+        begin = {"kernel_initializer": "zeros", "bias_initializer": keras.initializers.Constant(_SOFTPLUS_OF_1)}
+        weights = layers.Dense(2, "softplus", dtype="float32", name=f"{FUSION}.gates", **begin)(features)
+        streams = ops.reshape(features, (-1, STEPS, 2, 2 * config.rnn_units))
+        x = ops.reshape(ops.cast(streams, "float32") * weights[..., None], (-1, STEPS, 4 * config.rnn_units))
+        words = layers.Dense(_classes(config), dtype="float32", name=f"{FUSION}.fc")
+        return keras.Model(features, words(x), name=FUSION)
 
 
 def begin_words(fusion: keras.Model, audio: keras.Model, video: keras.Model) -> None:

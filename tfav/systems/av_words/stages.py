@@ -69,6 +69,8 @@ def build_stage(config: Config, name: str) -> keras.Model:
 
 def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
     audio, video, fusion = models.build_audio(config), models.build_video(config), models.build_fusion(config)
+    if config.gates and frozen:  # the words stay those of the streams
+        fusion.get_layer(f"{models.FUSION}.fc").trainable = False
     inputs = models.stream_inputs(audio, video)
     if not frozen:
         return keras.Model(inputs, models.all_steps(audio, video, fusion, inputs), name=name)

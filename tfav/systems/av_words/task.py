@@ -143,8 +143,12 @@ def train(
             continue
         part = name.split("_")[0]
         if part not in datasets:  # one at a time, as each keeps its windows in memory
-            streams = data.STREAMS if part == FUSION else (part,)
-            datasets = {part: data.build_datasets(config, streams=streams, said=config.said_weight > 0)}
+            chosen, streams, learn_from = config, (part,), "train"
+            if part == FUSION:
+                chosen = dataclasses.replace(config, snr_low=config.fusion_snr_low)
+                streams, learn_from = data.STREAMS, config.fusion_on
+            said = config.said_weight > 0
+            datasets = {part: data.build_datasets(chosen, streams=streams, said=said, learn_from=learn_from)}
         runs.start(run_dir, SYSTEM, stored, facts)  # only now: what cannot be used leaves no folder behind
         print(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
         _train_stage(config, name, Path(run_dir), datasets[part], facts, devices, verbose)
