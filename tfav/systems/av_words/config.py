@@ -368,7 +368,7 @@ PRESETS: dict[str, dict] = {
         "average": 0.0,
     },
     # What two cores can train in two hours, on the 51 words of GRID.
-    #   Two cores: 89 minutes; 97.7 % of the words right, 91.3 % in babble of -5 dB, where sound alone has 26.0 %.
+    #   Two cores: 67 minutes; 97.3 % of the words right, 93.3 % in babble of -5 dB, where sound alone has 36.0 %.
     "cpu": {"stages": STAGES[:-1]},
     # Small, on the recordings of `made`. Not measured.
     "demo": {
