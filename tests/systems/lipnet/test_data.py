@@ -89,6 +89,7 @@ def test_real_clips_follow_the_mouth_and_faults_are_known(shared_data, tmp_path,
     (source / "align").symlink_to(shared_data("grid/align"))
     grey = np.zeros((30, 288, 360, 3), np.uint8)
     write_video(source / "s1" / "lbax4n.mp4", grey, fps=25)
+    tf.config.list_physical_devices()  # says once that there is no GPU
     capfd.readouterr()
     report = data.prepare(source, tmp_path / "out", workers=0, quiet=True)
     assert report.done == ["s1/bbaf2n", "s1/srwi5a", "s1_mpg/sgib8n"]
@@ -98,8 +99,8 @@ def test_real_clips_follow_the_mouth_and_faults_are_known(shared_data, tmp_path,
     assert [entries[name].num_frames for name in report.done] == [75, 74, 75]
     assert entries["s1_mpg/sgib8n"].text == "set green in b eight now"
     assert len(entries["s1_mpg/sgib8n"].words) == 6
-    # Sound of an mpg may end a frame before its pictures.
-    assert [entries[name].audio_samples // 640 for name in report.done[:2]] == [75, 74]
+    # Sound may end within the last frame, and that of an mpg some frames before.
+    assert [entries[name].audio_samples // 640 for name in report.done[:2]] == [74, 74]
     assert 70 * 640 <= entries["s1_mpg/sgib8n"].audio_samples <= 75 * 640
     train = data.build_datasets(Config(data_dir=str(tmp_path / "out"), val_fraction=0.0)).train
     inputs, targets = next(iter(train))
