@@ -88,6 +88,13 @@ def test_a_fusion_with_gates_learns_from_the_validation_part(shard_dir, tmp_path
     assert list(evaluate(tmp_path / "run", part="val", progress=False)["streams"]) == ["both", "audio", "video"]
 
 
+def test_a_fusion_with_nothing_to_learn_from_is_refused_before_the_streams_are_trained(shard_dir, tmp_path):
+    alone = {"gates": True, "fusion_on": "val", "val_fraction": 0.0}
+    with pytest.raises(UsageError, match="fusion_on=val needs a validation part"):
+        train(Config.preset("demo", data_dir=shard_dir, **SMALL, **alone), tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stage_that_was_broken_off_goes_on_in_itself(run_dir, shard_dir, tmp_path):
     one = {**SMALL, "stages": ("audio_conv",)}
     train(Config.preset("demo", data_dir=shard_dir, **one), tmp_path / "run", verbose=0)

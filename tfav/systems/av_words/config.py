@@ -376,6 +376,7 @@ PRESETS: dict[str, dict] = {
         "prepared_width": 40,
         "crop_height": 20,
         "crop_width": 36,
+        "shift": 2,
         "speed": 0.0,
         "val_fraction": 0.25,
         "batch_size": 16,

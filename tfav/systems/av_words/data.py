@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data import ops, pipeline, service, shards
-from tfav.data.named_splits import report_unusable
+from tfav.data.named_splits import NamedSplit, report_unusable
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.systems.av_words import augmentation, splicing, windows
@@ -82,19 +82,30 @@ def build_datasets(
             allowed=len(failed) <= config.max_unusable * total,
         )
     split = make_split([entry.id for entry in index.entries], config)
-    learnt = split.train if learn_from == "train" else split.val
-    if not learnt:
-        raise UsageError(
-            f"fusion_on={config.fusion_on} needs a validation part. Give --val-list or --val-fraction, or --fusion-on "
-            "train."
-        )
+    learnt, val = (_part_of_fusion(split), []) if learn_from == "val" else (split.train, split.val)
     return Datasets(
         build_dataset(config, index, learnt, training=True, streams=streams, said=said),
-        build_dataset(config, index, split.val, streams=streams, said=said)
-        if split.val and learnt is not split.val
-        else None,
+        build_dataset(config, index, val, streams=streams, said=said) if val else None,
         build_dataset(config, index, split.test, streams=streams, said=said) if split.test else None,
     )
+
+
+def check_fusion(config: Config) -> None:
+    """Refuses a split that has nothing for a fusion to learn from: before the streams are trained, not after.
+
+    Raises:
+        UsageError: `fusion_on` is `val`, and there is no validation part.
+    """
+    if config.fusion_on == "val":
+        _part_of_fusion(make_split([entry.id for entry in prepared_index(config)[0].entries], config))
+
+
+def _part_of_fusion(split: NamedSplit) -> list[str]:
+    if not split.val:
+        raise UsageError(
+            "fusion_on=val needs a validation part. Give --val-list or --val-fraction, or --fusion-on train."
+        )
+    return split.val
 
 
 def build_dataset(

@@ -137,6 +137,8 @@ def train(
     stored, facts = settings.to_dict(config), {"words": list(words)}
     runs.check(run_dir, SYSTEM, stored, facts)
     stages.check_order(run_dir, config)
+    if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)):
+        data.check_fusion(config)
     datasets: dict[str, data.Datasets] = {}
     for name in stages.chosen_stages(config):
         if stages.is_trained(run_dir, name, config):
