@@ -18,7 +18,7 @@ import numpy as np
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
-from tfav.systems.lipnet import corpus, data
+from tfav.systems.lipnet import corpus, data, sound
 from tfav.systems.lipnet.config import Config
 from tfav.training.start import start_tensorflow
 
@@ -191,8 +191,12 @@ def made_batch(config: Config):
         "frames": rng.normal(size=shape).astype(np.float32),
         "frame_count": np.full(config.batch_size, config.num_frames, np.int32),
     }
-    targets = {"labels": labels, "words": rng.integers(0, 52, shape[:2])}
-    return inputs, targets if config.word_weight else {"labels": labels}
+    targets = {"labels": labels}
+    if config.word_weight:
+        targets["words"] = rng.integers(0, 1 + len(corpus.WORDS), shape[:2])
+    if config.sound_weight:
+        targets["sound"] = rng.normal(size=(*shape[:2], sound.SIZE)).astype(np.float32)
+    return inputs, targets
 
 
 def forward_flops(model) -> int:
@@ -203,6 +207,9 @@ def forward_flops(model) -> int:
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv3D):
             total += 2 * int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel.shape[:-1]))
+        elif isinstance(layer, keras.layers.Conv2D):  # on each frame by itself
+            positions = model.input["frames"].shape[1] * int(np.prod(layer.output.shape[1:]))
+            total += 2 * positions * int(np.prod(layer.kernel.shape[:-1]))
         elif isinstance(layer, keras.layers.Dense):
             total += 2 * int(np.prod(layer.output.shape[1:])) * layer.kernel.shape[0]
         elif isinstance(layer, keras.layers.Bidirectional):

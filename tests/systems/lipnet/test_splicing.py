@@ -11,8 +11,8 @@ LENGTH = 24
 CONFIG = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=1.0)
 # Sentence, and the frames of each word; silence before, between some, and after.
 CLIPS = (
-    ("bin at a two", [(2, 5), (5, 8), (9, 12), (12, 16)], 20),
-    ("set by b six", [(1, 4), (4, 9), (9, 11), (13, 18)], 22),
+    ("bin at a two", [(1, 5), (5, 9), (10, 14), (14, 18)], 20),
+    ("set by b six", [(1, 5), (5, 10), (10, 14), (15, 20)], 22),
 )
 
 
@@ -78,6 +78,19 @@ def test_frames_frame_labels_and_symbols_stay_together():
             assert row != 0 or 1 in origin
             seen.add(text_of(labels[row]))
     assert {"bin by b six", "bin by a two", "set at a two", "bin at a six", "set by a two"} <= seen
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_short_word_stays_with_the_one_behind_it(short):
+    clips = list(CLIPS)
+    text, spans, count = clips[short]
+    clips[short] = (text, [spans[0], (spans[2][0] - 3, spans[2][0]), *spans[2:]], count)
+    batch, seen = make_batch(clips), set()
+    for seed in range(60):
+        _, _, labels, _ = splice(batch, seed)
+        seen.add(text_of(labels[0]))
+    assert {"bin by b two", "set at a two"} <= seen
+    assert not any("at b" in text or "by a" in text for text in seen)
 
 
 def test_sound_goes_with_its_frames():

@@ -281,7 +281,7 @@ PRESETS: dict[str, dict] = {
     # What two cores can train in two hours.
     #   tfav train lipnet --preset cpu --data-dir shards --run-dir runs/cpu --train-list learn.txt --val-list choose.txt
     #   Two cores: 84 minutes; WER 5.7 % greedy, 4.7 % with the grammar, where splicing began at epoch 43.
-    "cpu": {"splice": 0.7},
+    "cpu": {"widths": (24, 48, 64, 96), "sound_weight": 1.0, "splice": 0.7, "epochs": 100},
     # Small, on the clips of `made`. Not measured.
     "demo": {
         "crop_height": 24,

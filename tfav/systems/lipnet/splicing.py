@@ -10,6 +10,9 @@ from tfav.data import ops
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
 
+# A shorter word runs into the one behind it, as GRID's prepositions do into the letter: the two are not cut apart.
+_SHORT = 4  # frames
+
 # What there is of each frame, and its value beyond the last one.
 _PADDING = {"frames": 0, "words": UNKNOWN, "sound": float("nan")}
 
@@ -18,8 +21,9 @@ def splice_batch(config: Config):
     """A function of `(inputs, targets, seed)` on batches of clips as stored, before they are augmented.
 
     Each clip gives up the words from a place drawn at random to another, with their frames and sound, for those in the
-    same places of the clip before it in the batch, with probability `config.splice`. Clips stay as they are where it is
-    not known when the words are spoken, where the two differ in their number, and where the outcome would be too long.
+    same places of the clip before it in the batch, with probability `config.splice`. A word of less than four frames
+    stays with the one behind it. Clips stay as they are where it is not known when the words are spoken, where the two
+    differ in their number, and where the outcome would be too long.
     """
     symbols = config.symbols()
     space = tf.constant(symbols.encode(" ")[0], tf.int32)
@@ -53,8 +57,11 @@ def _splice(config: Config, blank: int, space, clip, other, seed):
 
     def spliced():
         # The words `first` to `last`, exclusive, are the other's; with the last word goes the silence after it.
-        first = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 0, number, tf.int32)
-        last = tf.random.stateless_uniform([], ops.split_seed(seed, 2), first + 1, number + 1, tf.int32)
+        long = tf.minimum(starts[1:number] - starts[: number - 1], ends[1:number] - ends[: number - 1]) >= _SHORT
+        cuts = tf.cast(tf.where(tf.pad(long, [[1, 1]], constant_values=True))[:, 0], tf.int32)
+        one = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 0, tf.size(cuts) - 1, tf.int32)
+        two = tf.random.stateless_uniform([], ops.split_seed(seed, 2), one + 1, tf.size(cuts), tf.int32)
+        first, last = cuts[one], cuts[two]
         at_end = last == number
         chosen = tf.concat(
             [
