@@ -46,7 +46,8 @@ class Prepare:
     address: str | None = None
     """Of the cluster, such as tcp://host:8786 for dask."""
     box: str | None = None
-    """For lipnet: follow (the mouth, the default) or fixed (the notebook's box); for av_words fixed is LRW's."""
+    """For lipnet: close (around the lips, the default), follow (more of the face, for the preset paper) or fixed (the
+    notebook's); for av_words: follow (the default for grid) or fixed (LRW's, the default for lrw)."""
     speakers: tuple[str, ...] | None = None
     """For lipnet and av_words: these speakers only, such as s1 s2."""
     layout: Annotated[str | None, tyro.conf.arg(name="from")] = None

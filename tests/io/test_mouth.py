@@ -117,15 +117,18 @@ def test_smoothing_takes_off_jitter_and_the_box_keeps_its_size():
 
 @pytest.mark.parametrize("center", [(0, 0), (319, 239), (160, 120), (500, -80)])
 @pytest.mark.parametrize("eye_px", [10.0, 60.0, 400.0])
-def test_the_box_stays_inside_the_frame(center, eye_px):
-    x, y, width, height = mouth_box(np.array(center, float), eye_px, 240, 320)
+@pytest.mark.parametrize("box", [mouth.WIDE, mouth.CLOSE])
+def test_the_box_stays_inside_the_frame(center, eye_px, box):
+    x, y, width, height = mouth_box(np.array(center, float), eye_px, 240, 320, box)
     assert x - width / 2 >= -1e-9
     assert y - height / 2 >= -1e-9
     assert x + width / 2 <= 320 + 1e-9
     assert y + height / 2 <= 240 + 1e-9
-    assert width / height == pytest.approx(104 / 56)
+    assert width / height == pytest.approx(box.width / box.height)
     if eye_px < 100:
-        assert width == pytest.approx(1.75 * eye_px)
+        assert width == pytest.approx(box.eyes * eye_px)
+        if center == (160, 120):
+            assert y == pytest.approx(120 + box.below * eye_px)
 
 
 def test_the_crop_follows_a_moving_mouth_to_a_fraction_of_a_pixel():

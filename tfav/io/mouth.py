@@ -14,14 +14,32 @@ import numpy as np
 from tfav.errors import DataError, UsageError
 from tfav.io.faces import FaceDetector, Scene, Track, track_faces
 
-CROP_WIDTH, CROP_HEIGHT = 104, 56  # pixels
-BOX_EYES = 1.75  # the box is so many eye distances wide
 NOTEBOOK_BOX = (190, 236, 80, 220)  # top, bottom, left, right in GRID's 360x288
 MAX_LOST_SEC = 1.0  # a face may be out of sight for so long; in between, its place is guessed
 _GRID_SIZE = (288, 360)
 _SMOOTH_FRAMES = 4.0  # standard deviation: the jitter of detections goes, nodding stays
 _SCALE_SEC = 5.0  # the size of the box is a median over this long, one value for a GRID clip
 _EPSILON = 1e-3  # of motion, so that of faces that all stand still the one longest on screen is taken
+
+
+class Box(NamedTuple):
+    """What a crop shows of a face, and its size.
+
+    Attributes:
+        eyes: Width of the box in distances between the eyes.
+        width: Of the crop in pixels.
+        height: Likewise.
+        below: How far the middle of the box lies below the corners of the mouth, in distances between the eyes.
+    """
+
+    eyes: float
+    width: int
+    height: int
+    below: float = 0.0
+
+
+WIDE = Box(1.75, 104, 56)  # from the nostrils to the lower lip, with some cheek
+CLOSE = Box(1.15, 96, 64, below=0.06)  # the lips fill it, the mouth is 1.4 times as large as in the wide one
 
 
 class MouthPath(NamedTuple):
@@ -134,7 +152,7 @@ def _slow_median(found: np.ndarray, values: np.ndarray, frames: np.ndarray, span
 
 
 def mouth_box(
-    center: np.ndarray, eye_px: float, height: int, width: int, *, aspect: float = CROP_WIDTH / CROP_HEIGHT
+    center: np.ndarray, eye_px: float, height: int, width: int, box: Box = WIDE
 ) -> tuple[float, float, float, float]:
     """The box around a mouth, moved and if need be shrunk until it lies inside the frame.
 
@@ -143,49 +161,47 @@ def mouth_box(
         eye_px: Distance of the eyes in pixels.
         height: Of the frame.
         width: Of the frame.
-        aspect: Width of the box over its height.
+        box: What it shows.
 
     Returns:
         x and y of the box's centre, its width and its height, in pixels; 0 <= x - w/2 and x + w/2 <= width, likewise
         for y.
     """
-    box_width = min(BOX_EYES * eye_px, float(width), height * aspect)
+    aspect = box.width / box.height
+    box_width = min(box.eyes * eye_px, float(width), height * aspect)
     box_height = box_width / aspect
     x = float(np.clip(center[0], box_width / 2, width - box_width / 2))
-    y = float(np.clip(center[1], box_height / 2, height - box_height / 2))
+    y = float(np.clip(center[1] + box.below * eye_px, box_height / 2, height - box_height / 2))
     return x, y, box_width, box_height
 
 
-def crop_mouths(
-    frames: Iterable[np.ndarray], path: MouthPath, *, width: int = CROP_WIDTH, height: int = CROP_HEIGHT
-) -> Iterator[np.ndarray]:
+def crop_mouths(frames: Iterable[np.ndarray], path: MouthPath, box: Box = WIDE) -> Iterator[np.ndarray]:
     """Cut the mouth out of each frame along a path.
 
     Args:
         frames: `[H, W, 3]` uint8 RGB each, all frames of the video from its first one; those outside of the path are
             left out.
         path: From `follow`.
-        width: Of the crop in pixels.
-        height: Of the crop in pixels.
+        box: What the crops show.
 
     Yields:
-        `[height, width]` uint8 grey.
+        `[height, width]` of the box, uint8 grey.
     """
     for index, frame in enumerate(frames):
         if not path.start <= index < path.stop:
             continue
         at = index - path.start
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        x, y, box_width, box_height = mouth_box(path.centers[at], path.eye_px[at], *grey.shape, aspect=width / height)
+        x, y, box_width, box_height = mouth_box(path.centers[at], path.eye_px[at], *grey.shape, box)
         # Cut at a fraction of a pixel: whole pixels would make the mouth jump by 2 % of the crop.
         size = max(1, round(box_width)), max(1, round(box_height))
         patch = cv2.getRectSubPix(grey, size, (x - 0.5, y - 0.5))
-        how = cv2.INTER_AREA if size[0] > width else cv2.INTER_LINEAR
-        yield cv2.resize(patch, (width, height), interpolation=how)
+        how = cv2.INTER_AREA if size[0] > box.width else cv2.INTER_LINEAR
+        yield cv2.resize(patch, (box.width, box.height), interpolation=how)
 
 
 def crop_speaker(
-    frames: np.ndarray, detector: str, *, fps: float = 25.0, width: int = CROP_WIDTH, height: int = CROP_HEIGHT
+    frames: np.ndarray, detector: str, *, fps: float = 25.0, box: Box = WIDE
 ) -> tuple[np.ndarray, list[str]]:
     """The mouth of the one who speaks in a short clip, which must be seen from the first frame to the last.
 
@@ -193,11 +209,10 @@ def crop_speaker(
         frames: `[T, H, W, 3]` uint8 RGB, all frames of the clip.
         detector: Path of the face detector's model; read once per process.
         fps: Frames per second.
-        width: Of the crop in pixels.
-        height: Of the crop in pixels.
+        box: What the crops show.
 
     Returns:
-        `[T, height, width]` uint8 grey, and warnings, one line each.
+        `[T, height, width]` of the box, uint8 grey, and warnings, one line each.
 
     Raises:
         DataError: No face, or not all the time.
@@ -209,7 +224,7 @@ def crop_speaker(
     warnings = list(path.warnings)
     if len(scene.tracks) > 1:
         warnings.append(f"{len(scene.tracks)} faces; the one that moves its mouth most was taken")
-    return np.stack(list(crop_mouths(frames, path, width=width, height=height))), warnings
+    return np.stack(list(crop_mouths(frames, path, box))), warnings
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from tfav.layers.frames import PerFrame, SubtractClipMean
 from tfav.layers.frozen import Frozen
+from tfav.layers.normalization import BatchNormalization
 from tfav.layers.projection import PrincipalComponents
 from tfav.layers.recurrence import BidirectionalGRU
 from tfav.layers.residual import residual_block
@@ -9,6 +10,7 @@ from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, Time
 
 __all__ = [
     "AbsoluteDifference",
+    "BatchNormalization",
     "BidirectionalGRU",
     "Frozen",
     "MaskedPool",

@@ -31,18 +31,16 @@ def residual_block(x, rank: int, width: int, stride: int, name: str, normalize: 
         shortcut = x[(slice(None), *[slice(None, None, stride)] * rank)] if stride != 1 else x
         shortcut = _convolution(rank, width, 1, 1, f"{name}.downsample.0")(shortcut)
         shortcut = normalize(shortcut, f"{name}.downsample.1")
-    x = _padding(rank, f"{name}.pad1")(x)
-    x = normalize(_convolution(rank, width, 3, stride, f"{name}.conv1")(x), f"{name}.bn1")
-    x = _padding(rank, f"{name}.pad2")(layers.Activation("relu", name=f"{name}.relu1")(x))
-    x = normalize(_convolution(rank, width, 3, 1, f"{name}.conv2")(x), f"{name}.bn2")
+    if stride != 1:
+        # On both sides alike, as in PyTorch. Keras' "same" pads one side alone where the stride is 2.
+        x = {1: layers.ZeroPadding1D, 2: layers.ZeroPadding2D}[rank](1, name=f"{name}.pad1")(x)
+    padding = "same" if stride == 1 else "valid"
+    x = normalize(_convolution(rank, width, 3, stride, f"{name}.conv1", padding)(x), f"{name}.bn1")
+    x = layers.Activation("relu", name=f"{name}.relu1")(x)
+    x = normalize(_convolution(rank, width, 3, 1, f"{name}.conv2", "same")(x), f"{name}.bn2")
     return layers.Activation("relu", name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, shortcut]))
 
 
-def _padding(rank: int, name: str):
-    # On both sides alike, as in PyTorch. Keras' "same" pads one side alone where the stride is 2.
-    return {1: layers.ZeroPadding1D, 2: layers.ZeroPadding2D}[rank](1, name=name)
-
-
-def _convolution(rank: int, width: int, kernel: int, stride: int, name: str):
+def _convolution(rank: int, width: int, kernel: int, stride: int, name: str, padding: str = "valid"):
     kind = {1: layers.Conv1D, 2: layers.Conv2D}[rank]
-    return kind(width, kernel, stride, use_bias=False, kernel_initializer="he_normal", name=name)
+    return kind(width, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name)

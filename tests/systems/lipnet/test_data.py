@@ -72,10 +72,10 @@ def test_options_and_speakers_that_do_not_fit(grid, tmp_path):
         data.prepare(grid, tmp_path / "out", every_sec=1, size=4)
     with pytest.raises(UsageError, match=r"no speaker s9\. There are: s1, s2"):
         data.prepare(grid, tmp_path / "out", box="fixed", speakers=("s9",))
-    with pytest.raises(UsageError, match="follow, fixed"):
+    with pytest.raises(UsageError, match="close, follow, fixed"):
         data.prepare(grid, tmp_path / "out", box="none")
     data.prepare(grid, tmp_path / "out", box="fixed", speakers=("s2",), workers=0, quiet=True)
-    with pytest.raises(UsageError, match="box=follow is wanted"):
+    with pytest.raises(UsageError, match=r"box=follow is wanted\. Prepare the videos again with --box follow\."):
         data.build_datasets(small(tmp_path / "out"))
 
 
@@ -102,9 +102,11 @@ def test_real_clips_follow_the_mouth_and_faults_are_known(shared_data, tmp_path,
     # Sound may end within the last frame, and that of an mpg some frames before.
     assert [entries[name].audio_samples // 640 for name in report.done[:2]] == [74, 74]
     assert 70 * 640 <= entries["s1_mpg/sgib8n"].audio_samples <= 75 * 640
-    train = data.build_datasets(Config(data_dir=str(tmp_path / "out"), val_fraction=0.0)).train
+    train = data.build_datasets(
+        Config.preset("cpu", data_dir=str(tmp_path / "out"), val_fraction=0.0, splice=0.0)
+    ).train
     inputs, targets = next(iter(train))
-    assert inputs["frames"].shape == (3, 75, 48, 92, 1)
+    assert inputs["frames"].shape == (3, 75, 56, 84, 1)
     assert sorted(inputs["frame_count"].numpy()) == [74, 75, 75]
     assert targets["labels"].shape == (3, 40)
 
@@ -339,7 +341,7 @@ def test_presets_survive_json(name):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"box": "round"}, "box must be one of follow, fixed"),
+        ({"box": "round"}, "box must be one of close, follow, fixed"),
         ({"alphabet": "runes"}, "unknown alphabet"),
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"speed": 0.6}, "speed must be 0 or more and below 0.5"),

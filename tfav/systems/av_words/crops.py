@@ -12,7 +12,7 @@ from tfav.data.grid import FPS, Word
 from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import read_audio, take_samples, to_int16
-from tfav.io.mouth import crop_speaker
+from tfav.io.mouth import WIDE, crop_speaker
 from tfav.io.video import read_video
 from tfav.systems.av_words import corpus
 
@@ -143,7 +143,7 @@ def crop_frames(
     height, width = size
     try:
         if box == "follow":
-            return crop_speaker(frames, detector, fps=FPS, width=width, height=height)
+            return crop_speaker(frames, detector, fps=FPS, box=WIDE._replace(width=width, height=height))
         if frames.shape[1:3] != corpus.SIZE:
             raise DataError(
                 f"the fixed box is made for 256x256, this video is {frames.shape[2]}x{frames.shape[1]}. Let the box "

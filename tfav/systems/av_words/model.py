@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from tfav.errors import UsageError
-from tfav.layers import BidirectionalGRU, residual_block
+from tfav.layers import BatchNormalization, BidirectionalGRU, residual_block
 from tfav.systems.av_words.config import Config
 from tfav.training import mixed_precision
 
@@ -232,7 +232,7 @@ def _apply_resnet(x, rank: int, widths, blocks, strides, name: str):
 
 
 def _normalize(x, name: str):
-    return layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
+    return BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
 
 
 def _apply_last(x, dim: int, config: Config, name: str):

@@ -8,11 +8,12 @@ from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.faces import detector_file
-from tfav.io.mouth import crop_fixed, crop_speaker
+from tfav.io.mouth import CLOSE, WIDE, crop_fixed, crop_speaker
 from tfav.io.video import read_video
 from tfav.systems.lipnet.corpus import FPS, Word
 
-BOXES = ("follow", "fixed")
+FOLLOWING = {"close": CLOSE, "follow": WIDE}  # boxes that follow the mouth
+BOXES = (*FOLLOWING, "fixed")
 SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 _BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
@@ -28,8 +29,8 @@ def crop_clip(
         record_id: The example's name.
         text: What is said.
         words: As `corpus.Word`, times in frames.
-        box: "follow", `[T, 56, 104, 1]` around the mouth with a margin for augmentation; or "fixed", the notebook's
-            `[T, 46, 140, 1]`.
+        box: "close", `[T, 64, 96, 1]`, or "follow", `[T, 56, 104, 1]`, around the mouth with a margin for
+            augmentation; or "fixed", the notebook's `[T, 46, 140, 1]`.
         detector: Path of the face detector's model.
 
     Returns:
@@ -73,7 +74,7 @@ def _read_sound(path: str, num_frames: int) -> tuple[np.ndarray, list[str]]:
 def _crop(frames: np.ndarray, box: str, detector: str) -> tuple[np.ndarray, list[str]]:
     if box == "fixed":
         return np.stack(list(crop_fixed(frames))), []
-    return crop_speaker(frames, detector, fps=FPS)
+    return crop_speaker(frames, detector, fps=FPS, box=FOLLOWING[box])
 
 
 def to_path(detector: str) -> Path:

@@ -43,7 +43,7 @@ def prepare(
     source: Path | str,
     out: Path | str,
     *,
-    box: str = "follow",
+    box: str = "close",
     speakers: Sequence[str] = (),
     face_detector: str = "",
     workers: int | None = None,
@@ -57,7 +57,7 @@ def prepare(
     Args:
         source: GRID in one of the trees that `corpus` knows.
         out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
-        box: "follow" or "fixed", see `crops.crop_clip`.
+        box: "close", "follow" or "fixed", see `crops.crop_clip`.
         speakers: These only; empty: all.
         face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         workers: Processes; None is one per core.
@@ -132,7 +132,8 @@ def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
     index = shards.read_index(folder)
     if index.settings.get("system") != "lipnet" or index.settings.get("box") != config.box:
         raise UsageError(
-            f"{folder}: prepared as {index.settings}, and box={config.box} is wanted. Prepare the videos again."
+            f"{folder}: prepared as {index.settings}, and box={config.box} is wanted. Prepare the videos again with "
+            f"--box {config.box}."
         )
     return index, failed
 

@@ -13,7 +13,7 @@ from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
-from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, describe_faces, follow
+from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
 from tfav.io.progress import Progress, told, unheard
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
@@ -21,6 +21,7 @@ from tfav.systems.lipnet import captions as drawing
 from tfav.systems.lipnet import times
 from tfav.systems.lipnet.augmentation import to_input
 from tfav.systems.lipnet.corpus import FPS
+from tfav.systems.lipnet.crops import FOLLOWING
 from tfav.systems.lipnet.recognition import Posteriors, Reader, open_reader
 from tfav.systems.lipnet.times import TimedWord
 from tfav.training import run as runs
@@ -120,7 +121,7 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
     reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
     given = reader.config.face_detector
     detector = None
-    if reader.config.box == "follow":
+    if reader.config.box in FOLLOWING:
         detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
 
     def predict_file(path, *, out, face=None, captions=None, progress: Progress = unheard) -> dict:
@@ -130,7 +131,8 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
 
 
 def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, captions, progress: Progress) -> dict:
-    mouth = find_mouth(path, detector, face, progress=lambda share, what: progress(0.6 * share, what))
+    box = FOLLOWING.get(reader.config.box, WIDE)
+    mouth = find_mouth(path, detector, face, box, progress=lambda share, what: progress(0.6 * share, what))
     progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
     progress(0.8, "Writing subtitles")
@@ -157,7 +159,12 @@ def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, capt
 
 
 def find_mouth(
-    path: Path | str, detector: FaceDetector | None, face: int | None = None, *, progress: Progress = unheard
+    path: Path | str,
+    detector: FaceDetector | None,
+    face: int | None = None,
+    box: Box = WIDE,
+    *,
+    progress: Progress = unheard,
 ) -> Mouth:
     """Cuts the mouth of one person out of a video, holding a few frames at a time.
 
@@ -165,6 +172,7 @@ def find_mouth(
         path: The video, of any rate; it is taken at 25 frames a second by time, upright.
         detector: Finds faces; None takes the notebook's fixed box.
         face: Which face, counted from 1; None: the one that speaks.
+        box: What the crops show of it.
         progress: Told frame by frame; see `tfav.io.progress`.
 
     Raises:
@@ -187,7 +195,7 @@ def find_mouth(
         mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
         warnings += mouth_path.warnings
         frames = told(_frames(path), count, progress, "Following the mouth", start=0.8)
-        crops, start = list(crop_mouths(frames, mouth_path)), mouth_path.start
+        crops, start = list(crop_mouths(frames, mouth_path, box)), mouth_path.start
     if len(crops) < _MIN_FRAMES:
         raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")
     return Mouth(np.stack(crops), start / FPS, max(info.duration_sec, (start + len(crops)) / FPS), warnings)
