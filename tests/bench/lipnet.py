@@ -3,7 +3,7 @@
 `--clips N` (default 200) clips of `grid/s1` below the real data are prepared once; then whole epochs of the training
 pipeline of the preset `cpu` are timed, against decoding and cutting each clip again in every epoch. `--only steps`
 needs no data: training steps of each model in both precisions, with the share of the machine's matrix product peak, and
-Keras' GRU against ours. `--only read` reads whole videos with the shipped weights.
+Keras' GRU and batch normalisation against ours. `--only read` reads whole videos with the shipped weights.
 """
 
 import argparse
@@ -40,8 +40,10 @@ def main() -> None:
     if options.only in (None, "data"):
         bench_data(options)
     if options.only in (None, "steps"):
-        for row in (*bench_steps(options.batch_size, options.steps), bench_recurrence(options.batch_size)):
+        for row in bench_steps(options.batch_size, options.steps):
             print_row(row)
+        print_row(bench_recurrence(options.batch_size))
+        print_row(bench_normalization(options.batch_size))
     if options.only in (None, "read"):
         print_row(bench_reading())
 
@@ -154,6 +156,35 @@ def bench_recurrence(batch_size: int) -> dict:
     x, y = (np.random.default_rng(0).random((batch_size, 75, size), dtype=np.float32) for size in (256, 320))
     sides = {name: (lambda model=model: model.train_on_batch(x, y)) for name, model in models.items()}
     return measure("two bidirectional GRUs of 160, a training step on 75 frames", sides, rounds=5, warm_up=2)
+
+
+def bench_normalization(batch_size: int) -> dict:
+    """Forward and backward of a normalisation of the preset `cpu` on its own, behind its first pooling."""
+    import keras
+    import tensorflow as tf
+
+    from tfav.layers import BatchNormalization
+
+    shape = (75 * batch_size, 14, 21, 32)
+    x = tf.cast(tf.random.normal(shape), tf.bfloat16)
+
+    def make(layer):
+        layer.build(shape)
+
+        @tf.function
+        def step():
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                out = layer(x, training=True)
+            return tape.gradient(out, [x, *layer.trainable_variables])
+
+        return lambda: [value.numpy() for value in step()]
+
+    sides = {
+        "keras": make(keras.layers.BatchNormalization(dtype="mixed_bfloat16")),
+        "ours": make(BatchNormalization(dtype="mixed_bfloat16")),
+    }
+    return measure("batch normalisation, a training step on 75 frames of 14x21x32 a clip", sides, rounds=5, warm_up=2)
 
 
 def bench_reading() -> dict:

@@ -278,9 +278,8 @@ PRESETS: dict[str, dict] = {
         "schedule": "constant",
         "epochs": 100,
     },
-    # What two cores can train in two hours.
+    # What two cores can train in two hours. Not measured to the end; the weights that ship are of an earlier one.
     #   tfav train lipnet --preset cpu --data-dir shards --run-dir runs/cpu --train-list learn.txt --val-list choose.txt
-    #   Two cores: 84 minutes; WER 5.7 % greedy, 4.7 % with the grammar, where splicing began at epoch 43.
     "cpu": {
         "box": "close",
         "crop_height": 56,

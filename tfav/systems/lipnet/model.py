@@ -125,7 +125,8 @@ def _apply_residual(x, config: Config):
 
 
 def _normalize(x, name: str):
-    return BatchNormalization(momentum=0.9, name=name)(x)
+    # Over some epoch: what is read with are weights averaged over more, and ten batches of the last ones fit them badly.
+    return BatchNormalization(momentum=0.99, name=name)(x)
 
 
 def _inputs(config: Config) -> dict:
