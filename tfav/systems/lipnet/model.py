@@ -125,7 +125,7 @@ def _apply_residual(x, config: Config):
 
 
 def _normalize(x, name: str):
-    # Over some epoch: what is read with are weights averaged over more, and ten batches of the last ones fit them badly.
+    # About an epoch: reading takes weights averaged over several, and statistics of ten batches do not suit those.
     return BatchNormalization(momentum=0.99, name=name)(x)
 
 
