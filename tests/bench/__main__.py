@@ -13,6 +13,7 @@ from tests.bench.table import rows_of, write_table
 
 NOT_BENCHES = (
     "__main__",
+    "flops",
     "rounds",
     "table",
     "unseen_groups",

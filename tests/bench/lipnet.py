@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.bench.flops import forward_flops, matrix_peak
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
@@ -228,34 +229,6 @@ def made_batch(config: Config):
     if config.sound_weight:
         targets["sound"] = rng.normal(size=(*shape[:2], sound.SIZE)).astype(np.float32)
     return inputs, targets
-
-
-def forward_flops(model) -> int:
-    """Multiplications and additions of one clip in convolutions, dense and recurrent layers."""
-    import keras
-
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv3D):
-            total += 2 * int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel.shape[:-1]))
-        elif isinstance(layer, keras.layers.Conv2D):  # on each frame by itself
-            positions = model.input["frames"].shape[1] * int(np.prod(layer.output.shape[1:]))
-            total += 2 * positions * int(np.prod(layer.kernel.shape[:-1]))
-        elif isinstance(layer, keras.layers.Dense):
-            total += 2 * int(np.prod(layer.output.shape[1:])) * layer.kernel.shape[0]
-        elif isinstance(layer, keras.layers.Bidirectional):
-            weights = sum(int(np.prod(w.shape)) for w in layer.weights if "kernel" in w.path)
-            total += 2 * layer.output.shape[1] * weights
-    return total
-
-
-def matrix_peak(dtype: str, size: int = 2048) -> float:
-    """The machine's matrix product, multiplications and additions a second."""
-    import tensorflow as tf
-
-    a = tf.cast(tf.random.normal((size, size)), dtype)
-    tf.matmul(a, a)
-    return 2 * size**3 / min(timed(lambda: tf.matmul(a, a).numpy(), 7))
 
 
 def timed(work, rounds: int) -> list[float]:

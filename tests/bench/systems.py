@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import itertools
 import json
-import math
 import os
 import resource
 import statistics
@@ -21,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench.flops import forward_flops, matrix_peak
 from tests.bench.rounds import describe_machine, print_row
 
 BASE_CLIPS = 24
@@ -182,57 +182,6 @@ def step_seconds(model, batch, steps: int) -> float:
     model.fit(same, epochs=1, verbose=0, shuffle=False)
     model.fit(same, epochs=1, verbose=0, shuffle=False, callbacks=[Timer()])
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(times))
-
-
-def forward_flops(model) -> int | None:
-    """Multiplications and additions of one example in convolutions, dense and recurrent layers, by their shapes.
-
-    Returns:
-        Their number; None where a layer with matrices is of a kind that is not known here.
-    """
-    import keras
-
-    counts = [layer_flops(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    return None if None in counts else sum(counts)
-
-
-def layer_flops(layer) -> int | None:
-    """As `forward_flops`, for one layer."""
-    import keras
-
-    if isinstance(layer, keras.Model):
-        return forward_flops(layer)
-    inner = getattr(layer, "model", None) or getattr(layer, "layer", None)
-    if isinstance(inner, keras.Model):  # once per frame
-        count = forward_flops(inner)
-        return None if count is None else count * layer.output.shape[1]
-    matrices = [weight for weight in layer.trainable_weights if len(weight.shape) > 1]
-    if not matrices:
-        return 0
-    name, shape = type(layer).__name__.lower(), layer.output.shape
-    if "convlstm" in name or "forecast" in name:
-        return None
-    if "conv" in name or isinstance(layer, keras.layers.Dense):
-        positions = math.prod(shape[1:-1])
-    elif any(kind in name for kind in ("lstm", "gru", "bidirectional", "rnn")):
-        positions = layer.input.shape[1]
-    else:
-        return None
-    return 2 * positions * sum(math.prod(weight.shape) for weight in matrices)
-
-
-def matrix_peak(dtype: str, size: int = 2048) -> float:
-    """The machine's matrix product, multiplications and additions a second."""
-    import tensorflow as tf
-
-    a = tf.cast(tf.random.normal((size, size)), dtype)
-    tf.matmul(a, a)
-    seconds = []
-    for _ in range(7):
-        started = time.perf_counter()
-        tf.matmul(a, a).numpy()
-        seconds.append(time.perf_counter() - started)
-    return 2 * size**3 / min(seconds)
 
 
 if __name__ == "__main__":

@@ -29,18 +29,17 @@ def residual_block(x, rank: int, width: int, stride: int, name: str, normalize: 
         # Every `stride`-th place, then stride 1: the same numbers. oneDNN's weight gradient of a strided
         # convolution of 1 writes beyond its memory where the channels are no multiple of 16, and TensorFlow dies.
         shortcut = x[(slice(None), *[slice(None, None, stride)] * rank)] if stride != 1 else x
-        shortcut = _convolution(rank, width, 1, 1, f"{name}.downsample.0")(shortcut)
+        shortcut = _convolve(shortcut, rank, width, 1, 1, f"{name}.downsample.0")
         shortcut = normalize(shortcut, f"{name}.downsample.1")
-    if stride != 1:
-        # On both sides alike, as in PyTorch. Keras' "same" pads one side alone where the stride is 2.
-        x = {1: layers.ZeroPadding1D, 2: layers.ZeroPadding2D}[rank](1, name=f"{name}.pad1")(x)
-    padding = "same" if stride == 1 else "valid"
-    x = normalize(_convolution(rank, width, 3, stride, f"{name}.conv1", padding)(x), f"{name}.bn1")
+    x = normalize(_convolve(x, rank, width, 3, stride, f"{name}.conv1"), f"{name}.bn1")
     x = layers.Activation("relu", name=f"{name}.relu1")(x)
-    x = normalize(_convolution(rank, width, 3, 1, f"{name}.conv2", "same")(x), f"{name}.bn2")
+    x = normalize(_convolve(x, rank, width, 3, 1, f"{name}.conv2"), f"{name}.bn2")
     return layers.Activation("relu", name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, shortcut]))
 
 
-def _convolution(rank: int, width: int, kernel: int, stride: int, name: str, padding: str = "valid"):
-    kind = {1: layers.Conv1D, 2: layers.Conv2D}[rank]
-    return kind(width, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name)
+def _convolve(x, rank: int, width: int, kernel: int, stride: int, name: str):
+    convolution, pad = {1: (layers.Conv1D, layers.ZeroPadding1D), 2: (layers.Conv2D, layers.ZeroPadding2D)}[rank]
+    padding = "same"
+    if stride != 1:  # then "same" pads one side alone, and PyTorch both
+        x, padding = pad(kernel // 2, name=f"{name}.pad")(x), "valid"
+    return convolution(width, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name)(x)
