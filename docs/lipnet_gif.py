@@ -34,7 +34,7 @@ def main(folder: str) -> None:
     names = [write_clip(work / "videos", sentences[number], int(number)) for number in order]
     unseen, seen = names[:NUM_UNSEEN], names[NUM_UNSEEN:]
     grammar = write_lines(work / "four.grammar", (" ".join(slot) for slot in SLOTS))
-    print(lipnet.prepare(work / "videos", work / "shards", box="follow").summary())
+    print(lipnet.prepare(work / "videos", work / "shards").summary())
     config = lipnet.Config.preset(
         "demo",
         data_dir=str(work / "shards"),

@@ -46,8 +46,8 @@ class Prepare:
     address: str | None = None
     """Of the cluster, such as tcp://host:8786 for dask."""
     box: str | None = None
-    """For lipnet: close (around the lips, the default), follow (more of the face, for the preset paper) or fixed (the
-    notebook's); for av_words: follow (the default for grid) or fixed (LRW's, the default for lrw)."""
+    """For lipnet: follow (the mouth, the default), close (around the lips) or fixed (the notebook's); for av_words:
+    follow (the default for grid) or fixed (LRW's, the default for lrw)."""
     speakers: tuple[str, ...] | None = None
     """For lipnet and av_words: these speakers only, such as s1 s2."""
     layout: Annotated[str | None, tyro.conf.arg(name="from")] = None

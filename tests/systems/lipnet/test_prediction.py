@@ -9,6 +9,7 @@ from tfav import cli
 from tfav.data import drawn_face
 from tfav.errors import MediaError, UsageError
 from tfav.io.faces import Face
+from tfav.io.mouth import CLOSE
 from tfav.io.video import probe, read_video, write_video
 from tfav.systems.lipnet import captions, prediction
 from tfav.systems.lipnet.config import Config
@@ -153,8 +154,9 @@ def test_of_two_people_the_one_who_speaks_is_read_wherever_they_stand(tmp_path):
         mouth = prediction.find_mouth(path, detect_two)
         assert mouth.warnings[0].startswith(f"2 faces, number {number} is read: 1 at (180, 187)")
         assert len(mouth.crops) == len(speaking)
-    other = prediction.find_mouth(path, detect_two, face=2)
+    other = prediction.find_mouth(path, detect_two, face=2, box=CLOSE)
     assert "number 2 is read" in other.warnings[0]
+    assert mouth.crops.shape[1:] == (56, 104) and other.crops.shape[1:] == (64, 96)
 
 
 def detect_two(frame):

@@ -43,7 +43,7 @@ def prepare(
     source: Path | str,
     out: Path | str,
     *,
-    box: str = "close",
+    box: str = "follow",
     speakers: Sequence[str] = (),
     face_detector: str = "",
     workers: int | None = None,
@@ -57,7 +57,7 @@ def prepare(
     Args:
         source: GRID in one of the trees that `corpus` knows.
         out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
-        box: "close", "follow" or "fixed", see `crops.crop_clip`.
+        box: "follow", "close" or "fixed", see `crops.crop_clip`.
         speakers: These only; empty: all.
         face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         workers: Processes; None is one per core.
