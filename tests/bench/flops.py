@@ -1,24 +1,30 @@
 """What a model computes for one example, and what the machine computes at its best."""
 
+import contextlib
+import functools
 import math
 import time
+from collections.abc import Iterator
 
 import keras
+
+_RECURRENT = ("lstm", "gru", "bidirectional", "rnn")
 
 
 def forward_flops(model: keras.Model) -> int | None:
     """Multiplications and additions of one example in layers that learn: convolutions, dense and recurrent ones.
 
     Returns:
-        Their number, by the shapes that one example has in the model; None where a layer with matrices is of a kind
-        that is not known here.
+        Their number, counted while the model runs on one example; None where a layer with matrices is of a kind that
+        is not known here, or the model takes examples of any size.
     """
-    layers = [layer for layer in model.layers if _matrices(layer)]
-    if not layers:
-        return 0
-    one = keras.tree.map_structure(lambda x: keras.KerasTensor((1, *x.shape[1:]), x.dtype), model.input)
-    outputs = keras.Model(model.input, [keras.tree.flatten(layer.output)[0] for layer in layers])(one)
-    counts = [_layer_flops(layer, output.shape) for layer, output in zip(layers, outputs, strict=True)]
+    if any(None in x.shape[1:] for x in keras.tree.flatten(model.input)):
+        return None
+    counts: list[int | None] = []
+    with contextlib.ExitStack() as stack:
+        for layer in _leaves(model):
+            stack.enter_context(_counting(layer, counts))
+        model(keras.tree.map_structure(lambda x: keras.ops.ones((1, *x.shape[1:]), x.dtype), model.input))
     return None if None in counts else sum(counts)
 
 
@@ -40,25 +46,47 @@ def _matrices(layer) -> list:
     return [weight for weight in layer.trainable_weights if len(weight.shape) > 1]
 
 
-def _layer_flops(layer, shape) -> int | None:
-    """Of a layer whose output for one example has this shape; its first dimension is more than 1 where frames are
-    taken as examples."""
+def _leaves(layer) -> Iterator[keras.layers.Layer]:
+    """Layers that have matrices themselves, in models within layers too."""
     if isinstance(layer, keras.Model):
-        return _times(shape[0], forward_flops(layer))
-    inner = getattr(layer, "model", None) or getattr(layer, "layer", None)
-    if isinstance(inner, keras.Model):  # once per frame
-        return _times(shape[0] * shape[1], forward_flops(inner))
+        for inner in layer.layers:
+            yield from _leaves(inner)
+    elif isinstance(getattr(layer, "model", None), keras.Model):  # once per frame, with frames as examples
+        yield from _leaves(layer.model)
+    elif _matrices(layer):
+        yield layer
+
+
+@contextlib.contextmanager
+def _counting(layer, counts: list):
+    """Adds to the counts whatever the layer computes inside of this context."""
+    call = layer.call
+
+    @functools.wraps(call)
+    def counted(inputs, *args, **kwargs):
+        outputs = call(inputs, *args, **kwargs)
+        shapes = [tuple(keras.tree.flatten(x)[0].shape) for x in (inputs, outputs)]
+        counts.append(_layer_flops(layer, *shapes))
+        return outputs
+
+    layer.call = counted
+    try:
+        yield
+    finally:
+        del layer.call
+
+
+def _layer_flops(layer, seen: tuple, given: tuple) -> int | None:
+    """Of a layer by the shapes of its input and its output."""
     name = type(layer).__name__.lower()
-    if "convlstm" in name or "forecast" in name:
+    if "convlstm" in name or "forecast" in name or "timedistributed" in name:
         return None
+    if isinstance(layer, keras.layers.EinsumDense):  # its bias may have as many axes as a matrix
+        return 2 * math.prod(given[:-1]) * math.prod(layer.kernel.shape) if len(layer.kernel.shape) == 2 else None
     if "conv" in name or isinstance(layer, keras.layers.Dense):
-        positions = math.prod(shape[:-1])
-    elif any(kind in name for kind in ("lstm", "gru", "bidirectional", "rnn")):
-        positions = shape[0] * keras.tree.flatten(layer.input)[0].shape[1]
+        positions = math.prod(given[:-1])
+    elif any(kind in name for kind in _RECURRENT):
+        positions = seen[0] * seen[1]
     else:
         return None
     return 2 * positions * sum(math.prod(weight.shape) for weight in _matrices(layer))
-
-
-def _times(count: int, flops: int | None) -> int | None:
-    return None if flops is None else count * flops

@@ -2,7 +2,8 @@
 
 `make bench BENCH=systems`. Presets are `demo`, so figures say how cost grows, not how good a system is. A row for each
 system at its base size, and one for each of: clips twice and four times as long, batches of two and four times the
-size, 4 and 16 times the clips, two logical devices. Each case has a process of its own, whose peak memory is its own.
+size and as many times the clips, so that steps stay as many, 4 and 16 times the clips, two logical devices. Each case
+has a process of its own, whose peak memory is its own.
 A step's share of the peak counts convolutions, dense and recurrent layers, three times their forward pass; it is left
 out where a model has layers of its own that are not known here.
 """
@@ -45,20 +46,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--systems", nargs="*", default=list(SYSTEMS))
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--base", action="store_true", help="no growth")
+    parser.add_argument("--axes", nargs="*", choices=GROWTH, default=list(GROWTH), help="what to let grow")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print_row(measure_case(Case(**json.loads(options.case)), options.steps))
         return
+    failed = 0
     for system in options.systems:
         base = run_case(Case(system), options.steps)
         print_row(base)
-        for axis, factors in GROWTH.items() if not options.base else ():
-            for factor in factors:
+        failed += "error" in base
+        for axis in options.axes:
+            for factor in GROWTH[axis]:
                 if (axis, system) == ("length", "two_stream") or (axis, system) == ("length", "av_words"):
                     continue  # their models take samples of one length, however long the clip
-                print_row(compared(run_case(Case(system, **{axis: factor}), options.steps), base, axis, factor))
+                row = compared(run_case(Case(system, **{axis: factor}), options.steps), base, axis, factor)
+                print_row(row)
+                failed += "error" in row
+    if failed:
+        sys.exit(f"error: {failed} cases failed, see their rows.")
 
 
 def run_case(case: Case, steps: int) -> dict:
@@ -135,7 +142,7 @@ def made_config(case: Case, folder: Path):
 
     config_cls = importlib.import_module(f"tfav.systems.{case.system}.config").Config
     base = config_cls.preset("demo")
-    changes, count = {"batch_size": base.batch_size * case.batch}, BASE_CLIPS * case.clips
+    changes, count = {"batch_size": base.batch_size * case.batch}, BASE_CLIPS * case.clips * case.batch
     if case.system in ("cnn_lstm", "two_stream"):
         groups = count // len(synthetic.MOVING_SHAPES)
         synthetic.moving_shapes(folder / "data", num_groups=groups, clips_per_group=1, num_frames=20 * case.length)
@@ -148,9 +155,11 @@ def made_config(case: Case, folder: Path):
         made.make_shards(folder / "data", num_clips=count, num_frames=40 * case.length)
         changes |= {"num_frames": 40 * case.length}
     elif case.system == "av_words":
+        from tfav.data.made_speech import WORDS
         from tfav.systems.av_words import made
 
         made.make_shards(folder / "data", num_sentences=count)
+        changes |= {"num_classes": len(WORDS)}
     else:
         changes |= {"mnist": "small", "train_sequences": count, "val_sequences": 0}
         changes |= {name: getattr(base, name) * case.length for name in ("input_frames", "output_frames")}

@@ -1,6 +1,7 @@
 """The parsers that are ours: how to feed each with bytes, sound files to start from, and what it may raise.
 
-A parser reads the file, or raises a `TfavError` of one line; anything else is a finding. None of them loads TensorFlow.
+A parser reads the file, or raises a `TfavError` of one line; anything else is a finding. TensorFlow is loaded with this
+module, since one of them reads its checkpoints: what a parser takes in memory is measured after that.
 """
 
 import io
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tfav.data.grid import read_alignment
 from tfav.data.records import load_staged, staging_path
@@ -25,7 +28,9 @@ from tfav.io.arrays import read_npz
 from tfav.io.sequence_files import open_sequences
 from tfav.systems.lipnet.grammar import GRID_GRAMMAR, read_grammar
 from tfav.training.run import load as load_run
+from tfav.weights.checkpoint import load_checkpoint
 from tfav.weights.inspection import inspect
+from tfav.weights.torch import load_pt
 
 MAX_BYTES = 1 << 16
 
@@ -88,6 +93,15 @@ def _h5() -> bytes:
     return stream.getvalue()
 
 
+def _checkpoint() -> dict[str, bytes]:
+    """The two files of a TensorFlow checkpoint of one layer, as tf.keras names it, by their endings."""
+    names = [f"layer_with_weights-0/{role}/.ATTRIBUTES/VARIABLE_VALUE" for role in ("kernel", "bias")]
+    with tempfile.TemporaryDirectory() as folder:
+        tensors = [tf.ones((3, 2)), tf.ones(2)]
+        tf.raw_ops.SaveV2(prefix=f"{folder}/a", tensor_names=names, shape_and_slices=["", ""], tensors=tensors)
+        return {path.suffix: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 def _index() -> bytes:
     shards = {"shard-00000.tfrecord.gz": {"bytes": 9, "sha256": "0" * 64, "examples": 2}}
     rows = [
@@ -137,12 +151,25 @@ def _unpack(kind: str):
     return read
 
 
+def _read_checkpoint(path: Path) -> None:
+    """Reads a checkpoint of which one file is given; the other is sound."""
+    for suffix, content in CHECKPOINT.items():
+        if suffix != path.suffix:
+            path.with_suffix(suffix).write_bytes(content)
+    load_checkpoint(MODEL, path)
+
+
 def _load_run(path: Path) -> None:
     from tfav.systems.lipnet.config import Config
 
     run = load_run(path.parent)
     Config.from_dict(run.config, str(path))
 
+
+CHECKPOINT = _checkpoint()
+INDEX, DATA = sorted(CHECKPOINT, key=len)
+MODEL = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="d")])
+STATE_DICT = {"d.weight": np.ones((2, 3), np.float32), "d.bias": np.ones(2, np.float32)}
 
 TARGETS: dict[str, Target] = {
     "alignment": Target(
@@ -158,6 +185,9 @@ TARGETS: dict[str, Target] = {
     "sequences": Target("a.npy", open_sequences, (_npy(np.arange(128, dtype=np.uint8).reshape(2, 4, 4, 4)),)),
     "run_config": Target("config.json", _load_run, (_run_config(),)),
     "hdf5": Target("a.h5", inspect, (_h5(),)),
+    "checkpoint_index": Target(f"a{INDEX}", _read_checkpoint, (CHECKPOINT[INDEX],)),
+    "checkpoint_data": Target(f"a{DATA}", _read_checkpoint, (CHECKPOINT[DATA],)),
+    "state_dict": Target("a.npz", lambda path: load_pt(MODEL, path), (_npz(**STATE_DICT),)),
     "zip": Target("a.zip", _unpack("zip"), (_zip(),)),
     "tar": Target("a.tar.gz", _unpack("tar"), (_tar("w:gz"), _tar("w"))),
 }

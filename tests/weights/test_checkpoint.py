@@ -94,6 +94,37 @@ def test_missing_and_broken_checkpoints_are_told(graph_checkpoint, tmp_path):
         load_checkpoint(model, path)
 
 
+def test_damaged_data_changes_nothing(tmp_path):
+    names = [f"layer_with_weights-0/{role}/.ATTRIBUTES/VARIABLE_VALUE" for role in ("kernel", "bias")]
+    tensors = [tf.ones((3, 2)), tf.ones(2)]
+    tf.raw_ops.SaveV2(prefix=f"{tmp_path}/m", tensor_names=names, shape_and_slices=["", ""], tensors=tensors)
+    data = next(tmp_path.glob("*.data*"))
+    sound = data.read_bytes()
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    before = [variable.numpy() for variable in model.weights]
+    for at in range(0, len(sound), 4):  # whichever tensor it is, the other one may be read before
+        data.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+        with pytest.raises(WeightsError, match="cannot be read"):
+            load_checkpoint(model, tmp_path / "m")
+    data.write_bytes(sound[:-1])
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_checkpoint(model, tmp_path / "m")
+    data.unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_checkpoint(model, tmp_path / "m")
+    for old, variable in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(variable, old)
+
+
+def test_text_in_place_of_numbers_is_told(tmp_path):
+    names = [f"layer_with_weights-0/{role}/.ATTRIBUTES/VARIABLE_VALUE" for role in ("kernel", "bias")]
+    tensors = [tf.ones((3, 2)), tf.constant(["a", "b"])]
+    tf.raw_ops.SaveV2(prefix=f"{tmp_path}/m", tensor_names=names, shape_and_slices=["", ""], tensors=tensors)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(WeightsError, match=r"bias.*holds no numbers but string"):
+        load_checkpoint(model, tmp_path)
+
+
 def test_a_different_model_is_told(reference, tmp_path):
     reference.save_weights(tmp_path / "cp", save_format="tf")
     with pytest.raises(WeightsError, match="stores 5 layers with weights, the model has 1"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tfav.io.arrays import read_npz
 from tfav.io.encoding import write_gif
 from tfav.report import markup, plots
 from tfav.report.pictures import data_url, png
@@ -37,13 +38,12 @@ def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
     found = [("Scores", _scores_table(result)), ("Error against horizon", _horizon(result))]
     examples = Path(run_dir) / "evaluation_examples.npz"
     if examples.exists():
-        with np.load(examples) as stored:
-            cards = _cards(stored, "")
-            found.append(("Examples, the first of those scored", "".join(cards)))
-            if "worst_mse" in stored:
-                errors = [f"<p>MSE {error:.1f}</p>" for error in stored["worst_mse"]]
-                cards = [a + b for a, b in zip(errors, _cards(stored, "worst_"), strict=True)]
-                found.append(("Worst cases", "".join(cards)))
+        stored = read_npz(examples)
+        found.append(("Examples, the first of those scored", "".join(_cards(stored, ""))))
+        if "worst_mse" in stored:
+            errors = [f"<p>MSE {error:.1f}</p>" for error in stored["worst_mse"]]
+            cards = [a + b for a, b in zip(errors, _cards(stored, "worst_"), strict=True)]
+            found.append(("Worst cases", "".join(cards)))
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tfav.io.arrays import read_npz
 from tfav.io.encoding import write_gif
 from tfav.report import markup
 from tfav.report.markup import Html, Section
@@ -69,9 +70,10 @@ def _mouths(run_dir: Path, examples: list[dict]) -> tuple[str, str]:
     if not path.exists():
         return "", ""
     rows = {row["path"]: row for row in examples}
-    with np.load(path, allow_pickle=False) as stored:
-        names, worst = stored["names"].tolist(), set(stored["worst"].tolist())
-        cards = {name: _card(rows[name], stored[f"mouth_{n}"]) for n, name in enumerate(names) if name in rows}
+    lists = read_npz(path, ("names", "worst"))
+    names, worst = lists["names"].tolist(), set(lists["worst"].tolist())
+    mouths = read_npz(path, [f"mouth_{n}" for n in range(len(names))])
+    cards = {name: _card(rows[name], mouths[f"mouth_{n}"]) for n, name in enumerate(names) if name in rows}
     first = [name for name in list(rows)[:_NUM_FIRST] if name in cards]
     worst = sorted(worst & set(cards), key=lambda name: -rows[name].get("errors", 0))
     return _joined([cards[name] for name in first]), _joined([cards[name] for name in worst])

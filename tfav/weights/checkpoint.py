@@ -18,6 +18,8 @@ _NOT_WEIGHTS = re.compile(
     r"(_CHECKPOINTABLE_OBJECT_GRAPH|\.OPTIMIZER_SLOT|^(.*/)?optimizer/|^optimizer|save_counter|global_step"
     r"|/(Adam|Adam_1|RMSProp|RMSProp_1|Momentum|ExponentialMovingAverage)$|beta[12]_power|^keras_api|_CHECKPOINT_V2)"
 )
+# What TensorFlow's reader raises on damaged parts: its statuses by their Python names, or its own errors.
+_UNREADABLE = (tf.errors.OpError, RuntimeError, ValueError, TypeError, IndexError, MemoryError)
 _NUMBERED = re.compile(r"layer_with_weights-(\d+)")
 
 
@@ -47,16 +49,16 @@ def load_checkpoint(model, path, *, name_map=None, with_report=False):
         )
     try:
         reader = tf.train.load_checkpoint(prefix)
-        shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise WeightsError(
-            path, f"the checkpoint cannot be read ({str(error).splitlines()[0]})", "Fetch all of its parts again."
-        ) from error
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
     report = Report(str(path), keras_version="none (TensorFlow checkpoint)", backend="tensorflow")
     names = sorted((name for name in shapes if not _NOT_WEIGHTS.search(name)), key=_natural)
     report.ignored += [f"{name}: not a weight of the model" for name in sorted(shapes) if name not in names]
     pairs = _pair(path, model, names, shapes, name_map)
     for name, variable in pairs:
+        if not (dtypes[name].is_floating or dtypes[name].is_integer):
+            raise WeightsError(path, f"{name} holds no numbers but {dtypes[name].name}", "Pass name_map= without it.")
         if tuple(shapes[name]) != tuple(variable.shape):
             raise WeightsError(
                 path,
@@ -68,16 +70,28 @@ def load_checkpoint(model, path, *, name_map=None, with_report=False):
         raise WeightsError(path, f"nothing is stored for {_few(missing)}", "Pass name_map= for them.")
     used = {name for name, _ in pairs}
     report.ignored += [f"{name}: not mapped" for name in names if name not in used]
-    for name, variable in pairs:
-        variable.assign(reader.get_tensor(name))
+    try:
+        values = [reader.get_tensor(name) for name, _ in pairs]
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    for (name, variable), value in zip(pairs, values, strict=True):
+        variable.assign(value)
         report.translated.append(Translation(name, variable.path, tuple(variable.shape), "as stored"))
     return (model, report) if with_report else model
+
+
+def _unreadable(path, error) -> WeightsError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return WeightsError(path, f"the checkpoint cannot be read ({reason})", "Fetch all of its parts again.")
 
 
 def _find_prefix(path):
     path = Path(path)
     if path.is_dir():
-        newest = tf.train.latest_checkpoint(path)
+        try:
+            newest = tf.train.latest_checkpoint(path)
+        except _UNREADABLE as error:
+            raise _unreadable(path, error) from error
         if newest is None:
             found = sorted(path.glob("*.index"))
             if len(found) != 1:

@@ -8,15 +8,14 @@ biases, names. What a model has to be built with is told where it is not: batch 
 1e-5, a GRU with `reset_after`.
 """
 
-import pickle
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from tfav.io.arrays import ArraysError, read_npz
 from tfav.weights.errors import WeightsError
 from tfav.weights.report import Report, Translation
 
@@ -140,9 +139,8 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        return read_npz(path)
+    except ArraysError as error:
         raise WeightsError(path, "it is no .npz file of plain arrays", "Save it again with np.savez.") from error
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from tfav.data import pipeline
 from tfav.data.folders import Example
+from tfav.io.arrays import read_npz
 from tfav.io.flow_folders import folders_of
 from tfav.io.partial import partial_file, remove_partials
 from tfav.systems.two_stream import samples
@@ -136,10 +137,10 @@ def _answers(stream, config, examples) -> Iterator[tuple[np.ndarray, np.ndarray]
 def _read(files: Sequence[Path], num_samples: int) -> Stored:
     all_features, all_probabilities = [], []
     for file in files:
-        with np.load(file) as stored:
-            found = stored["features"].astype(np.float32)
-            all_features.append(found[np.minimum(np.arange(num_samples), len(found) - 1)])
-            all_probabilities.append(stored["probabilities"].mean(axis=0))
+        stored = read_npz(file, ("features", "probabilities"))
+        found = stored["features"].astype(np.float32)
+        all_features.append(found[np.minimum(np.arange(num_samples), len(found) - 1)])
+        all_probabilities.append(stored["probabilities"].mean(axis=0))
     return Stored(np.stack(all_features), np.stack(all_probabilities))
 
 
