@@ -1,11 +1,13 @@
 """`make bench BENCH=av_words`: training steps of every stage, the training pipeline, a clip said word for word.
 
 `--only steps` needs no data: clips a second of a training step of each stage of the preset `cpu`, on random input, and
-minutes that its epochs take on 4,200 words. `--only pipeline` and `--only predict` take prepared shards (`--data-dir`)
-and a run (`--run-dir`).
+minutes that its epochs take on 4,200 words. `--only pipeline` takes prepared shards (`--data-dir`), or prepares 200
+clips of `grid/s1` below the real data. `--only predict` has 12 clips said by the weights that ship, or by `--run-dir`.
 """
 
 import argparse
+import contextlib
+import os
 import statistics
 import tempfile
 import time
@@ -13,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.rounds import describe_machine, print_row
+from tests.bench.rounds import describe_machine, measure, print_row
+from tests.conftest import shared_root
 from tfav.systems.av_words.config import STAGES, Config
 from tfav.training.start import start_tensorflow
 
 _WORDS = 4200  # of 700 sentences of GRID
+_NUM_READ = 12
+_DETECTOR = "weights/face_detection_yunet_2023mar.onnx"
 
 
 def main() -> None:
@@ -28,17 +33,37 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--data-dir", default="", help="prepared shards")
-    parser.add_argument("--run-dir", type=Path)
+    parser.add_argument("--run-dir", default="pretrained")
     parser.add_argument("--clips", type=Path, nargs="*", default=())
     options = parser.parse_args()
     start_tensorflow()
     if options.only in (None, "steps"):
         for row in bench_steps(Config.preset(options.preset), options.stages, options.steps):
             print_row(row)
-    if options.only == "pipeline" or (options.only is None and options.data_dir):
-        print_row(bench_pipeline(options.data_dir))
-    if options.only == "predict" or (options.only is None and options.run_dir):
-        print_row(bench_predict(options.run_dir, options.clips))
+    os.environ.setdefault("TFAV_FACE_DETECTOR", str(shared_root() / _DETECTOR))
+    if options.only in (None, "pipeline"):
+        with contextlib.nullcontext(options.data_dir) if options.data_dir else prepared_clips() as data_dir:
+            print_row(bench_pipeline(data_dir))
+            for row in bench_stage_pipelines(data_dir):
+                print_row(row)
+    if options.only in (None, "predict"):
+        clips = options.clips or sorted((shared_root() / "grid" / "s1").glob("*.mp4"))[:_NUM_READ]
+        print_row(bench_predict(options.run_dir, clips))
+
+
+@contextlib.contextmanager
+def prepared_clips(count: int = 200):
+    """A folder of shards of some clips of GRID."""
+    from tfav.systems.av_words import preparation
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder, "grid"), Path(folder, "shards")
+        (source / "s1").mkdir(parents=True)
+        for video in sorted((shared_root() / "grid" / "s1").glob("*.mp4"))[:count]:
+            (source / "s1" / video.name).symlink_to(video)
+        (source / "align").symlink_to(shared_root() / "grid" / "align")
+        preparation.prepare(source, out, quiet=True)
+        yield out
 
 
 def bench_steps(config: Config, names, steps: int):
@@ -76,7 +101,7 @@ def bench_pipeline(data_dir: str, epochs: int = 3) -> dict:
     """Epochs of the training pipeline alone."""
     from tfav.systems.av_words import data
 
-    config = Config.preset("cpu", data_dir=data_dir)
+    config = Config.preset("cpu", data_dir=str(data_dir), num_classes=0)
     train = data.build_datasets(config).train
     rates = []
     for _ in range(epochs + 1):
@@ -93,7 +118,27 @@ def bench_pipeline(data_dir: str, epochs: int = 3) -> dict:
     }
 
 
-def bench_predict(run_dir: Path, clips) -> dict:
+def bench_stage_pipelines(data_dir: Path | str):
+    """Yields a row for each stream: epochs of it alone, as its stages have them, against both with one thrown away."""
+    from tfav.systems.av_words import data
+
+    config = Config.preset("cpu", data_dir=str(data_dir), num_classes=0)
+    both = data.build_datasets(config).train
+
+    def drain(dataset) -> int:
+        return sum(len(words) for _, words in dataset)
+
+    for stream in data.STREAMS:
+        alone = data.build_datasets(config, streams=(stream,)).train
+        sides = {"both streams, one thrown away": lambda: drain(both), f"{stream} alone": lambda: drain(alone)}  # noqa: B023
+        row = measure(f"av_words cpu training pipeline of a stage that takes {stream}", sides, rounds=3)
+        count = drain(both)
+        for side in (row["baseline"], row["ours"]):
+            side["clips_per_sec"] = round(count / side["seconds"], 1)
+        yield row
+
+
+def bench_predict(run_dir: Path | str, clips) -> dict:
     """Clips to words, one model for all: decoding, finding the mouth, all streams, the page."""
     from tfav.io.video import probe
     from tfav.systems.av_words import prediction

@@ -6,12 +6,15 @@ kept in `runs/fuzz/NAME/` and repeated with `python -m tests.fuzz NAME --input F
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def main() -> None:

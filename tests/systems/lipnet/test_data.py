@@ -344,6 +344,7 @@ def test_presets_survive_json(name):
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"speed": 0.6}, "speed must be 0 or more and below 0.5"),
         ({"splice": 1.1}, "splice must be 0 to 1"),
+        ({"word_balance": -0.1}, "word_balance must be 0 to 1"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "leave something to train on"),
         ({"split": "lists"}, "needs train_list"),
         ({"split": "speaker"}, "needs val_speakers"),

@@ -56,6 +56,7 @@ class Config:
         unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
         dropout: Share of features dropped in training.
         word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
+        word_balance: How far words count alike in that loss, however many frames long: 0 not at all, 1 fully.
         ctc_weight: Weight of CTC's loss.
         sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
             clips that were prepared with their sound; 0 leaves that head out.
@@ -115,6 +116,7 @@ class Config:
     unroll: bool = True
     dropout: float = 0.2
     word_weight: float = 1.0
+    word_balance: float = 0.0
     ctc_weight: float = 0.04
     sound_weight: float = 0.0
     precision: str = "mixed_bfloat16"
@@ -157,8 +159,9 @@ class Config:
                 raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
         if self.val_fraction + self.test_fraction >= 1:
             raise UsageError("val_fraction and test_fraction must leave something to train on.")
-        if not 0 <= self.splice <= 1:
-            raise UsageError(f"splice must be 0 to 1. Received: splice={self.splice}")
+        for field in ("splice", "word_balance"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise UsageError(f"{field} must be 0 to 1. Received: {field}={getattr(self, field)}")
         if len(self.filters) != 3 or min(self.filters) < 1:
             raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
         if self.widths and (min(self.widths) < 1 or self.model != "cpu"):
