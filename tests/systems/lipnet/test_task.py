@@ -144,6 +144,16 @@ def test_fine_tuning_keeps_the_front_end_and_all_but_the_last_layer(run_dir, sha
     assert np.abs(tuned.get_layer("rnn1").weights[0] - source.get_layer("rnn1").weights[0]).max() > 0
 
 
+def test_a_head_that_the_run_had_not_is_new(run_dir):
+    config = Config.preset("demo", **SMALL, init=str(run_dir), sound_weight=1.0)
+    model = build_model(config)
+    head = model.get_layer("sound").kernel.numpy()
+    assert transfer.load_init(model, config)[1:] == ["sound: new, since the run had no such head"]
+    np.testing.assert_array_equal(model.get_layer("sound").kernel, head)
+    source = open_reader(run_dir).model
+    np.testing.assert_array_equal(model.get_layer("words").kernel, source.get_layer("words").kernel)
+
+
 def test_weights_that_do_not_fit(run_dir, shard_dir, tmp_path):
     other = Config.preset("demo", **{**SMALL, "rnn_units": 5}, init=str(run_dir))
     with pytest.raises(UsageError, match=r"rnn1/.* should be \[8, 15\], and the run has it as \[8, 12\]"):

@@ -13,6 +13,7 @@ from tfav.training import model_files, settings
 from tfav.training import run as runs
 
 _LAST = ("labels_dense",)  # the one layer that depends on the alphabet
+_HEADS = {"words": "word_weight", "sound": "sound_weight"}  # layers for training alone, and what asks for them
 
 
 def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | None = None, **changes) -> Path:
@@ -81,11 +82,15 @@ def _fill(model: keras.Model, config: Config) -> list[str]:
 def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     run = runs.load(config.init, SYSTEM)
     before = Config.from_dict(run.config, str(run.dir / "config.json"))
-    new = _LAST if before.symbols() != config.symbols() else ()
+    new = {}
+    if before.symbols() != config.symbols():
+        new |= dict.fromkeys(_LAST, f"the alphabet is {config.alphabet} and was {before.alphabet}")
+    for head, weight in _HEADS.items():
+        if getattr(config, weight) and not getattr(before, weight):
+            new[head] = "the run had no such head"
     source = model_files.best_model(run.dir, lambda: build_model(before))
-    filled = model_files.begin_with(model, source, run.dir, new=new)
-    said = [f"{run.dir}: {len(filled)} variables"]
-    return said + [f"{name}: new, since the alphabet is {config.alphabet} and was {before.alphabet}" for name in new]
+    filled = model_files.begin_with(model, source, run.dir, new=tuple(new))
+    return [f"{run.dir}: {len(filled)} variables", *(f"{name}: new, since {why}" for name, why in new.items())]
 
 
 def _card(run: runs.Run, config: Config) -> str:
