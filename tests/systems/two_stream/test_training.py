@@ -73,6 +73,12 @@ def test_features_stay_on_disk(run_dirs, small_config, monkeypatch):
     monkeypatch.setattr(features, "_answers", lambda *_: pytest.fail("computed twice"))
     second = features.compute(stream, config, found.examples, progress=False)
     np.testing.assert_array_equal(first.features, second.features)
+    file = min(config.cache_path().glob("features-*/*.npz"))
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-9])
+    with pytest.raises(DataError, match=rf"{file.name}: damaged. Remove it"):
+        features.compute(stream, config, found.examples, progress=False)
+    file.write_bytes(sound)
 
 
 def test_fusion(run_dirs, small_config, tmp_path):

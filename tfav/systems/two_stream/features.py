@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from tfav.data import pipeline
 from tfav.data.folders import Example
-from tfav.io.arrays import read_npz
+from tfav.errors import DataError
+from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.flow_folders import folders_of
 from tfav.io.partial import partial_file, remove_partials
 from tfav.systems.two_stream import samples
@@ -137,7 +138,10 @@ def _answers(stream, config, examples) -> Iterator[tuple[np.ndarray, np.ndarray]
 def _read(files: Sequence[Path], num_samples: int) -> Stored:
     all_features, all_probabilities = [], []
     for file in files:
-        stored = read_npz(file, ("features", "probabilities"))
+        try:
+            stored = read_npz(file, ("features", "probabilities"))
+        except ArraysError as error:
+            raise DataError(f"{file}: damaged. Remove it: what was in it is computed again.") from error
         found = stored["features"].astype(np.float32)
         all_features.append(found[np.minimum(np.arange(num_samples), len(found) - 1)])
         all_probabilities.append(stored["probabilities"].mean(axis=0))
