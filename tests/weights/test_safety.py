@@ -3,6 +3,9 @@
 import gzip
 import io
 import json
+import subprocess
+import sys
+import time
 import tracemalloc
 import zipfile
 
@@ -120,6 +123,39 @@ def test_an_absurd_recurrent_and_embedding_layer(tmp_path):
         path = write_keras1(tmp_path / "r.h5", "Sequential", [config], {"r": [("r_W", rand(2, 2))]})
         with pytest.raises(WeightsError, match=r"'r' asks for a weight"):
             load_legacy_model(path)
+
+
+@pytest.mark.parametrize(("number", "length"), [(0, 0), (1, 2**64 - 16)])
+def test_a_heap_that_never_ends_is_refused(small, number, length):
+    content = bytearray(small.read_bytes())
+    at = content.index(b"GCOL") + 16
+    while int.from_bytes(content[at : at + 2], "little") != number:
+        at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+    content[at + 8 : at + 16] = length.to_bytes(8, "little")
+    small.write_bytes(content)
+    # In a process of its own: the HDF5 library would not come back.
+    program = f"from tfav.weights.inspection import inspect; inspect({str(small)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "a heap that never ends" in done.stderr.splitlines()[-1]
+
+
+def test_heaps_within_heaps_are_refused_soon(small):
+    # Each reaches to the end of the file, by objects that leap over the heads of those behind it.
+    heap = b"GCOL\x01\0\0\0" + b"".join(number.to_bytes(8, "little") for number in (2**40, 1, 16))
+    small.write_bytes(small.read_bytes() + heap * 100_000)
+    started = time.monotonic()
+    with pytest.raises(WeightsError, match="heaps within heaps"):
+        inspect(small)
+    assert time.monotonic() - started < 20
+
+
+def test_a_file_behind_a_block_of_the_users_is_read(small):
+    with h5py.File(small) as file, h5py.File(small.with_name("user.h5"), "w", userblock_size=1024) as copy:
+        for name, value in file.attrs.items():
+            copy.attrs[name] = value
+        for name in file:
+            file.copy(name, copy)
+    assert inspect(small.with_name("user.h5")).layers
 
 
 def test_declared_data_that_is_not_there_is_refused(small):

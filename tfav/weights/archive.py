@@ -7,6 +7,7 @@ their shape and read their values only when asked.
 import contextlib
 import json
 import math
+import mmap
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ MAX_INFLATION = 64
 INFLATION_GRACE_BYTES = 64 * 2**20
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HEAP_SIGNATURE = b"GCOL\x01\0\0\0"
 
 # First bytes -> (what the file is, what to do). Checked in order.
 _LOOKALIKES = (
@@ -69,6 +71,7 @@ class Archive:
     def __init__(self, path):
         self.path = Path(path)
         _check_is_hdf5(self.path)
+        _check_heaps_end(self.path)
         self.size_bytes = self.path.stat().st_size
         try:
             self._file = h5py.File(self.path, "r")
@@ -260,6 +263,43 @@ def _check_is_hdf5(path):
     if head.startswith(_HDF5_SIGNATURE) or h5py.is_hdf5(path):
         return
     raise WeightsError(path, *_explain_lookalike(path, head))
+
+
+def _check_heaps_end(path):
+    """Refuses a file on which the HDF5 library, 1.14 at least, would walk in a circle and never come back.
+
+    Texts of any length lie in heaps: one object behind the other, each with its length. The library believes a length
+    that leads to where it stands. See "Global Heap" in the HDF5 File Format Specification.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = 0  # of the file proper, behind whatever the user put there
+        while start < len(content) and content[start : start + 8] != _HDF5_SIGNATURE:
+            start = max(512, 2 * start)
+        superblock = content[start + 8 : start + 15].ljust(7, b"\0")
+        width = superblock[6 if superblock[0] < 2 else 2]  # of lengths, in bytes: 8 in all files seen
+        steps = len(content) // 8  # far more than there can be objects, but an end where heaps lie within heaps
+        at = content.find(_HEAP_SIGNATURE)
+        while at >= 0:
+            steps -= _walk_heap(content, at, width, path)
+            if steps < 0:
+                raise WeightsError(path, "the file is damaged (heaps within heaps)", "Fetch it again.")
+            at = content.find(_HEAP_SIGNATURE, at + 1)
+
+
+def _walk_heap(content, start, width, path):
+    """Walks over a heap's objects; returns how many there are."""
+    header, count = 8 + width, 0
+    at = start + header
+    end = min(start + int.from_bytes(content[start + 8 : at], "little"), len(content))
+    while at + header <= end:
+        number = int.from_bytes(content[at : at + 2], "little")
+        length = int.from_bytes(content[at + 8 : at + header], "little")
+        # Number 0 is free space, whose length includes its header; lengths wrap around as they do in the library.
+        step = (length if number == 0 else header + (length + 7) // 8 * 8) % 2**64
+        if step == 0:
+            raise WeightsError(path, "the file is damaged (a heap that never ends)", "Fetch it again.")
+        at, count = at + step, count + 1
+    return count
 
 
 def _explain_lookalike(path, head):
