@@ -407,6 +407,27 @@ def test_tar_links_and_devices(tmp_path, kind):
     refused(tmp_path / "a.tar", tmp_path, "tar", "a link or a device")
 
 
+STANDING_IN_THE_WAY = [(".", "a"), ("a", "a/b"), ("a/b", "a"), ("n" * 300, "a")]
+
+
+@pytest.mark.parametrize("names", STANDING_IN_THE_WAY)
+def test_members_that_cannot_be_written_are_the_archives_fault(tmp_path, names):
+    tar_with(tmp_path / "a.tar", *[(tarfile.TarInfo(name), b"text") for name in names], mode="w")
+    refused(tmp_path / "a.tar", tmp_path, "tar", "a broken tar archive")
+    (tmp_path / "a.zip").write_bytes(zip_bytes(dict.fromkeys(names, "text")))
+    refused(tmp_path / "a.zip", tmp_path, "zip", "a broken zip archive")
+
+
+def test_members_without_a_name(tmp_path):
+    content = bytearray(zip_bytes({"x": "text"}))
+    table, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    content[end + 12] -= 1  # the table's length
+    del content[table + 46]  # its only name
+    content[table + 28] = 0
+    (tmp_path / "a.zip").write_bytes(content)
+    refused(tmp_path / "a.zip", tmp_path, "zip", "'' has no name")
+
+
 def test_tar_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(archive_module, "_RATIO_FLOOR_BYTES", 10**5)
     tar_with(tmp_path / "a.tar.gz", (tarfile.TarInfo("zeros"), bytes(10**8)))

@@ -32,6 +32,16 @@ _BROKEN = (
 )
 
 
+_NUMBERS_OF_BROKEN = (
+    None,
+    errno.EINVAL,  # a zip whose table points before the file's beginning
+    errno.EISDIR,  # members that stand in one another's place
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+
+
 class ArchiveError(TfavError):
     """An archive that is broken, or that tries what an archive of data has no business to do."""
 
@@ -59,9 +69,8 @@ def unpack(archive, folder, *, kind: str, max_bytes: int = MAX_BYTES) -> Path:
         try:
             _UNPACKERS[kind](archive, partial, _Budget(archive, max_bytes))
         except _BROKEN as error:
-            # Broken data are an OSError without a number (gzip) or EINVAL (a zip whose table points before the file's
-            # beginning); any other number is about the disk, not the archive.
-            if isinstance(error, TfavError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
+            # Broken data are an OSError without a number (gzip); numbers not in the list are about the disk.
+            if isinstance(error, TfavError) or getattr(error, "errno", None) not in _NUMBERS_OF_BROKEN:
                 raise
             reason = (
                 f"a broken {kind} archive ({str(error).splitlines()[0].rstrip(':')})"
@@ -94,6 +103,8 @@ class _Budget:
 
     def place(self, member: str, folder: Path) -> Path:
         """Return where a member goes, having made sure that this is inside `folder`."""
+        if not member:
+            raise self.refuse(member, "has no name")
         path = PurePosixPath(member.replace("\\", "/"))
         if path.is_absolute() or PureWindowsPath(member).drive or ".." in path.parts or "\0" in member:
             raise self.refuse(member, "points outside of the folder")

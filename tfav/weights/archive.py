@@ -15,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import DamagedError, WeightsError
 
 MAX_CONFIG_BYTES = 64 * 2**20
 MAX_LAYERS = 20_000
@@ -101,7 +101,7 @@ class Archive:
         """An attribute of the file (or of its weights group) as text; None where there is none."""
         for holder in (self._file, self._weights):
             if name in holder.attrs:
-                return _as_text(holder.attrs[name])
+                return _as_text(_attribute(holder, name))
         return None
 
     def json(self, name):
@@ -207,7 +207,7 @@ def reading(path):
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError) as error:
         cause = str(error).strip("'\"").splitlines() or [type(error).__name__]
-        raise WeightsError(path, f"the file is damaged ({cause[0]})", "Fetch it again.") from error
+        raise DamagedError(path, f"the file is damaged ({cause[0]})", "Fetch it again.") from error
 
 
 def _child(group, path, file_path):
@@ -232,13 +232,22 @@ def _as_text(value):
     return value.decode("utf-8") if isinstance(value, bytes | np.bytes_) else str(value)
 
 
+def _attribute(group, name):
+    """An attribute's value. The library sets aside what an attribute declares before it looks how much there is."""
+    attribute = group.attrs.get_id(name)
+    declared = attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size()
+    if declared > group.file.id.get_filesize():
+        raise OSError(f"its attribute {name!r} declares {declared} bytes, more than the file has")
+    return group.attrs[name]
+
+
 def _long_attribute(group, name):
     """A list of names; Keras splits lists over 64 kB into `name0`, `name1`, ..."""
     if name in group.attrs:
-        return [_as_text(item) for item in np.atleast_1d(group.attrs[name])]
+        return [_as_text(item) for item in np.atleast_1d(_attribute(group, name))]
     chunks = []
     while f"{name}{len(chunks)}" in group.attrs:
-        chunks.append(group.attrs[f"{name}{len(chunks)}"])
+        chunks.append(_attribute(group, f"{name}{len(chunks)}"))
     return [_as_text(item) for chunk in chunks for item in np.atleast_1d(chunk)] if chunks else None
 
 

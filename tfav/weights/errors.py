@@ -21,3 +21,7 @@ class WeightsError(TfavError):
     def __str__(self) -> str:
         where = "" if self.path is None else f"{self.path}: "
         return f"{where}{self.reason}." + (f" {self.remedy}" if self.remedy else "")
+
+
+class DamagedError(WeightsError):
+    """A file that the library for its format could not read."""

@@ -14,6 +14,7 @@ from tfav.weights.activations import legacy_hard_sigmoid
 from tfav.weights.archive import Archive
 from tfav.weights.errors import WeightsError
 from tfav.weights.rebuild import Rebuilder
+from tfav.weights.rehearsal import rehearse
 from tfav.weights.report import Report
 from tfav.weights.slots import Branch, tree_of
 from tfav.weights.tensors import Context
@@ -46,6 +47,7 @@ def load_legacy_model(path, *, custom_objects=None, with_report=False, backend=N
             message names the file, the cause and what to do.
     """
     _check_backend(backend)
+    rehearse(path)
     with Archive(path) as archive:
         config = archive.json("model_config")
         if config is None:
@@ -94,6 +96,7 @@ def load_legacy_weights(model, path, *, with_report=False, backend=None):
         raise WeightsError(
             path, f"model {model.name!r} is not built yet, so it has no weights to fill", "Call it once."
         )
+    rehearse(path)
     with Archive(path) as archive:
         stored = archive.stored_layers()
         is_keras1 = (archive.keras_version or "").startswith(("0.", "1.")) or _names_look_keras1(stored)

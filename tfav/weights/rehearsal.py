@@ -1,0 +1,106 @@
+"""A file of strangers is read by another process first, which may hang, break down or run out of memory.
+
+The HDF5 library was not made for damaged files: it may walk in circles, set aside gigabytes for a text, or crash. What
+it does in a process of its own costs no more than that process, a third of a second for sound files.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tfav.weights.archive import MAX_INFLATION, Archive, reading
+from tfav.weights.errors import DamagedError, WeightsError
+
+MAX_SEC = 120
+MEMORY_BYTES = 1 << 30  # beside what a file's own arrays may take
+_DAMAGED = 3
+_REMEDY = "It is damaged, or made to do harm; fetch it again."
+
+
+def rehearse(path: Path | str) -> None:
+    """Reads a legacy HDF5 file in a process with little memory and time. Files of any other kind are left alone.
+
+    Args:
+        path: The file.
+
+    Raises:
+        WeightsError: The library did not survive it, or found it damaged.
+    """
+    path = Path(path)
+    if not path.is_file() or not sys.executable:
+        return
+    # With the paths of this process, so that a tfav that is not installed is found too; it loads no TensorFlow.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", __name__, os.fspath(path.absolute())]
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, timeout=MAX_SEC, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WeightsError(path, f"the HDF5 library did not come to its end in {MAX_SEC} s", _REMEDY) from error
+    if done.returncode == _DAMAGED:
+        raise WeightsError(path, done.stdout.decode("utf-8", "replace").strip(), "Fetch it again.")
+    if done.returncode < 0:
+        number = -done.returncode
+        name = signal.Signals(number).name if number in set(signal.Signals) else number
+        raise WeightsError(path, f"the HDF5 library broke down on it ({name})", _REMEDY)
+
+
+def read_all(path: Path | str) -> None:
+    """Reads whatever `load_legacy_model`, `load_legacy_weights` and `inspect` may read.
+
+    Raises:
+        DamagedError: The library could not read it. What else is wrong with a file they tell better themselves.
+    """
+    archive = _run(lambda: Archive(path))
+    if archive is None:
+        return
+    with archive:
+        for name in ("model_config", "training_config"):
+            _run(lambda: archive.json(name))  # noqa: B023
+        _run(lambda: archive.has_optimizer)
+        for arrays in (_run(archive.stored_layers) or {}).values():
+            for array in arrays:
+                with reading(path):
+                    array.read()
+
+
+def _run(read):
+    """What it gives; None where something else is wrong than damage."""
+    try:
+        return read()
+    except DamagedError:
+        raise
+    except WeightsError:
+        return None
+
+
+def limit_memory(size: int) -> None:
+    """Limits this process to what it has and what a file of `size` bytes may take; where there are such limits."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES + MAX_INFLATION * size, hard))
+
+
+def main() -> None:
+    """`python -m tfav.weights.rehearsal FILE`: exit code 3, and the reason, where the file is damaged."""
+    (path,) = sys.argv[1:]
+    limit_memory(Path(path).stat().st_size)
+    try:
+        read_all(path)
+    except DamagedError as error:
+        print(error.reason)
+        sys.exit(_DAMAGED)
+    except MemoryError:
+        print("it asks for more memory than a file of its size may")
+        sys.exit(_DAMAGED)
+
+
+if __name__ == "__main__":
+    main()
