@@ -119,6 +119,16 @@ def build_datasets_of(config, videos, paths):
     return build_dataset(config, examples, scan(videos).labels)
 
 
+def test_features_cut_short_are_computed_anew(transfer_config, videos):
+    paths = [example.path for example in scan(videos).examples][:2]
+    files = features.compute(paths, transfer_config)
+    sound = files[0].read_bytes()
+    for spoilt in (sound[:-2], b""):
+        files[0].write_bytes(spoilt)
+        assert features.compute(paths, transfer_config) == files
+        assert files[0].read_bytes() == sound
+
+
 def test_changed_settings_or_files_are_computed_anew(transfer_config, videos, tmp_path):
     source = next(videos.glob("grow/*.mp4"))
     video = tmp_path / "v.mp4"

@@ -42,7 +42,7 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     extractor = cached_extractor(config)
     folder = config.cache_path() / f"features-{_key(config, extractor)}"
     files = [folder / f"{_video_key(path)}.f16" for path in paths]
-    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not file.exists()]
+    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, config)]
     if not missing:
         return files
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +59,15 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     if failed:
         raise DataError(f"{len(failed)} of {len(paths)} videos cannot be used; first: {failed[0]}")
     return files
+
+
+def _is_whole(file: Path, config: Config) -> bool:
+    """Whether there are features of one frame or more, none cut off; what is spoilt is computed again."""
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:
+        return False
+    return size > 0 and size % (np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)) == 0
 
 
 def orientations(config: Config) -> int:
