@@ -11,20 +11,24 @@ import keras
 _RECURRENT = ("lstm", "gru", "bidirectional", "rnn")
 
 
-def forward_flops(model: keras.Model) -> int | None:
+def forward_flops(model: keras.Model, example=None) -> int | None:
     """Multiplications and additions of one example in layers that learn: convolutions, dense and recurrent ones.
 
+    Args:
+        model: Built.
+        example: A batch of one, as the model takes it; None: ones, where the model's input has fixed sizes.
+
     Returns:
-        Their number, counted while the model runs on one example; None where a layer with matrices is of a kind that
-        is not known here, or the model takes examples of any size.
+        Their number, counted while the model runs on it; None where a layer with matrices is of a kind that is not
+        known here.
     """
-    if any(None in x.shape[1:] for x in keras.tree.flatten(model.input)):
-        return None
+    if example is None:
+        example = keras.tree.map_structure(lambda x: keras.ops.ones((1, *x.shape[1:]), x.dtype), model.input)
     counts: list[int | None] = []
     with contextlib.ExitStack() as stack:
         for layer in _leaves(model):
             stack.enter_context(_counting(layer, counts))
-        model(keras.tree.map_structure(lambda x: keras.ops.ones((1, *x.shape[1:]), x.dtype), model.input))
+        model(example)
     return None if None in counts else sum(counts)
 
 
@@ -54,7 +58,17 @@ def _leaves(layer) -> Iterator[keras.layers.Layer]:
     elif isinstance(getattr(layer, "model", None), keras.Model):  # once per frame, with frames as examples
         yield from _leaves(layer.model)
     elif _matrices(layer):
-        yield layer
+        inside = [] if _is_recurrent(layer) else layer._flatten_layers(include_self=False, recursive=False)
+        if sum(len(_matrices(inner)) for inner in inside) == len(_matrices(layer)):  # called in a loop of Python's
+            for inner in inside:
+                yield from _leaves(inner)
+        else:
+            yield layer
+
+
+def _is_recurrent(layer) -> bool:
+    name = type(layer).__name__.lower()
+    return any(kind in name for kind in _RECURRENT) and "conv" not in name
 
 
 @contextlib.contextmanager
@@ -79,13 +93,13 @@ def _counting(layer, counts: list):
 def _layer_flops(layer, seen: tuple, given: tuple) -> int | None:
     """Of a layer by the shapes of its input and its output."""
     name = type(layer).__name__.lower()
-    if "convlstm" in name or "forecast" in name or "timedistributed" in name:
+    if "convlstm" in name or "timedistributed" in name:
         return None
     if isinstance(layer, keras.layers.EinsumDense):  # its bias may have as many axes as a matrix
         return 2 * math.prod(given[:-1]) * math.prod(layer.kernel.shape) if len(layer.kernel.shape) == 2 else None
     if "conv" in name or isinstance(layer, keras.layers.Dense):
         positions = math.prod(given[:-1])
-    elif any(kind in name for kind in _RECURRENT):
+    elif _is_recurrent(layer):
         positions = seen[0] * seen[1]
     else:
         return None

@@ -90,6 +90,8 @@ def compared(row: dict, base: dict, axis: str, factor: int) -> dict:
 
 def measure_case(case: Case, steps: int) -> dict:
     """A training step, an epoch of the pipeline alone, an epoch of training, and the peak memory of this process."""
+    import keras
+
     from tfav import training
     from tfav.training.start import start_tensorflow
 
@@ -113,7 +115,7 @@ def measure_case(case: Case, steps: int) -> dict:
         batch = next(iter(train_set))
         step_sec = step_seconds(model, batch, steps)
         epoch_sec = epoch_seconds(model, train_set)
-    forward, figures = forward_flops(model), {}
+    forward, figures = forward_flops(model, keras.tree.map_structure(lambda x: x[:1], batch[0])), {}
     if forward is not None:
         rate = 3 * batch_size(batch) * forward / step_sec
         figures = {"gflops": round(rate / 1e9, 2), "share_of_peak": round(rate / matrix_peak("float32"), 4)}
