@@ -11,6 +11,19 @@ def tf_keras():
 
 
 @pytest.fixture
+def small(tmp_path):
+    """A sound Keras 1 file of one Dense layer, to be spoilt."""
+    from tests.weights.test_keras1 import dense, named, rand, write_keras1
+
+    return write_keras1(
+        tmp_path / "small.h5",
+        "Sequential",
+        [dense("dense_1", 4, batch_input_shape=[None, 3])],
+        {"dense_1": named("dense_1", W=rand(3, 4), b=rand(4))},
+    )
+
+
+@pytest.fixture
 def write_h5(tmp_path):
     """A function that fills a tf_keras model with random weights and saves it; returns the path."""
 

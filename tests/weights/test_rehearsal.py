@@ -15,17 +15,6 @@ from tfav.weights.legacy import load_legacy_model, load_legacy_weights
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def small(tmp_path):
-    """A sound Keras 1 file of one Dense layer, to be spoilt."""
-    return write_keras1(
-        tmp_path / "small.h5",
-        "Sequential",
-        [dense("dense_1", 4, batch_input_shape=[None, 3])],
-        {"dense_1": named("dense_1", W=rand(3, 4), b=rand(4))},
-    )
-
-
 def test_sound_files_and_those_that_are_no_hdf5_pass(small, tmp_path):
     rehearsal.rehearse(small)
     rehearsal.rehearse(tmp_path / "nowhere.h5")
@@ -57,7 +46,7 @@ def test_spoilt_arrays_are_refused_before_a_model_is_touched(tmp_path):
         {"dense_1": named("dense_1", W=rand(30, 40), b=rand(40))},
     )
     with h5py.File(path, "r+") as file:
-        group = next(group for group in (file.get("model_weights", file),) if "dense_1" in group)["dense_1"]
+        group = file["model_weights/dense_1"]
         name = next(name for name in group if group[name].shape == (30, 40))
         values = group[name][()]
         del group[name]
@@ -77,10 +66,25 @@ def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, m
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(WeightsError, match=r"small\.h5: the HDF5 library broke down on it \(SIGSEGV\)"):
         inspect(small)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(WeightsError, match=r"small\.h5: no other process can read it first \(exit code 1\)"):
+        inspect(small)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    with pytest.raises(WeightsError, match=r"small\.h5: no other process can read it first \(No such file"):
+        inspect(small)
+    monkeypatch.setattr(sys, "executable", str(python))
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(rehearsal, "MAX_SEC", 0.2)
     with pytest.raises(WeightsError, match=r"did not come to its end in 0.2 s"):
         load_legacy_weights(_built(), small)
+
+
+def test_modules_beside_the_file_are_not_run(small, monkeypatch):
+    for name in ("h5py", "json", "numpy", "tfav"):
+        (small.parent / f"{name}.py").write_text(f"open({str(small.parent / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(small.parent)
+    assert inspect(small.name).layers
+    assert not (small.parent / "ran").exists()
 
 
 def _built():

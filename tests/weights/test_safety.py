@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.weights.test_keras1 import dense, layer, named, rand, write_keras1
+from tests.weights.test_keras1 import dense, layer, rand, write_keras1
 from tfav.weights import WeightsError
 from tfav.weights.inspection import inspect
 from tfav.weights.legacy import load_legacy_model
@@ -64,17 +64,6 @@ def test_missing_files_and_folders_are_told(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"SavedModel"):
         load_legacy_model(tmp_path)
-
-
-@pytest.fixture
-def small(tmp_path):
-    """A sound Keras 1 file of one Dense layer, to be spoilt."""
-    return write_keras1(
-        tmp_path / "small.h5",
-        "Sequential",
-        [dense("dense_1", 4, batch_input_shape=[None, 3])],
-        {"dense_1": named("dense_1", W=rand(3, 4), b=rand(4))},
-    )
 
 
 def _rewrite_config(path, change):

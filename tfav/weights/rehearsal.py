@@ -18,6 +18,7 @@ MAX_SEC = 120
 MEMORY_BYTES = 1 << 30  # beside what a file's own arrays may take
 _DAMAGED = 3
 _REMEDY = "It is damaged, or made to do harm; fetch it again."
+_NO_PROCESS = "See what `python -m tfav.weights.rehearsal FILE` says."
 
 
 def rehearse(path: Path | str) -> None:
@@ -32,13 +33,21 @@ def rehearse(path: Path | str) -> None:
     path = Path(path)
     if not path.is_file() or not sys.executable:
         return
-    # With the paths of this process, so that a tfav that is not installed is found too; it loads no TensorFlow.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", __name__, os.fspath(path.absolute())]
+    # With the paths of this process and its own, so that a tfav that is not installed is found too. `-m` looks into the
+    # current folder first, where modules of a stranger may lie beside the file, so it is another one.
+    paths = [str(Path(entry).absolute()) for entry in (*filter(None, sys.path), Path(__file__).parents[2])]
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, timeout=MAX_SEC, check=False
+            [sys.executable, "-m", "tfav.weights.rehearsal", str(path.absolute())],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(sys.executable).parent,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            timeout=MAX_SEC,
+            check=False,
         )
+    except OSError as error:
+        raise WeightsError(path, f"no other process can read it first ({error.strerror})", _NO_PROCESS) from error
     except subprocess.TimeoutExpired as error:
         raise WeightsError(path, f"the HDF5 library did not come to its end in {MAX_SEC} s", _REMEDY) from error
     if done.returncode == _DAMAGED:
@@ -47,6 +56,8 @@ def rehearse(path: Path | str) -> None:
         number = -done.returncode
         name = signal.Signals(number).name if number in set(signal.Signals) else number
         raise WeightsError(path, f"the HDF5 library broke down on it ({name})", _REMEDY)
+    if done.returncode:
+        raise WeightsError(path, f"no other process can read it first (exit code {done.returncode})", _NO_PROCESS)
 
 
 def read_all(path: Path | str) -> None:
