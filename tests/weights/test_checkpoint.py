@@ -94,10 +94,14 @@ def test_missing_and_broken_checkpoints_are_told(graph_checkpoint, tmp_path):
         load_checkpoint(model, path)
 
 
-def test_damaged_data_changes_nothing(tmp_path):
+def write_dense(prefix, kernel, bias):
+    """Writes a checkpoint of one layer, as tf.keras names its variables."""
     names = [f"layer_with_weights-0/{role}/.ATTRIBUTES/VARIABLE_VALUE" for role in ("kernel", "bias")]
-    tensors = [tf.ones((3, 2)), tf.ones(2)]
-    tf.raw_ops.SaveV2(prefix=f"{tmp_path}/m", tensor_names=names, shape_and_slices=["", ""], tensors=tensors)
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=["", ""], tensors=[kernel, bias])
+
+
+def test_damaged_data_changes_nothing(tmp_path):
+    write_dense(tmp_path / "m", tf.ones((3, 2)), tf.ones(2))
     data = next(tmp_path.glob("*.data*"))
     sound = data.read_bytes()
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -117,9 +121,7 @@ def test_damaged_data_changes_nothing(tmp_path):
 
 
 def test_text_in_place_of_numbers_is_told(tmp_path):
-    names = [f"layer_with_weights-0/{role}/.ATTRIBUTES/VARIABLE_VALUE" for role in ("kernel", "bias")]
-    tensors = [tf.ones((3, 2)), tf.constant(["a", "b"])]
-    tf.raw_ops.SaveV2(prefix=f"{tmp_path}/m", tensor_names=names, shape_and_slices=["", ""], tensors=tensors)
+    write_dense(tmp_path / "m", tf.ones((3, 2)), tf.constant(["a", "b"]))
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(WeightsError, match=r"bias.*holds no numbers but string"):
         load_checkpoint(model, tmp_path)

@@ -42,7 +42,8 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     extractor = cached_extractor(config)
     folder = config.cache_path() / f"features-{_key(config, extractor)}"
     files = [folder / f"{_video_key(path)}.f16" for path in paths]
-    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, config)]
+    frame_bytes = np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)
+    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, frame_bytes)]
     if not missing:
         return files
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,13 +62,13 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     return files
 
 
-def _is_whole(file: Path, config: Config) -> bool:
+def _is_whole(file: Path, frame_bytes: int) -> bool:
     """Whether there are features of one frame or more, none cut off; what is spoilt is computed again."""
     try:
         size = file.stat().st_size
     except FileNotFoundError:
         return False
-    return size > 0 and size % (np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)) == 0
+    return size > 0 and size % frame_bytes == 0
 
 
 def orientations(config: Config) -> int:
