@@ -14,6 +14,7 @@ from tests.bench.table import rows_of, write_table
 NOT_BENCHES = (
     "__main__",
     "flops",
+    "grid",
     "rounds",
     "table",
     "unseen_groups",

@@ -7,7 +7,6 @@ clips of `grid/s1` below the real data. `--only predict` has 12 clips said by th
 
 import argparse
 import contextlib
-import os
 import statistics
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.bench.grid import link_clips, use_detector
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.systems.av_words.config import STAGES, Config
@@ -22,7 +22,6 @@ from tfav.training.start import start_tensorflow
 
 _WORDS = 4200  # of 700 sentences of GRID
 _NUM_READ = 12
-_DETECTOR = "weights/face_detection_yunet_2023mar.onnx"
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     if options.only in (None, "steps"):
         for row in bench_steps(Config.preset(options.preset), options.stages, options.steps):
             print_row(row)
-    os.environ.setdefault("TFAV_FACE_DETECTOR", str(shared_root() / _DETECTOR))
+    use_detector()
     if options.only in (None, "pipeline"):
         with contextlib.nullcontext(options.data_dir) if options.data_dir else prepared_clips() as data_dir:
             print_row(bench_pipeline(data_dir))
@@ -57,12 +56,8 @@ def prepared_clips(count: int = 200):
     from tfav.systems.av_words import preparation
 
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder, "grid"), Path(folder, "shards")
-        (source / "s1").mkdir(parents=True)
-        for video in sorted((shared_root() / "grid" / "s1").glob("*.mp4"))[:count]:
-            (source / "s1" / video.name).symlink_to(video)
-        (source / "align").symlink_to(shared_root() / "grid" / "align")
-        preparation.prepare(source, out, quiet=True)
+        out = Path(folder, "shards")
+        preparation.prepare(link_clips(Path(folder, "grid"), count), out, quiet=True)
         yield out
 
 

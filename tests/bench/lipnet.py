@@ -7,7 +7,6 @@ Keras' GRU and batch normalisation against ours. `--only read` reads whole video
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.bench.flops import forward_flops, matrix_peak
+from tests.bench.grid import link_clips, use_detector
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
@@ -25,7 +25,6 @@ from tfav.training.start import start_tensorflow
 
 _CLIP_SEC = 3.0
 _NUM_READ = 12
-_DETECTOR = "weights/face_detection_yunet_2023mar.onnx"
 
 
 def main() -> None:
@@ -51,13 +50,9 @@ def main() -> None:
 
 def bench_data(options) -> None:
     """Prints the two rows that need the corpus."""
-    os.environ.setdefault("TFAV_FACE_DETECTOR", str(shared_root() / _DETECTOR))
+    use_detector()
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder, "grid"), Path(folder, "shards")
-        (source / "s1").mkdir(parents=True)
-        for video in sorted((shared_root() / "grid" / "s1").glob("*.mp4"))[: options.clips]:
-            (source / "s1" / video.name).symlink_to(video)
-        (source / "align").symlink_to(shared_root() / "grid" / "align")
+        source, out = link_clips(Path(folder, "grid"), options.clips), Path(folder, "shards")
         prepared = bench_prepare(source, out)
         print_row(prepared)
         print_row(bench_pipeline(out, options.epochs, prepared["seconds"] / prepared["clips"]))
@@ -192,7 +187,7 @@ def bench_reading() -> dict:
     """Videos of GRID to text and files, with the shipped weights: face, mouth, posteriors, all decoders, times, GIF."""
     from tfav.systems.lipnet import prediction
 
-    os.environ.setdefault("TFAV_FACE_DETECTOR", str(shared_root() / _DETECTOR))
+    use_detector()
     grid = shared_root() / "grid"
     names = (grid / "val.txt").read_text(encoding="utf-8").split()[:_NUM_READ]
     videos = [grid / "s1" / f"{Path(name).name}.mp4" for name in names]
