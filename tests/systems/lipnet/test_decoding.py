@@ -77,20 +77,66 @@ def test_the_grammar_decoder_finds_the_optimum(seed, name):
     assert share == pytest.approx(values.max() - np.logaddexp.reduce(values), abs=1e-6)
 
 
+def heads_that_see(sentence, spans, num_frames, sure=0.9):
+    """Log-probabilities of a word head that sees a sentence's words in these frames, and silence elsewhere."""
+    rows = np.full((num_frames, 52), (1 - sure) / 51)
+    said = np.full(num_frames, corpus.SILENCE)
+    for word, (start, end) in zip(sentence.split(), spans, strict=True):
+        said[start:end] = 1 + corpus.WORDS.index(word)
+    rows[np.arange(num_frames), said] = sure
+    return np.log(rows)
+
+
+def spell_with_spans(sentence):
+    """As `spell`, and the frames of each word."""
+    ends = np.cumsum([3 * len(word) + 3 for word in sentence.split()])
+    spans = [(end - 3 * len(word) - 3, end - 3) for word, end in zip(sentence.split(), ends, strict=True)]
+    return spell(sentence), spans
+
+
 def test_grid_in_full_and_what_the_word_head_adds():
     grammar = read_grammar(GRID_GRAMMAR)
     assert grammar.slots == tuple(tuple(slot.values()) for slot in corpus.SLOTS)
     sentence = "bin blue at b two now"
-    log_probs = spell(sentence, repeats=2)
-    start = 3 * sentence.index(" b ") + 3
-    # CTC cannot tell b from p; the word head can.
-    log_probs[start : start + 2, [2, 16]] = np.log(0.45)
-    heads = np.full((len(log_probs), 52), np.log(0.01))
-    heads[start : start + 3, 1 + corpus.WORDS.index("p")] = 0.0
-    for share, said in ((0.0, "b p"), (1.0, "p")):
+    log_probs, spans = spell_with_spans(sentence)
+    # CTC hears b a little more than p, the word head sees p.
+    start, _ = spans[3]
+    log_probs[start : start + 2, 2], log_probs[start : start + 2, 16] = np.log(0.5), np.log(0.4)
+    heads = heads_that_see(sentence.replace(" b ", " p "), spans, len(log_probs))
+    for share, said in ((0.0, "b"), (0.01, "b"), (1.0, "p")):
         text, _ = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, word_share=share)
-        assert text.replace(f" {text.split()[3]} ", " b ") == sentence
-        assert text.split()[3] in said.split()
+        assert text == sentence.replace(" b ", f" {said} ")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_word_has_no_louder_vote(seed):
+    """The head sees the words that CTC finds less probable; each wins where its vote makes up for just that."""
+    slots, spans = (("at", "in"), ("seven", "three")), [(0, 2), (2, 20)]
+    log_probs = noise(20, seed, sharp=0.1)
+    values = [text_log_prob(" ".join(words), log_probs, COMPACT) for words in itertools.product(*slots)]
+    by_slot = [np.logaddexp.reduce(np.reshape(values, (2, 2)), axis=1 - slot) for slot in (0, 1)]
+    seen = [slot[int(worth.argmin())] for slot, worth in zip(slots, by_slot, strict=True)]
+    heads = heads_that_see(" ".join(seen), spans, 20)
+    sure = np.log(0.9) - np.log(0.1 / 51)  # in each frame, so in two as in eighteen
+    for slot, worth in enumerate(by_slot):
+        share = np.ptp(worth) / sure
+        for factor, wins in ((0.99, False), (1.01, True)):
+            options = {"word_log_probs": heads, "word_share": factor * share}
+            text, _ = decoding.decode_grammar(log_probs, COMPACT, Grammar(slots), **options)
+            assert (text.split()[slot] == seen[slot]) is wins
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_outvoted_has_the_share_of_what_is_read(seed):
+    grammar = Grammar((("at", "by", "in"), ("a", "b"), ("one", "two")))
+    log_probs = noise(16, seed)
+    sentences = [" ".join(words) for words in itertools.product(*grammar.slots)]
+    values = np.array([text_log_prob(text, log_probs, COMPACT) for text in sentences])
+    said = sentences[int(values.argmin())]
+    heads = heads_that_see(said, [(1, 4), (5, 8), (9, 16)], 16, sure=1 - 1e-9)
+    text, share = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, word_share=1e3)
+    assert text == said
+    assert share == pytest.approx(values.min() - np.logaddexp.reduce(values), abs=1e-6)
 
 
 def test_what_does_not_fit_gives_nothing():

@@ -11,6 +11,7 @@ from tfav.errors import UsageError
 from tfav.systems.lipnet import corpus
 from tfav.systems.lipnet.alphabet import Alphabet
 from tfav.systems.lipnet.grammar import Grammar
+from tfav.systems.lipnet.times import align_spans
 
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
@@ -55,6 +56,10 @@ def decode_grammar(
     the probability of all its completions together, which one pass backward over the lattice of words gives exactly;
     no completion can be worth more, so a best-first search ends at the optimum, as a rule after a handful of prefixes.
 
+    Where a word head has a say, each slot's word is then chosen by two votes: the word's log-probability by CTC, all
+    sentences with it summed up, and the head's, among the slot's words, the mean over the frames in which the head sees
+    the slot. The mean, since a sum would count a long word's vote for more than a preposition's.
+
     Of a word list it is what a beam over its words finds.
 
     Args:
@@ -62,13 +67,12 @@ def decode_grammar(
         symbols: The alphabet.
         grammar: What may be said.
         word_log_probs: `[T, 52]`, log-probabilities of the word head.
-        word_share: How much they count: a path's score is CTC's log-probability plus this many times the sum of the
-            head's over the frames, of the word that the path is in. Between two words, either of them and silence do.
+        word_share: How much its vote counts, CTC's being 1; 0: not at all.
         width: Hypotheses kept, for a word list.
 
     Returns:
-        The sentence, and the logarithm of its share in all that the grammar allows (for a word list: 0). The sentence
-        is "" where not one fits into the frames.
+        The sentence, and the logarithm of its share in all that the grammar allows, by CTC (for a word list: 0). The
+        sentence is "" where not one fits into the frames.
 
     Raises:
         UsageError: A word share without a word head, or with words it does not know.
@@ -77,8 +81,13 @@ def decode_grammar(
         raise UsageError("word_share needs a model with a word head. Set word_share=0.")
     if grammar.loop:
         return _decode_word_list(log_probs, symbols, grammar, width), 0.0
-    lattice = _Lattice(log_probs, symbols, grammar, word_log_probs if word_share else None, word_share)
-    return lattice.best()
+    lattice = _Lattice(log_probs, symbols, grammar)
+    if not lattice.fits or not word_share:
+        return lattice.best()
+    pairs = zip(lattice.slot_log_probs(), _head_votes(grammar.slots, word_log_probs), strict=True)
+    numbers = [int(np.argmax(ctc + word_share * head)) for ctc, head in pairs]
+    words = [slot[number] for slot, number in zip(grammar.slots, numbers, strict=True)]
+    return " ".join(words), lattice.log_share(numbers)
 
 
 class _Lattice:
@@ -88,50 +97,65 @@ class _Lattice:
         Graves et al., 2006, section 4.1, for the recursions within a chain.
     """
 
-    def __init__(self, log_probs, symbols, grammar, word_log_probs, word_share):
+    def __init__(self, log_probs, symbols, grammar):
         self.slots = grammar.slots
-        self.num_frames = len(log_probs)
-        self.chains = []
         last = len(self.slots) - 1
-        heads = [_head_scores(slot, word_log_probs, word_share, self.num_frames) for slot in self.slots]
-        for number, slot in enumerate(self.slots):
-            following = heads[number + 1][1] if number < last else None
-            chain = _Chain(log_probs, symbols, slot, heads[number], following, space=number < last)
-            self.chains.append(chain)
-        lead = np.maximum(heads[0][1], heads[0][2]) + log_probs[:, symbols.blank]
+        self.chains = [_Chain(log_probs, symbols, slot, space=number < last) for number, slot in enumerate(self.slots)]
         # What comes before the first word: blanks alone. Entry t: the first letter stands in frame t.
-        self.entry = np.concatenate([[0.0], np.cumsum(lead)[:-1]])
+        self.entry = np.concatenate([[0.0], np.cumsum(log_probs[:, symbols.blank])[:-1]])
         # worth[k][t]: all that slots k and later can say if the first letter of slot k stands in frame t.
         self.worth = [None] * len(self.slots)
         after = None
         for number in reversed(range(len(self.slots))):
             after = self.worth[number] = self.chains[number].backward(after)
+        self.total = _logsum(self.entry + self.worth[0])
+        self.fits = self.total > _NEVER / 2
 
     def best(self) -> tuple[str, float]:
-        total = _logsum(self.entry + self.worth[0])
-        if total < _NEVER / 2:
+        if not self.fits:
             return "", 0.0
         # A heap of (-worth, order, words so far, entry of the next slot).
-        heap, order = [(-total, 0, (), self.entry)], 0
+        heap, order = [(-self.total, 0, (), self.entry)], 0
         while heap:
             worth, _, words, entry = heapq.heappop(heap)
             if len(words) == len(self.slots):
-                return " ".join(words), float(-worth - total)
+                return " ".join(words), float(-worth - self.total)
             number = len(words)
-            exits, finals = self.chains[number].forward(entry)
-            is_last = number + 1 == len(self.slots)
-            values = finals if is_last else _logsum(exits + self.worth[number + 1], axis=-1)
+            values, exits = self._values(number, entry)
             for word, value, leaving in zip(self.slots[number], values, exits, strict=True):
                 if value > _NEVER / 2:
                     order += 1
                     heapq.heappush(heap, (-value, order, (*words, word), leaving))
         return "", 0.0
 
+    def slot_log_probs(self) -> list[np.ndarray]:
+        """Of each slot the log-probabilities of its words, `[W]`, whatever stands in the other slots."""
+        entry, found = self.entry, []
+        for number in range(len(self.slots)):
+            values, exits = self._values(number, entry)
+            found.append(values - self.total)
+            entry = _logsum(exits, axis=0)
+        return found
+
+    def log_share(self, numbers) -> float:
+        """The logarithm of one sentence's share; `numbers` are those of its words within their slots."""
+        entry, value = self.entry, self.total
+        for number, word in enumerate(numbers):
+            values, exits = self._values(number, entry)
+            entry, value = exits[word], values[word]
+        return float(value - self.total)
+
+    def _values(self, number, entry):
+        """What each word of a slot is worth with all that may follow, `[W]`, and the next slot's entries, `[W, T]`."""
+        exits, finals = self.chains[number].forward(entry)
+        is_last = number + 1 == len(self.slots)
+        return finals if is_last else _logsum(exits + self.worth[number + 1], axis=-1), exits
+
 
 class _Chain:
     """The words of one slot, a row each, `[W, S]` states padded at the end."""
 
-    def __init__(self, log_probs, symbols, slot, head, following, *, space):
+    def __init__(self, log_probs, symbols, slot, *, space):
         texts = [word + " " * space for word in slot]
         width = 2 * max(map(len, texts))
         self.num_frames = len(log_probs)
@@ -139,18 +163,12 @@ class _Chain:
         self.last = np.array([2 * len(text) - 2 for text in texts])  # state of the last symbol; its blank is the next
         real = np.zeros((len(slot), width), bool)
         self.skip = np.zeros((len(slot), width), bool)  # a letter may follow the letter before it without a blank
-        word_scores, _, silence = head
-        own = np.zeros((self.num_frames, len(slot), width))
         for row, text in enumerate(texts):
             codes = symbols.encode(text)
             classes[row, 0 : 2 * len(text) : 2] = codes
             real[row, : 2 * len(text)] = True
             self.skip[row, 2 : 2 * len(text) : 2] = codes[1:] != codes[:-1]
-            within = 2 * len(slot[row]) - 1  # from the blank behind the last letter on, the word may be over
-            own[:, row, :within] = word_scores[:, row, None]
-            over = np.maximum(word_scores[:, row], silence)
-            own[:, row, within:] = (over if following is None else np.maximum(over, following))[:, None]
-        self.scores = np.where(real, log_probs[:, classes] + own, _NEVER)
+        self.scores = np.where(real, log_probs[:, classes], _NEVER)
         self.rows = np.arange(len(slot))
 
     def forward(self, entry):
@@ -189,17 +207,17 @@ class _Chain:
         return np.logaddexp(state[self.rows, self.last], state[self.rows, self.last + 1])
 
 
-def _head_scores(slot, word_log_probs, word_share, num_frames):
-    """Scores by the word head: of each word `[T, W]`, of the slot's best word `[T]`, of silence `[T]`."""
-    if word_log_probs is None:
-        zeros = np.zeros(num_frames)
-        return np.zeros((num_frames, len(slot))), zeros, zeros
-    unknown = [word for word in slot if word not in corpus.WORDS]
+def _head_votes(slots, word_log_probs):
+    """Of each slot the word head's log-probabilities among its words, `[W]`, the mean over the slot's frames."""
+    unknown = [word for slot in slots for word in slot if word not in corpus.WORDS]
     if unknown:
         raise UsageError(f"the word head does not know {unknown[0]!r}. Set word_share=0 for this grammar.")
-    scores = word_share * np.asarray(word_log_probs, np.float64)
-    words = scores[:, [1 + corpus.WORDS.index(word) for word in slot]]
-    return words, words.max(-1), scores[:, corpus.SILENCE]
+    word_log_probs = np.asarray(word_log_probs, np.float64)
+    scores = [word_log_probs[:, [1 + corpus.WORDS.index(word) for word in slot]] for slot in slots]
+    # Where a slot stands is said by the best of its words in each frame, not by the one that CTC would take.
+    spans = align_spans(np.stack([of_slot.max(-1) for of_slot in scores], axis=1), word_log_probs[:, corpus.SILENCE])
+    votes = zip(scores, spans, strict=True)
+    return [np.mean(log_softmax(of_slot[start:end]), axis=0) for of_slot, (start, end) in votes]
 
 
 def _logsum(values, axis=-1):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from tfav.systems.lipnet import decoding
+from tfav.systems.lipnet import corpus, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.grammar import Grammar, grammar_of
 from tfav.systems.lipnet.model import build_model
@@ -55,12 +55,13 @@ class Reader:
         if "beam" in decoders:
             read["beam"] = decoding.beam(posteriors.labels, symbols, config.beam_width)
         if "grammar" in decoders and self.grammar is not None:
+            is_known = posteriors.words is not None and set(self.grammar.words) <= set(corpus.WORDS)
             read["grammar"], _ = decoding.decode_grammar(
                 posteriors.labels,
                 symbols,
                 self.grammar,
                 word_log_probs=posteriors.words,
-                word_share=config.word_share,
+                word_share=config.word_share if is_known else 0.0,
                 width=config.beam_width,
             )
         return read

@@ -77,14 +77,33 @@ def align_words(words: Sequence[str], word_log_probs: np.ndarray) -> list[tuple[
     Raises:
         DataError: There are more words than frames.
     """
-    if len(words) > len(word_log_probs):
-        raise DataError(f"{len(word_log_probs)} frames are too few for {len(words)} words.")
-    states = np.full(2 * len(words) + 1, corpus.SILENCE)
-    states[1::2] = [1 + corpus.WORDS.index(word) for word in words]
-    skip = np.zeros(len(states), bool)
+    scores = word_log_probs[:, [1 + corpus.WORDS.index(word) for word in words]]
+    return align_spans(scores, word_log_probs[:, corpus.SILENCE])
+
+
+def align_spans(scores: np.ndarray, silence: np.ndarray) -> list[tuple[int, int]]:
+    """Divides frames among words in their order, with pauses between some, so that the scores add up to the most.
+
+    Args:
+        scores: `[T, N]`, of each word in each frame.
+        silence: `[T]`, likewise.
+
+    Returns:
+        First frame and the one after the last of each word.
+
+    Raises:
+        DataError: There are more words than frames.
+    """
+    num_frames, num_words = scores.shape
+    if num_words > num_frames:
+        raise DataError(f"{num_frames} frames are too few for {num_words} words.")
+    states = np.repeat(silence[:, None], 2 * num_words + 1, axis=1)
+    states[:, 1::2] = scores
+    skip = np.zeros(2 * num_words + 1, bool)
     skip[3::2] = True  # a word may follow the one before without a pause
-    path = _best_path(word_log_probs[:, states], skip, starts=(0, 1), ends=(len(states) - 2, len(states) - 1))
-    places = [np.flatnonzero(path == 2 * number + 1) for number in range(len(words))]
+    last = 2 * num_words
+    path = _best_path(states, skip, starts=(0, 1), ends=(last - 1, last))
+    places = [np.flatnonzero(path == 2 * number + 1) for number in range(num_words)]
     return [(int(place[0]), int(place[-1]) + 1) for place in places]
 
 
