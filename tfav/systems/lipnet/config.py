@@ -42,8 +42,12 @@ class Config:
             a warning; lists to validate and test on must be complete.
         mirror: Mirror clips at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
+        zoom: Largest logarithm of the factors by which the picture is stretched in training, either side by one of its
+            own, out of what is prepared beyond the crop.
+        occlude: Share of the clips in training of which a random rectangle is covered.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         speed: Largest change of speed in training, as a share.
+        warp: Largest logarithm of the factor of speed that changes along a clip in training.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
         splice: Share of the clips in training that get some words of another clip in place of their own.
@@ -55,6 +59,7 @@ class Config:
         rnn_units: Of each direction of each recurrent layer.
         unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
         dropout: Share of features dropped in training.
+        frame_dropout: `cpu`: share of the frames in training of which the recurrent layers get to see nothing.
         word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
         word_balance: How far words count alike in that loss, however many frames long: 0 not at all, 1 fully.
         ctc_weight: Weight of CTC's loss.
@@ -75,7 +80,8 @@ class Config:
         freeze: `frontend`: what lies before the first recurrent layer stays as it is.
         grammar: File of a grammar for decoding (see `grammar`); empty: GRID's own; `none`: no such decoding.
         beam_width: Hypotheses that the beam keeps.
-        word_share: How far the word head has a say beside CTC when decoding by a grammar; 0: none.
+        word_share: How much the word head's vote on each word counts beside CTC's, which counts 1, when decoding by a
+            grammar of words that the head knows; 0: not at all.
         both_sides: When decoding, take the mean over the clip and its mirror image.
         seed: Of the split, the initial weights, the order and the augmentation.
     """
@@ -103,8 +109,11 @@ class Config:
     max_unusable: float = 0.01
     mirror: bool = True
     crop_jitter: bool = True
+    zoom: float = 0.0
+    occlude: float = 0.0
     brightness: float = 0.3
     speed: float = 0.07
+    warp: float = 0.0
     shift: int = 3
     drop: float = 0.02
     splice: float = 0.0
@@ -115,6 +124,7 @@ class Config:
     rnn_units: int = 160
     unroll: bool = True
     dropout: float = 0.2
+    frame_dropout: float = 0.0
     word_weight: float = 1.0
     word_balance: float = 0.0
     ctc_weight: float = 0.04
@@ -149,17 +159,20 @@ class Config:
             ("val_fraction", 1),
             ("test_fraction", 1),
             ("max_unusable", 1),
+            ("zoom", 0.5),
             ("speed", 0.5),
+            ("warp", 1),
             ("drop", 0.5),
             ("brightness", 2),
             ("dropout", 1),
+            ("frame_dropout", 1),
             ("average", 1),
         ):
             if not 0 <= getattr(self, field) < top:
                 raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
         if self.val_fraction + self.test_fraction >= 1:
             raise UsageError("val_fraction and test_fraction must leave something to train on.")
-        for field in ("splice", "word_balance"):
+        for field in ("occlude", "splice", "word_balance"):
             if not 0 <= getattr(self, field) <= 1:
                 raise UsageError(f"{field} must be 0 to 1. Received: {field}={getattr(self, field)}")
         if len(self.filters) != 3 or min(self.filters) < 1:
