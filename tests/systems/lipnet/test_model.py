@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from tfav.errors import UsageError
 from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.config import PRESETS, Config
 from tfav.systems.lipnet.model import build_model
@@ -52,9 +53,18 @@ def test_a_small_gru_is_keras_own():
         np.testing.assert_allclose(ours(x, mask=mask, training=training), keras_own(x, mask=mask), atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "widths"), [("notebook", ()), ("paper", ()), ("cpu", ()), ("cpu", (2, 3))])
-def test_padding_changes_nothing_and_ends_in_blanks(name, widths):
-    config = Config.preset(name, **TINY, widths=widths)
+FORMS = [
+    ("notebook", {}),
+    ("paper", {}),
+    ("cpu", {"widths": ()}),
+    ("cpu", {"widths": (2, 3), "feedback": False}),
+    ("cpu", {"widths": (2, 3), "feedback": True, "frame_dropout": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), FORMS)
+def test_padding_changes_nothing_and_ends_in_blanks(name, options):
+    config = Config.preset(name, **{**TINY, "sound_weight": 0.0, **options})
     model = build_model(config)
     batch = inputs(config)
     out = {key: np.asarray(value) for key, value in model(batch).items()}
@@ -72,15 +82,37 @@ def test_padding_changes_nothing_and_ends_in_blanks(name, widths):
     np.testing.assert_allclose(out["labels"][1], alone["labels"][0], atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "widths"), [*((name, ()) for name in PRESETS), ("cpu", (2, 3))])
-def test_saved_and_loaded_whole(name, widths, tmp_path):
-    config = Config.preset(name, **TINY, widths=widths)
+@pytest.mark.parametrize(("name", "options"), [*FORMS, *((name, {}) for name in PRESETS if name not in dict(FORMS))])
+def test_saved_and_loaded_whole(name, options, tmp_path):
+    config = Config.preset(name, **{**TINY, **options})
     model = build_model(config)
     batch = inputs(config)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras", compile=False)
     for key, value in model(batch).items():
         np.testing.assert_allclose(value, loaded(batch)[key], atol=1e-6)
+
+
+def test_what_the_word_head_says_reaches_the_labels():
+    options = {**TINY, "widths": (2, 3), "sound_weight": 0.0}
+    batch = inputs(Config.preset("cpu", **options))
+    for feedback in (False, True):
+        model = build_model(Config.preset("cpu", **options, feedback=feedback))
+        before = np.asarray(model(batch)["labels"])[0]
+        model.get_layer("words").bias.assign_add(keras.ops.arange(52, dtype="float32"))
+        assert np.allclose(before, model(batch)["labels"][0]) is not feedback
+    with pytest.raises(UsageError, match="needs a word_weight above 0"):
+        Config.preset("cpu", feedback=True, word_weight=0.0)
+
+
+def test_frames_are_dropped_whole_and_in_training_alone():
+    model = build_model(Config.preset("cpu", **TINY, frame_dropout=0.5))
+    layer = model.get_layer("frame_drop")
+    ones = np.ones((40, 10, 8), np.float32)
+    kept = np.asarray(layer(ones, training=True))
+    assert set(np.unique(kept)) == {0.0, 2.0} and (kept == kept[..., :1]).all()
+    assert 0.4 < (kept == 0).mean() < 0.6
+    np.testing.assert_array_equal(layer(ones, training=False), ones)
 
 
 @pytest.mark.slow

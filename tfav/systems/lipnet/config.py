@@ -61,6 +61,8 @@ class Config:
         dropout: Share of features dropped in training.
         frame_dropout: `cpu`: share of the frames in training of which the recurrent layers get to see nothing.
         word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
+        feedback: `cpu`: the second recurrent layer also sees what the word head takes each frame for, and what the
+            first one saw.
         word_balance: How far words count alike in that loss, however many frames long: 0 not at all, 1 fully.
         ctc_weight: Weight of CTC's loss.
         sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
@@ -126,6 +128,7 @@ class Config:
     dropout: float = 0.2
     frame_dropout: float = 0.0
     word_weight: float = 1.0
+    feedback: bool = False
     word_balance: float = 0.0
     ctc_weight: float = 0.04
     sound_weight: float = 0.0
@@ -194,6 +197,8 @@ class Config:
             raise UsageError("ctc_weight and learning_rate must be above 0.")
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
+        if self.feedback and not self.word_weight:
+            raise UsageError("feedback is what the word head says: it needs a word_weight above 0.")
         if self.sound_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a head for sound. Set sound_weight=0 for model={self.model}.")
         if self.freeze and not self.init:

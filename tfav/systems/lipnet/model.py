@@ -18,7 +18,7 @@ from tfav.training import mixed_precision
 
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
 # What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
-BACKEND = ("rnn1", "rnn2", "words", "sound", "labels_dense")
+BACKEND = ("rnn1", "rnn2", "words", "told", "sound", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
@@ -72,7 +72,12 @@ def build_cpu(config: Config) -> keras.Model:
     """Smaller throughout, with batch normalisation, and a word head on the first recurrent layer.
 
     The head says for each frame which word is being spoken. Its loss reaches the convolutions from the first step on,
-    where CTC's needs some thousand steps to find out which frames belong to which letters.
+    where CTC's needs some thousand steps to find out which frames belong to which letters. With `feedback` the second
+    recurrent layer sees the head's probabilities, and once more what the first one saw.
+
+    Reference:
+        Nozaki and Komatsu, 2021, "Relaxing the conditional independence assumption of CTC-based ASR by conditioning on
+        intermediate predictions", section 3, for the feedback.
     """
     inputs = _inputs(config)
     x = _apply_residual(inputs["frames"], config) if config.widths else _apply_convolutions(inputs["frames"], config)
@@ -82,20 +87,27 @@ def build_cpu(config: Config) -> keras.Model:
         shape = (None, config.num_frames, 1)
         x = layers.Dropout(config.frame_dropout, noise_shape=shape, name="frame_drop")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
-    outputs = []
-    for number in (1, 2):
-        x = layers.Dropout(config.dropout, name=f"rnn_drop{number}")(x) if config.dropout else x
-        x = BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
-        outputs.append(x)
-    last = layers.Dropout(config.dropout, name="last_drop")(outputs[1]) if config.dropout else outputs[1]
-    labels = _labels_dense(config)(last)
+    first = _apply_recurrent(x, config, mask, 1)
     sizes = {}
     if config.word_weight:
         sizes["words"] = 1 + len(corpus.WORDS)
     if config.sound_weight:
         sizes["sound"] = sound.SIZE
-    heads = {name: layers.Dense(size, dtype="float32", name=name)(outputs[0]) for name, size in sizes.items()}
-    return _finish(config, inputs, labels, **heads)
+    heads = {name: layers.Dense(size, dtype="float32", name=name)(first) for name, size in sizes.items()}
+    if config.feedback:
+        guess = layers.Softmax(dtype="float32", name="guess")(heads["words"])
+        told = layers.Dense(first.shape[-1], name="told")(guess)
+        x = layers.Concatenate(name="seen_again")([layers.Add(name="told_add")([first, told]), x])
+    else:
+        x = first
+    x = _apply_recurrent(x, config, mask, 2)
+    x = layers.Dropout(config.dropout, name="last_drop")(x) if config.dropout else x
+    return _finish(config, inputs, _labels_dense(config)(x), **heads)
+
+
+def _apply_recurrent(x, config: Config, mask, number: int):
+    x = layers.Dropout(config.dropout, name=f"rnn_drop{number}")(x) if config.dropout else x
+    return BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
 
 
 def _apply_convolutions(x, config: Config):
