@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,6 +18,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long (full-size models, long trainings); run with --runslow")
+    # On a busy machine an example may take any time; pytest's own limit is the one that counts.
+    hypothesis.settings.register_profile("tfav", deadline=None)
+    hypothesis.settings.load_profile("tfav")
 
 
 def pytest_collection_modifyitems(config, items):
