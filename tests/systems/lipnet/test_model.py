@@ -117,9 +117,10 @@ def test_frames_are_dropped_whole_and_in_training_alone():
 
 @pytest.mark.slow
 def test_sizes_of_the_other_models():
-    assert build_model(Config.preset("cpu")).count_params() == pytest.approx(1.48e6, rel=0.01)
-    residual = Config.preset("cpu", widths=(24, 48, 64, 96))
-    assert build_model(residual).count_params() == 1_297_768
-    heard = dataclasses.replace(residual, sound_weight=1.0)
-    assert build_model(heard).count_params() == 1_297_768 + 321 * 80
+    cpu = Config.preset("cpu")
+    assert build_model(cpu).count_params() == build_model(Config.preset("finish")).count_params() == 1_586_168
+    unheard = dataclasses.replace(cpu, sound_weight=0.0)
+    assert build_model(unheard).count_params() == 1_586_168 - 321 * 80
+    assert build_model(dataclasses.replace(unheard, feedback=False)).count_params() == 1_297_768
+    assert build_model(Config.preset("cpu", widths=(), feedback=False, sound_weight=0.0)).count_params() == 1_483_120
     assert Config.preset("paper").rnn_units == 256
