@@ -118,7 +118,7 @@ def test_frames_are_dropped_whole_and_in_training_alone():
 @pytest.mark.slow
 def test_sizes_of_the_other_models():
     cpu = Config.preset("cpu")
-    assert build_model(cpu).count_params() == build_model(Config.preset("finish")).count_params() == 1_586_168
+    assert build_model(cpu).count_params() == 1_586_168
     unheard = dataclasses.replace(cpu, sound_weight=0.0)
     assert build_model(unheard).count_params() == 1_586_168 - 321 * 80
     assert build_model(dataclasses.replace(unheard, feedback=False)).count_params() == 1_297_768
