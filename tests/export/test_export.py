@@ -170,6 +170,27 @@ def test_other_answers_are_not_written(run_of, monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_may_have_a_wider_bound(run_of, monkeypatch, tmp_path):
+    exported = systems.load("cnn_lstm").exported(run_of("cnn_lstm"))
+
+    def off_by(difference):
+        def answer(inputs):
+            return {name: value.numpy() + difference for name, value in exported.serve(**inputs).items()}
+
+        return formats.FORMATS["saved_model"]._replace(open=lambda path: answer)
+
+    monkeypatch.setitem(formats.FORMATS, "saved_model", off_by(5e-5))
+    with pytest.raises(TfavError, match=r"differ from the run's by 5e-05, more than 1e-05"):
+        export.export(run_of("cnn_lstm"), "saved_model", tmp_path / "out", progress=lambda line: None)
+    monkeypatch.setattr(systems.load("cnn_lstm"), "exported", lambda run_dir: exported._replace(amplifies=10.0))
+    written = export.export(run_of("cnn_lstm"), "saved_model", tmp_path / "out", progress=lambda line: None)
+    assert written.tolerance == pytest.approx(1e-4) and written.difference == pytest.approx(5e-5, rel=0.05)
+    assert json.loads(written.card.read_text())["checked"]["tolerance"] == pytest.approx(1e-4)
+    monkeypatch.setitem(formats.FORMATS, "saved_model", off_by(2e-4))
+    with pytest.raises(TfavError, match=r"more than 0\.0001"):
+        export.export(run_of("cnn_lstm"), "saved_model", tmp_path / "other", progress=lambda line: None)
+
+
 def test_a_number_that_is_none_is_a_difference(run_of):
     exported = systems.load("cnn_lstm").exported(run_of("cnn_lstm"))
     difference, _ = compare(exported, lambda inputs: {"class": np.full((1, 3), np.nan, "f")}, lambda line: None)

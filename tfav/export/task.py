@@ -70,14 +70,15 @@ def export(
         except Exception as error:  # converters and runtimes end in errors of every kind
             raise TfavError(f"{run.dir}: {kind.title} cannot hold this model: {formats.reason(error)}") from error
         difference, outputs = compare(exported, answer, progress)
-        if not difference <= kind.tolerance:
+        tolerance = kind.tolerance * exported.amplifies
+        if not difference <= tolerance:
             raise TfavError(
                 f"{run.dir}: as {kind.title} its answers differ from the run's by {difference:.2g}, more than "
-                f"{kind.tolerance:g}. Nothing was written; use another format."
+                f"{tolerance:g}. Nothing was written; use another format."
             )
     card = path.with_name(f"{path.name}.json")
-    write_json(card, _card(run, kind, exported, outputs, difference))
-    return Written(path, card, difference, kind.tolerance, exported.inside)
+    write_json(card, _card(run, kind, exported, outputs, difference, tolerance))
+    return Written(path, card, difference, tolerance, exported.inside)
 
 
 def compare(exported: Exported, answer, progress=print) -> tuple[float, dict]:
@@ -99,7 +100,9 @@ def _default_folder(run_dir: Path | str, run: runs.Run) -> Path:
     return Path(f"{run.system}_exported") if runs.is_shipped(run_dir) else run.dir / "exported"
 
 
-def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict, difference: float) -> dict:
+def _card(
+    run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict, difference: float, tolerance: float
+) -> dict:
     specs = exported.inputs
     if kind.file_name != FORMATS["saved_model"].file_name:
         specs = formats.fixed_inputs(exported, batch=1 if kind is FORMATS["litert"] else None)
@@ -113,5 +116,5 @@ def _card(run: runs.Run, kind: formats.Format, exported: Exported, outputs: dict
         },
         "inside": exported.inside,
         "facts": exported.facts,
-        "checked": {"examples": len(exported.examples), "max_difference": difference, "tolerance": kind.tolerance},
+        "checked": {"examples": len(exported.examples), "max_difference": difference, "tolerance": tolerance},
     }

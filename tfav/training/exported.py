@@ -22,6 +22,8 @@ class Exported(NamedTuple):
         examples: Three, each from name to array with a batch axis of 1.
         inside: What of the preparation is part of `serve`, and what is left to the caller, in a sentence or two.
         facts: What is needed to read the answers, such as `labels`; JSON-ready.
+        amplifies: How many times larger than a format's tolerance the differences may be, for a model that makes more
+            of the last digit than others do.
     """
 
     serve: Callable[..., dict[str, tf.Tensor]]
@@ -29,6 +31,7 @@ class Exported(NamedTuple):
     examples: list[dict[str, np.ndarray]]
     inside: str
     facts: dict
+    amplifies: float = 1.0
 
 
 def portable(model: keras.Model) -> keras.Model:
