@@ -198,7 +198,9 @@ class Config:
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
         if self.feedback and not self.word_weight:
-            raise UsageError("feedback is what the word head says: it needs a word_weight above 0. Set feedback=False, too.")
+            raise UsageError(
+                "feedback is what the word head says: it needs a word_weight above 0. Set feedback=False, too."
+            )
         if self.sound_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a head for sound. Set sound_weight=0 for model={self.model}.")
         if self.freeze and not self.init:
