@@ -105,6 +105,12 @@ def test_what_the_word_head_says_reaches_the_labels():
         Config.preset("cpu", feedback=True, word_weight=0.0)
 
 
+def test_zoom_is_not_taken_without_its_random_place():
+    with pytest.raises(UsageError, match=r"it needs crop_jitter\. Set zoom=0, too"):
+        Config.preset("cpu", crop_jitter=False)
+    assert Config.preset("cpu", crop_jitter=False, zoom=0.0).zoom == 0
+
+
 def test_frames_are_dropped_whole_and_in_training_alone():
     model = build_model(Config.preset("cpu", **TINY, frame_dropout=0.5))
     layer = model.get_layer("frame_drop")

@@ -197,6 +197,8 @@ class Config:
             raise UsageError("ctc_weight and learning_rate must be above 0.")
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
+        if self.zoom and not self.crop_jitter:
+            raise UsageError("zoom takes the picture from a random place: it needs crop_jitter. Set zoom=0, too.")
         if self.feedback and not self.word_weight:
             raise UsageError(
                 "feedback is what the word head says: it needs a word_weight above 0. Set feedback=False, too."
@@ -303,7 +305,7 @@ PRESETS: dict[str, dict] = {
     },
     # What two cores can train in two hours.
     #   tfav train lipnet --preset cpu --data-dir mouths --run-dir runs/cpu --train-list learn.txt --val-list choose.txt
-    #   64 minutes on one core, another training on the other one. Of 50 unseen clips of the same speaker 6.7 % of the
+    #   63 minutes on one core, another training on the other one. Of 50 unseen clips of the same speaker 6.7 % of the
     #   words wrong greedily and 5.3 % by the grammar, of the 50 that chose the epoch 5.7 %.
     "cpu": {
         "widths": (24, 48, 64, 96),
