@@ -83,6 +83,7 @@ def test_principal_components_needs_enough_rows():
         layers.TimeJitter(0.1, seed=4),
         layers.PrincipalComponents(2, groups=3, whiten=0.5),
         layers.SubtractClipMean(),
+        layers.StemConv3D(4, (3, 5, 5), activation="relu"),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -103,12 +104,51 @@ def test_a_gru_loaded_again_and_again_keeps_its_own_layers(tmp_path):
         assert len({id(layer) for layer in inner}) == 8
 
 
-@pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4), (2, 3, 5, 4), (2, 3, 3, 5, 4)])
+@pytest.mark.parametrize("kernel_size", [3, 5, 7, (5, 3, 9)])
+@pytest.mark.parametrize("shape", [(2, 6, 8, 12, 1), (1, 4, 6, 10, 3), (2, 3, 7, 10, 1)])
+def test_stem_is_keras_convolution(kernel_size, shape):
+    rng = np.random.default_rng(0)
+    options = {"activation": "tanh", "bias_initializer": "normal"}
+    ours = layers.StemConv3D(5, kernel_size, **options)
+    theirs = keras.layers.Conv3D(5, kernel_size, (1, 2, 2), "same", **options)
+    for layer in (ours, theirs):
+        layer.build(shape)
+    theirs.set_weights(ours.get_weights())
+
+    def step(layer, x, **training):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            out = layer(x, **training)
+            value = tf.reduce_sum(out**3)
+        return [out, *tape.gradient(value, [x, *layer.trainable_variables])]
+
+    x = tf.constant(rng.normal(size=shape), tf.float32)
+    expected = step(theirs, x)
+    for training in (True, False):
+        for a, b in zip(step(ours, x, training=training), expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_shortcut_takes_every_other_place(rank):
+    x = keras.Input((7, 10, 3)[-rank - 1 :])
+    block = layers.residual_block(x, rank, 4, 2, "block", lambda x, name: x)
+    model = keras.Model(x, block)
+    clip = np.random.default_rng(0).normal(size=(2, *x.shape[1:])).astype("f")
+    weights = {layer.name: layer.get_weights() for layer in model.layers}
+    model.get_layer("block.conv2").set_weights([np.zeros_like(weights["block.conv2"][0])])
+    places = clip[(slice(None), *[slice(None, None, 2)] * rank)]
+    kernel = weights["block.downsample.0"][0].reshape(3, 4)
+    np.testing.assert_allclose(model(clip), np.maximum(places @ kernel, 0), atol=1e-5)
+
+
+# Four channels, and the sixteen that oneDNN takes at once.
+@pytest.mark.parametrize("shape", [(6, 4), (3, 5, 4), (2, 3, 5, 4), (2, 3, 3, 5, 4), (2, 3, 5, 16), (3, 5, 16)])
 @pytest.mark.parametrize(("dtype", "atol"), [("float32", 2e-6), ("mixed_bfloat16", 2e-2)])
 def test_batch_normalization_is_keras_own(shape, dtype, atol):
     rng = np.random.default_rng(0)
     both = [kind(momentum=0.8, dtype=dtype) for kind in (layers.BatchNormalization, keras.layers.BatchNormalization)]
-    start = [np.array(rng.uniform(0.5, 1.5, 4), "f") for _ in range(4)]
+    start = [np.array(rng.uniform(0.5, 1.5, shape[-1]), "f") for _ in range(4)]
     for layer in both:
         layer.build(shape)
         layer.set_weights(start)

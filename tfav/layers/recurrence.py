@@ -51,9 +51,11 @@ class BidirectionalGRU(keras.layers.Bidirectional):
         def step(state, given):
             given, real = given
             recurrent = ops.matmul(state, kernel) + bias
-            gates = ops.sigmoid(given[..., : 2 * self.units] + recurrent[..., : 2 * self.units])
-            update, reset = ops.split(gates, 2, axis=-1)
-            new = ops.tanh(given[..., 2 * self.units :] + reset * recurrent[..., 2 * self.units :])
+            # Split, not sliced: its gradient puts the parts together once, that of slices adds up padded ones.
+            given_gates, given_new = ops.split(given, [2 * self.units], axis=-1)
+            recurrent_gates, recurrent_new = ops.split(recurrent, [2 * self.units], axis=-1)
+            update, reset = ops.split(ops.sigmoid(given_gates + recurrent_gates), 2, axis=-1)
+            new = ops.tanh(given_new + reset * recurrent_new)
             new = new + update * (state - new)
             state = new if mask is None else ops.where(ops.greater(real, 0.5), new, state)
             return state, state

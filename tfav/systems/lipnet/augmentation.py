@@ -4,6 +4,8 @@ All in TensorFlow operations. Time is changed by one row of frame numbers, which
 follow, so that they stay together.
 """
 
+import math
+
 import tensorflow as tf
 
 from tfav.data import ops
@@ -92,15 +94,19 @@ def augment(config: Config):
         if config.brightness:
             strength = config.brightness
             gamma = tf.exp(tf.random.stateless_uniform([], ops.split_seed(seed, 3), -strength, strength))
-            # A table of 256 values: a power of every pixel would cost more than all the rest.
-            table = tf.cast(tf.round(255 * (tf.range(256, dtype=tf.float32) / 255) ** gamma), tf.uint8)
-            frames = tf.gather(table, tf.cast(frames, tf.int32))
+            frames = _apply_gamma(frames, gamma)
         frames = to_input(config, frames, count)
         if config.occlude:
             frames = ops.random_erasing(config.occlude)(frames, ops.split_seed(seed, 4))
         return {"frames": frames, "frame_count": count}, {**targets, "words": words}
 
     return apply
+
+
+def _apply_gamma(frames: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
+    """`255 (frames / 255) ** gamma` of uint8, as float32."""
+    # Logarithm and exponential go over many pixels at once; a power takes five times as long, a table twice.
+    return tf.exp(gamma * tf.math.log(tf.cast(frames, tf.float32)) + (1 - gamma) * math.log(255))
 
 
 def center(config: Config):
@@ -119,7 +125,7 @@ def to_input(config: Config, frames: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
     Args:
         config: `normalize`.
-        frames: `[T, H, W, 1]` uint8, of the model's size.
+        frames: `[T, H, W, 1]` uint8, or float32 in the same range, of the model's size.
         count: Scalar int32, frames that are real, from the front.
 
     Returns:
@@ -128,6 +134,7 @@ def to_input(config: Config, frames: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     real = frames[:count]
     if config.normalize == "wrapped":
         # As the notebook has it: mean and difference in uint8, so that what is darker than the mean becomes bright.
+        real = tf.cast(tf.round(real), tf.uint8)
         deviation = tf.math.reduce_std(tf.cast(real, tf.float32))
         values = tf.cast(real - tf.reduce_mean(real), tf.float32) / tf.maximum(deviation, 1e-3)
     else:

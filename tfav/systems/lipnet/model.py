@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from tfav.layers import BatchNormalization, BidirectionalGRU, residual_block
+from tfav.layers import BatchNormalization, BidirectionalGRU, StemConv3D, residual_block
 from tfav.systems.lipnet import corpus, sound
 from tfav.systems.lipnet.config import Config
 from tfav.training import mixed_precision
@@ -130,7 +130,7 @@ def _apply_residual(x, config: Config):
     Reference:
         Stafylakis and Tzimiropoulos, 2017, "Combining residual networks with LSTMs for lipreading", section 3.
     """
-    x = layers.Conv3D(config.widths[0], 5, (1, 2, 2), padding="same", use_bias=False, name="conv1")(x)
+    x = StemConv3D(config.widths[0], 5, use_bias=False, name="conv1")(x)
     x = ops.reshape(x, (-1, *x.shape[2:]))
     x = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(x)
     x = layers.Activation("relu", name="relu1")(_normalize(x, "norm1"))
