@@ -3,13 +3,15 @@
 `--clips N` (default 200) clips of `grid/s1` below the real data are prepared once; then whole epochs of the training
 pipeline of the preset `cpu` are timed, against decoding and cutting each clip again in every epoch. `--only steps`
 needs no data: training steps of each model in both precisions, with the share of the machine's matrix product peak, and
-Keras' GRU and batch normalisation against ours. `--only read` reads whole videos with the shipped weights.
+Keras' GRU, first convolution, batch normalisation and CTC against ours. `--only read` reads whole videos with the
+shipped weights.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,9 @@ def main() -> None:
         for row in bench_steps(options.batch_size, options.steps):
             print_row(row)
         print_row(bench_recurrence(options.batch_size))
-        print_row(bench_normalization(options.batch_size))
+        for row in bench_layers(options.batch_size):
+            print_row(row)
+        print_row(bench_ctc(options.batch_size))
     if options.only in (None, "read"):
         print_row(bench_reading())
 
@@ -154,33 +158,77 @@ def bench_recurrence(batch_size: int) -> dict:
     return measure("two bidirectional GRUs of 160, a training step on 75 frames", sides, rounds=5, warm_up=2)
 
 
-def bench_normalization(batch_size: int) -> dict:
-    """Forward and backward of the first normalisation of the preset `cpu` on its own, Keras' and ours."""
+def bench_layers(batch_size: int) -> Iterator[dict]:
+    """Forward and backward of what `cpu` begins with, on its own, Keras' and ours."""
     import keras
+
+    from tfav import layers
+
+    options = {"use_bias": False, "dtype": "mixed_bfloat16"}
+    yield compare_layers(
+        "the first convolution, a training step on 75x48x92x1 a clip",
+        keras.layers.Conv3D(32, 5, (1, 2, 2), "same", **options),
+        layers.StemConv3D(32, 5, **options),
+        (batch_size, 75, 48, 92, 1),
+    )
+    yield compare_layers(
+        "batch normalisation, a training step on 75x24x46x32 a clip",
+        *(kind(dtype="mixed_bfloat16") for kind in (keras.layers.BatchNormalization, layers.BatchNormalization)),
+        (batch_size, 75, 24, 46, 32),
+    )
+
+
+def compare_layers(what: str, theirs, ours, shape: tuple[int, ...]) -> dict:
+    """Gradients of the weights, and of the input where it is more than a picture."""
     import tensorflow as tf
 
-    from tfav.layers import BatchNormalization
-
-    shape = (batch_size, 75, 24, 46, 32)
     x = tf.cast(tf.random.normal(shape), tf.bfloat16)
 
     def make(layer):
         layer.build(shape)
+        sources = layer.trainable_variables if shape[-1] == 1 else [x, *layer.trainable_variables]
 
         @tf.function
         def step():
             with tf.GradientTape() as tape:
                 tape.watch(x)
                 out = layer(x, training=True)
-            return tape.gradient(out, [x, *layer.trainable_variables])
+            return tape.gradient(out, sources)
 
         return lambda: [value.numpy() for value in step()]
 
+    return measure(what, {"keras": make(theirs), "ours": make(ours)}, rounds=5, warm_up=2)
+
+
+def bench_ctc(batch_size: int) -> dict:
+    """CTC's loss and its gradient: `keras.ops.ctc_loss`, which takes TensorFlow's loop, and ours."""
+    import tensorflow as tf
+    from keras import ops
+
+    from tfav.systems.lipnet.ctc import CTCLoss
+
+    config = Config.preset("cpu", batch_size=batch_size)
+    blank, frames = config.symbols().blank, config.num_frames
+    labels = tf.constant(made_batch(config)[1]["labels"], tf.int32)
+    lengths = tf.reduce_sum(tf.cast(labels != blank, tf.int32), axis=-1)
+    logits = tf.random.normal((batch_size, frames, config.symbols().num_classes))
+
+    def make(loss):
+        @tf.function
+        def step():
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                value = loss()
+            return tape.gradient(value, logits)
+
+        return lambda: step().numpy()
+
+    ours = CTCLoss(blank)
     sides = {
-        "keras": make(keras.layers.BatchNormalization(dtype="mixed_bfloat16")),
-        "ours": make(BatchNormalization(dtype="mixed_bfloat16")),
+        "keras": make(lambda: ops.ctc_loss(labels, logits, lengths, ops.full_like(lengths, frames), mask_index=blank)),
+        "ours": make(lambda: ours(labels, logits)),
     }
-    return measure("batch normalisation, a training step on 75x24x46x32 a clip", sides, rounds=5, warm_up=2)
+    return measure("CTC, loss and gradient", sides, rounds=5, warm_up=2)
 
 
 def bench_reading() -> dict:

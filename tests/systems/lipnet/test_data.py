@@ -364,3 +364,24 @@ def test_settings_that_contradict_one_another(options, words):
 def test_no_data_dir_is_said():
     with pytest.raises(UsageError, match="data_dir is not set"):
         data.build_datasets(Config())
+
+
+def test_brightness_is_one_power_for_all_pixels():
+    """Whatever it is, of all greys the logarithms of what comes out have one ratio to those of what went in."""
+    still = {"mirror": False, "crop_jitter": False, "speed": 0.0, "shift": 0, "drop": 0.0}
+    config = Config(crop_height=16, crop_width=16, num_frames=1, brightness=0.5, **still)
+    inputs = {"frames": tf.reshape(tf.range(256), (1, 16, 16, 1)), "frame_count": tf.constant(1)}
+    inputs["frames"] = tf.cast(inputs["frames"], tf.uint8)
+    powers = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augmentation, "to_input", lambda config, frames, count: frames)
+        for number in range(20):
+            seed = tf.constant([number, 3], tf.int64)
+            changed, _ = augmentation.augment(config)(inputs, {"words": tf.zeros([1], tf.int32)}, seed)
+            levels = changed["frames"].numpy().ravel() / 255
+            power = np.log(levels[1:255]) / np.log(np.arange(1, 255) / 255)
+            np.testing.assert_allclose(power, power[0], rtol=1e-3)
+            np.testing.assert_allclose(levels[[0, 255]], [0, 1], atol=1e-5)
+            powers.append(power[0])
+    assert np.abs(np.log(powers)).max() <= 0.5 + 1e-6
+    assert np.ptp(np.log(powers)) > 0.5
