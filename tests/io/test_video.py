@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.io.clips import draw_number, read_number, read_numbers, write_clip
 from tfav.errors import MediaError, UsageError
@@ -324,6 +325,20 @@ def test_gif(tmp_path):
     assert probe(tmp_path / "a.gif").fps == 10
     write_gif(tmp_path / "grey.gif", np.arange(4, dtype=np.uint8)[:, None, None] * np.full((1, 8, 8), 60, np.uint8), 10)
     assert read_video(tmp_path / "grey.gif").frames[3, 0, 0].tolist() == [180, 180, 180]
+
+
+def test_gif_of_few_colours_keeps_each_of_them(tmp_path):
+    rng = np.random.default_rng(0)
+    clips = []
+    for count in (1, 2, 256):
+        colours = rng.integers(0, 256, (count, 3), np.uint8)
+        clips.append(colours[rng.integers(0, count, (24, 32))])
+    clips += [clips[-1][:, ::-1], np.full((24, 32, 3), 255, np.uint8)]  # a view that is not contiguous; white
+    write_gif(tmp_path / "few.gif", clips, 10)
+    with Image.open(tmp_path / "few.gif") as gif:
+        for number, clip in enumerate(clips):
+            gif.seek(number)
+            np.testing.assert_array_equal(gif.convert("RGB"), clip)
 
 
 @pytest.mark.parametrize("write", [write_video, write_gif])

@@ -12,7 +12,7 @@ from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet.corpus import FPS
 from tfav.systems.lipnet.times import TimedWord
 
-_SHOWN_HEIGHT = 168  # pixels of the mouth's picture
+_SHOWN_HEIGHT, _LINE_HEIGHT = 168, 28  # pixels of the mouth's picture, and of the words below it
 _SAID, _NOW, _TO_COME = (235, 235, 235), (255, 210, 60), (130, 130, 130)  # RGB
 _MAX_WORDS = 8  # in a line
 
@@ -42,11 +42,10 @@ def burn_captions(path: Path | str, out: Path | str, words: Sequence[TimedWord])
 
 def caption(frame: np.ndarray, words: Sequence[TimedWord], time_sec: float) -> np.ndarray:
     """Draws the words around a moment into a frame `[H, W, 3]` uint8, over a dark band at its bottom."""
-    height, width = frame.shape[:2]
-    band = max(14, height // 9)
     picture = frame.copy()
-    picture[height - band :] //= 4
-    _write(picture, words, time_sec, height - band, band, width)
+    band = picture[-max(14, len(frame) // 9) :]
+    band //= 4
+    _write(band, _line(words, time_sec))
     return picture
 
 
@@ -63,32 +62,44 @@ def draw_mouth(crops: np.ndarray, words: Sequence[TimedWord], start_sec: float) 
     """
     scale = _SHOWN_HEIGHT / crops.shape[1]
     size = round(crops.shape[2] * scale), _SHOWN_HEIGHT
-    pictures = []
+    pictures, lines = [], {}
     for number, crop in enumerate(crops):
-        grey = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC)
-        picture = np.concatenate([np.repeat(grey[..., None], 3, axis=-1), np.zeros((28, size[0], 3), np.uint8)])
-        _write(picture, words, start_sec + number / FPS, _SHOWN_HEIGHT, 28, size[0])
-        pictures.append(picture)
+        # Every other grey, and every eighth of the text's colours: a GIF has 256 of them.
+        grey = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC) & 0xFE
+        state = tuple(_line(words, start_sec + number / FPS))
+        if state not in lines:  # the same for as long as no word begins or ends
+            lines[state] = np.zeros((_LINE_HEIGHT, size[0], 3), np.uint8)
+            _write(lines[state], state)
+            lines[state] &= 0xF8
+        pictures.append(np.concatenate([np.repeat(grey[..., None], 3, axis=-1), lines[state]]))
     return pictures
 
 
-def _write(picture: np.ndarray, words: Sequence[TimedWord], time_sec: float, top: int, band: int, width: int) -> None:
-    """Writes the words of the present line into a band of the picture, in place."""
-    if not words:
-        return
+def _line(words: Sequence[TimedWord], time_sec: float) -> list[tuple[str, tuple]]:
+    """The words of the present line, each with its colour."""
     current = max((n for n, word in enumerate(words) if word.start_sec <= time_sec), default=0)
     first = current - current % _MAX_WORDS
-    line = words[first : first + _MAX_WORDS]
-    text = " ".join(word.text for word in line)
-    size = band * 0.62
+    line = []
+    for word in words[first : first + _MAX_WORDS]:
+        colour = _NOW if word.start_sec <= time_sec < word.end_sec else _SAID if word.end_sec <= time_sec else _TO_COME
+        line.append((word.text, colour))
+    return line
+
+
+def _write(band: np.ndarray, line: Sequence[tuple[str, tuple]]) -> None:
+    """Writes words into a band `[H, W, 3]` uint8 of a picture, in place."""
+    if not line:
+        return
+    height, width = band.shape[:2]
+    text = " ".join(word for word, _ in line)
+    size = height * 0.62
     font = ImageFont.load_default(size)
     size *= min(1.0, 0.94 * width / max(1.0, font.getlength(text)))
     font = ImageFont.load_default(max(6.0, size))
-    strip = Image.fromarray(picture[top : top + band])
+    strip = Image.fromarray(band)
     draw = ImageDraw.Draw(strip)
-    x, y = (width - font.getlength(text)) / 2, band / 2
-    for word in line:
-        said = _NOW if word.start_sec <= time_sec < word.end_sec else _SAID if word.end_sec <= time_sec else _TO_COME
-        draw.text((x, y), word.text, fill=said, font=font, anchor="lm")
-        x += font.getlength(word.text + " ")
-    picture[top : top + band] = np.asarray(strip)
+    x, y = (width - font.getlength(text)) / 2, height / 2
+    for word, colour in line:
+        draw.text((x, y), word, fill=colour, font=font, anchor="lm")
+        x += font.getlength(word + " ")
+    band[:] = np.asarray(strip)

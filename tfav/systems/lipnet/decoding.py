@@ -173,16 +173,15 @@ class _Chain:
 
     def forward(self, entry):
         """From entries `[T]` to exits `[W, T]`, entries of the next slot, and the value of ending here `[W]`."""
-        state = np.full(self.skip.shape, _NEVER)
+        behind = self._beside()  # two places that are never reached, then the states
+        state, one, two = behind[:, 2:], behind[:, 1:-1], behind[:, :-2]
         exits = np.full((len(self.rows), self.num_frames), _NEVER)
         for t in range(self.num_frames):
             if t:
                 exits[:, t] = self._ends(state)
-            one = np.pad(state, ((0, 0), (1, 0)), constant_values=_NEVER)[:, :-1]
-            two = np.where(self.skip, np.pad(state, ((0, 0), (2, 0)), constant_values=_NEVER)[:, :-2], _NEVER)
-            state = np.logaddexp(np.logaddexp(state, one), two)
-            state[:, 0] = np.logaddexp(state[:, 0], entry[t])
-            state = np.maximum(state + self.scores[t], _NEVER)
+            new = np.logaddexp(np.logaddexp(state, one), np.where(self.skip, two, _NEVER))
+            new[:, 0] = np.logaddexp(new[:, 0], entry[t])
+            state[:] = np.maximum(new + self.scores[t], _NEVER)
         return exits, self._ends(state)
 
     def backward(self, after):
@@ -190,18 +189,20 @@ class _Chain:
         ends = np.full(self.skip.shape, _NEVER)
         ends[self.rows, self.last] = ends[self.rows, self.last + 1] = 0.0
         skip = np.pad(self.skip, ((0, 0), (0, 2)))[:, 2:]
-        never = np.full(self.skip.shape, _NEVER)
-        state = ends if after is None else never  # what may come after frame t, from each state
+        ahead = self._beside()  # the states, then two places that are never reached
+        here, one, two = ahead[:, :-2], ahead[:, 1:-1], ahead[:, 2:]
+        state = ends if after is None else here.copy()  # what may come after frame t, from each state
         worth = np.empty(self.num_frames)
         for t in reversed(range(self.num_frames)):
-            here = np.maximum(state + self.scores[t], _NEVER)
+            here[:] = np.maximum(state + self.scores[t], _NEVER)
             worth[t] = _logsum(here[:, 0])
-            one = np.pad(here, ((0, 0), (0, 1)), constant_values=_NEVER)[:, 1:]
-            two = np.where(skip, np.pad(here, ((0, 0), (0, 2)), constant_values=_NEVER)[:, 2:], _NEVER)
-            state = np.logaddexp(np.logaddexp(here, one), two)
+            state = np.logaddexp(np.logaddexp(here, one), np.where(skip, two, _NEVER))
             if after is not None:
                 state = np.logaddexp(state, ends + after[t])
         return worth
+
+    def _beside(self):
+        return np.full((len(self.rows), self.skip.shape[1] + 2), _NEVER)
 
     def _ends(self, state):
         return np.logaddexp(state[self.rows, self.last], state[self.rows, self.last + 1])
