@@ -104,7 +104,7 @@ def test_a_gru_loaded_again_and_again_keeps_its_own_layers(tmp_path):
         assert len({id(layer) for layer in inner}) == 8
 
 
-@pytest.mark.parametrize("kernel_size", [3, 5, 7, (5, 3, 9)])
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 7, (5, 3, 9), (3, 1, 6)])
 @pytest.mark.parametrize("shape", [(2, 6, 8, 12, 1), (1, 4, 6, 10, 3), (2, 3, 7, 10, 1)])
 def test_stem_is_keras_convolution(kernel_size, shape):
     rng = np.random.default_rng(0)
@@ -127,6 +127,11 @@ def test_stem_is_keras_convolution(kernel_size, shape):
     for training in (True, False):
         for a, b in zip(step(ours, x, training=training), expected, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()))
+
+
+def test_stem_refuses_other_strides():
+    with pytest.raises(TypeError, match="strides"):
+        layers.StemConv3D(5, 3, strides=1)
 
 
 @pytest.mark.parametrize("rank", [1, 2])

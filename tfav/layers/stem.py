@@ -14,13 +14,12 @@ class StemConv3D(keras.layers.Conv3D):
 
     Args:
         filters: Channels of the output.
-        kernel_size: One odd number for time, height and width.
+        kernel_size: One number, or one each for time, height and width.
         kwargs: As `keras.layers.Conv3D`, without padding and strides.
     """
 
     def __init__(self, filters: int, kernel_size, **kwargs):
-        kwargs |= {"strides": (1, 2, 2), "padding": "same"}  # a stored configuration has them, too
-        super().__init__(filters, kernel_size, **kwargs)
+        super().__init__(filters, kernel_size, strides=(1, 2, 2), padding="same", **kwargs)
 
     def call(self, inputs, training=None):
         """`[B, T, H, W, C]` to `[B, T, H / 2, W / 2, filters]`, rounded up."""
@@ -35,6 +34,10 @@ class StemConv3D(keras.layers.Conv3D):
         outputs = tf.reshape(outputs, (-1, sides[0], *outputs.shape[1:]))
         outputs = outputs + tf.cast(self.bias, outputs.dtype) if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)
+
+    def get_config(self):
+        """As Keras', without what is fixed here."""
+        return {name: value for name, value in super().get_config().items() if name not in ("strides", "padding")}
 
 
 def _fold_squares(x):
@@ -57,10 +60,11 @@ def _stack_frames(x, size: int):
 def _fold_kernel(kernel):
     """`[size, kh, kw, C, F]` to `[mh, mw, size * 4 * C, F]`, to be moved over squares of 2 by 2."""
     size, *sides, channels, filters = kernel.shape
-    # The first place that a kernel of k sees lies (k - 2) // 2 before its square, and squares begin at even places.
+    # The first place that a kernel of k sees lies (k - 2) // 2 before its square, and squares begin at even places. A
+    # kernel of one sees its square's first place.
     pads = []
     for side in sides:
-        before = (side - 2) // 2 % 2
+        before = max(0, side - 2) // 2 % 2
         pads.append((before, (side + before) % 2))
     kernel = tf.pad(kernel, ((0, 0), *pads, (0, 0), (0, 0)))
     high, wide = kernel.shape[1] // 2, kernel.shape[2] // 2

@@ -45,6 +45,20 @@ def test_ctc_is_tensorflows_with_true_lengths(name):
     assert (gradients[2, 7:] == 0).all()
 
 
+def test_a_label_that_does_not_fit_teaches_nothing():
+    symbols = ALPHABETS["compact"]
+    _, _, labels, logits = batch(symbols)
+    labels[1] = symbols.encode("a" * 8)  # eight alike need fifteen frames, and there are twelve
+    logits = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        losses = CTCLoss(symbols.blank, reduction=None)(labels, logits)
+    gradients = tape.gradient(losses, logits).numpy()
+    assert np.isfinite(losses).tolist() == [True, False, True]
+    assert (gradients[1] == 0).all() and (gradients[0] != 0).any() and np.isfinite(gradients).all()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Not enough time"):
+        CTCLoss(symbols.blank)(labels, logits[:, :6])
+
+
 def test_word_loss_leaves_out_what_is_unknown():
     logits = np.random.default_rng(0).normal(size=(2, 4, 52)).astype(np.float32)
     labels = np.array([[0, 3, -1, -1], [-1] * 4])

@@ -105,7 +105,7 @@ def augment(config: Config):
 
 def _apply_gamma(frames: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
     """`255 (frames / 255) ** gamma` of uint8, as float32."""
-    # Logarithm and exponential go over many pixels at once; a power takes five times as long, a table twice.
+    # Logarithm and exponential go over many pixels at once; a power takes five times as long, a table more, too.
     return tf.exp(gamma * tf.math.log(tf.cast(frames, tf.float32)) + (1 - gamma) * math.log(255))
 
 

@@ -14,8 +14,8 @@ class CTCLoss(keras.losses.Loss):
     Labels are `[B, L]` int with the blank, which is no label, in padding. Logits are `[B, T, K]`; the models here make
     the blank certain in padded frames, which adds exactly nothing to the loss.
 
-    A label that does not fit into its frames would give a large loss that means nothing; `data.encode_entries` refuses
-    such clips by name.
+    A label that does not fit into its frames has an infinite loss and no gradient, and one of more symbols than T is
+    TensorFlow's error; `data.encode_entries` refuses such clips by name.
 
     Args:
         blank: Class number of the blank.
@@ -31,12 +31,14 @@ class CTCLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """The loss of each clip, `[B]` float32, in nats."""
         labels = tf.cast(y_true, tf.int32)
-        # Sparse: TensorFlow then takes its kernel, and for dense labels a loop that takes twenty times as long.
+        # Sparse: TensorFlow then takes its kernel, and for dense labels a loop that takes ten times as long.
         places = tf.where(labels != self.blank)
         labels = tf.SparseTensor(places, tf.gather_nd(labels, places), tf.shape(labels, tf.int64))
         frames = tf.fill(tf.shape(y_pred)[:1], y_pred.shape[1])
         logits = tf.cast(y_pred, tf.float32)
-        return tf.nn.ctc_loss(labels, logits, None, frames, logits_time_major=False, blank_index=self.blank)
+        losses = tf.nn.ctc_loss(labels, logits, None, frames, logits_time_major=False, blank_index=self.blank)
+        # Where nothing fits, the kernel's gradient is that of no loss at all, though it is finite.
+        return tf.where(tf.math.is_finite(losses), losses, tf.stop_gradient(losses))
 
     def get_config(self):
         """Which class the blank is."""
