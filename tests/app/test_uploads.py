@@ -40,6 +40,12 @@ def test_good_files_pass_and_limits_are_limits(clip, tmp_path):
         check_upload(tmp_path / "gone.mp4", Limits())
 
 
+def test_a_recording_of_which_the_browser_kept_nothing_is_empty(tmp_path):
+    (tmp_path / "sample.webm").write_bytes(b"\0")
+    with pytest.raises(MediaError, match=r"^sample.webm: empty \(1 bytes\)\. Record or choose it again\.$"):
+        check_upload(tmp_path / "sample.webm", Limits())
+
+
 def test_size_is_refused_before_a_byte_is_read(tmp_path, monkeypatch):
     large = tmp_path / "large.mp4"
     with large.open("wb") as file:

@@ -33,6 +33,8 @@ _TOO_LARGE = """() => {
     for (const kind of ['change', 'drop']) window.addEventListener(kind, look, true);
 }"""
 _ACCEPTED = ["video", ".mkv", ".mpg", ".mpeg", ".avi", ".ogv", ".flv", ".wmv", ".gif"]  # a phone offers its camera
+# Enough for every system. Gradio asks for 1920 x 1440, which browsers on slow machines cannot encode as it comes.
+_CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
 _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")
 _PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
 
@@ -106,7 +108,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
                 camera = gr.Video(
                     label="Camera",
                     sources=["webcam"],
-                    webcam_options=gr.WebcamOptions(mirror=False),
+                    webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
                     include_audio=True,
                     elem_id=f"{tab.system}-camera",
                 )

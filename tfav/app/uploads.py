@@ -14,6 +14,7 @@ from tfav.errors import MediaError
 
 _TIMEOUT_SEC = 60
 _HEAD = 4096  # bytes
+_LEAST = 16  # bytes; a browser that cannot encode as fast as the camera gives pictures leaves one of them
 MAX_PIXELS = 4096 * 2304  # of a frame
 _KINDS = "MP4, MOV, WebM, MKV, AVI, MPEG, WMV, FLV, OGG or GIF"
 
@@ -60,8 +61,9 @@ def check_upload(path: Path | str, limits: Limits) -> Facts:
     if not path.is_file():
         raise MediaError(path.name, "no longer there", "Upload it again.")
     size = path.stat().st_size
-    if size == 0:
-        raise MediaError(path.name, "empty (0 bytes)", "Choose the video again; the copy may have broken off.")
+    if size < _LEAST:
+        remedy = "Choose the video again; the copy may have broken off." if size == 0 else "Record or choose it again."
+        raise MediaError(path.name, f"empty ({size} bytes)", remedy)
     if size > limits.max_bytes:
         raise MediaError(path.name, f"{size / 1e6:.0f} MB, and the limit is {limits.max_mb:g} MB", "Cut or shrink it.")
     with path.open("rb") as file:
