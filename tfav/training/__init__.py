@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "several": ["own_folder"],
         "strategy": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],
         "loop": ["accumulating", "fit"],
+        "muon": ["Muon"],
         "start": ["start_tensorflow"],
     },
 )

@@ -95,12 +95,13 @@ def test_the_metric_is_jiwers(name):
 
 
 _MIRRORED = """
+import sys
 import numpy as np, tensorflow as tf, keras, tfav
 from tfav.training import strategy, prepare_devices
 from tfav.systems.lipnet import Config, build_model, compile_args
 prepare_devices("cpu:2")
 config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, dense_units=4, crop_height=16, crop_width=16,
-                       num_frames=12, batch_size=4)
+                       num_frames=12, batch_size=4, optimizer=sys.argv[1])
 rng = np.random.default_rng(0)
 frames = rng.normal(size=(4, 12, 16, 16, 1)).astype("float32")
 labels = np.zeros((4, 40), "int32"); labels[:, :3] = [[2, 9, 14]] * 4; labels[1, 1:] = 0
@@ -122,8 +123,9 @@ assert abs(losses[0] - losses[1]) < 1e-3 * losses[0], losses
 """
 
 
-def test_two_replicas_give_the_same_losses():
-    done = subprocess.run([sys.executable, "-c", _MIRRORED], capture_output=True, text=True)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_replicas_give_the_same_losses(optimizer):
+    done = subprocess.run([sys.executable, "-c", _MIRRORED, optimizer], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

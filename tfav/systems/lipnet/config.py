@@ -50,7 +50,7 @@ class Config:
         warp: Largest logarithm of the factor of speed that changes along a clip in training.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
-        splice: Share of the clips in training that get some words of another clip in place of their own.
+        splice: Share of the clips in training that are put together from words of several.
         model: `notebook`, `paper` or `cpu`; see `model`.
         filters: Of the three convolutions over time.
         widths: `cpu`: channels of a residual network on each frame, a block for each, behind one convolution over time,
@@ -68,9 +68,10 @@ class Config:
         sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
             clips that were prepared with their sound; 0 leaves that head out.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        learning_rate: At the start.
+        optimizer: `adamw`, or `muon`, which has the matrices then and leaves the rest to AdamW.
+        learning_rate: At the start. With `muon` AdamW's is half of it.
         schedule: `constant`; `notebook`: after 30 epochs times exp(-0.1) each; `cosine`, down to 0 at the last epoch.
-        weight_decay: Of AdamW; 0 is Adam.
+        weight_decay: As a share of the learning rate; 0 with `adamw` is Adam.
         clip_norm: Largest norm of all gradients together; 0 does not clip.
         average: Keep a moving average of the weights with this momentum, and use it for everything but training; 0 does
             not.
@@ -133,6 +134,7 @@ class Config:
     ctc_weight: float = 0.04
     sound_weight: float = 0.0
     precision: str = "mixed_bfloat16"
+    optimizer: str = "adamw"
     learning_rate: float = 1.5e-3
     schedule: str = "cosine"
     weight_decay: float = 0.01
@@ -241,6 +243,7 @@ _CHOICES = {
     "split": ("auto", "lists", "speaker", "fraction"),
     "model": ("notebook", "paper", "cpu"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "optimizer": ("adamw", "muon"),
     "schedule": ("constant", "notebook", "cosine"),
     "freeze": ("", "frontend"),
 }

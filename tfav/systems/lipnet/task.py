@@ -20,15 +20,20 @@ from tfav.training import run as runs
 from tfav.training import settings
 from tfav.training.run_folder import RunFolder
 
+# What Muon's authors leave to AdamW.
+_FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
 _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
 
 def compile_args(config: Config) -> dict:
-    """Arguments for `model.compile`: AdamW or Adam, CTC and the losses of the other heads, the character error rate."""
+    """Arguments for `model.compile`: the optimizer, CTC and the losses of the other heads, the character error rate."""
     options = {"global_clipnorm": config.clip_norm or None}
     if config.average:
         options |= {"use_ema": True, "ema_momentum": config.average}
-    if config.weight_decay:
+    if config.optimizer == "muon":
+        options |= {"weight_decay": config.weight_decay, "adam_lr_ratio": 0.5, "exclude_layers": _FIRST_AND_LAST}
+        optimizer = training.Muon(config.learning_rate, **options)
+    elif config.weight_decay:
         optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **options)
     else:
         optimizer = keras.optimizers.Adam(config.learning_rate, **options)
