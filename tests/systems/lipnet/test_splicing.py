@@ -1,4 +1,4 @@
-"""Spliced clips: every frame, frame label and symbol comes from a clip of the batch, and they belong together."""
+"""Spliced clips: every frame, frame label and symbol comes from one of the two clips, and they belong together."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ CONFIG = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=1.0)
 CLIPS = (
     ("bin at a two", [(1, 5), (5, 9), (10, 14), (14, 18)], 20),
     ("set by b six", [(1, 5), (5, 10), (10, 14), (15, 20)], 22),
-    ("lay in c one", [(0, 4), (5, 9), (9, 13), (13, 17)], 18),
 )
 
 
@@ -60,12 +59,12 @@ def said_in(words):
 
 def test_frames_frame_labels_and_symbols_stay_together():
     batch = make_batch(CLIPS)
-    own_words, own_counts = batch[1]["words"].numpy(), batch[0]["frame_count"].numpy()
-    own = [text.split() for text, *_ in CLIPS]
-    seen, most = set(), 0
-    for seed in range(80):
+    own_words = batch[1]["words"].numpy()
+    seen = set()
+    for seed in range(60):
         frames, counts, labels, words = splice(batch, seed)
-        for row, count in enumerate(counts):
+        for row in range(2):
+            count = counts[row]
             values = frames[row, :count].astype(int)
             assert (values > 0).all() and not frames[row, count:].any()
             sources, places = np.divmod(values - 1, 100)
@@ -73,26 +72,25 @@ def test_frames_frame_labels_and_symbols_stay_together():
             assert (words[row, count:] == corpus.UNKNOWN).all()
             said = said_in(words[row])
             assert " ".join(said) == text_of(labels[row])
-            # Each word stands where it stood, the first is the clip's own, and the silence at the ends is whole.
-            origins = [next(n for n, spoken in enumerate(own) if spoken[k] == said[k]) for k in range(4)]
-            assert len(said) == 4 and origins[0] == row == sources[0] and origins[-1] == sources[-1]
-            assert places[0] == 0 and places[-1] == own_counts[sources[-1]] - 1
-            seen |= {(row, place, origin) for place, origin in enumerate(origins)}
-            most = max(most, len(set(origins)))
-    assert most == 3 and len(seen) == 3 * (1 + 3 * 3)  # every clip gives to every place behind the first
+            # One stretch of words is the other's, and it stands where it stood.
+            origin = [int(word in CLIPS[1][0].split()) for word in said]
+            assert len(said) == 4 and np.count_nonzero(np.diff(origin)) <= 2
+            assert row != 0 or 1 in origin
+            seen.add(text_of(labels[row]))
+    assert {"bin by b six", "bin by a two", "set at a two", "bin at a six", "set by a two"} <= seen
 
 
 @pytest.mark.parametrize("short", [0, 1])
 def test_a_short_word_stays_with_the_one_behind_it(short):
-    clips = list(CLIPS[:2])
+    clips = list(CLIPS)
     text, spans, count = clips[short]
     clips[short] = (text, [spans[0], (spans[2][0] - 3, spans[2][0]), *spans[2:]], count)
     batch, seen = make_batch(clips), set()
-    for seed in range(80):
+    for seed in range(60):
         _, _, labels, _ = splice(batch, seed)
-        seen |= {text_of(row) for row in labels}
-    ends = ("at a two", "at a six", "by b two", "by b six")
-    assert seen == {f"{first} {end}" for first in ("bin", "set") for end in ends}
+        seen.add(text_of(labels[0]))
+    assert {"bin by b two", "set at a two"} <= seen
+    assert not any("at b" in text or "by a" in text for text in seen)
 
 
 def test_sound_goes_with_its_frames():
@@ -102,7 +100,7 @@ def test_sound_goes_with_its_frames():
         for row, count in enumerate(counts):
             np.testing.assert_array_equal(heard[row, :count], np.repeat(frames[row, :count, None], 3, axis=1))
             assert np.isnan(heard[row, count:]).all()
-            mixed |= len(set(frames[row, :count] // 100)) == 3
+            mixed |= len(set(frames[row, :count] > 100)) == 2
     assert mixed
 
 
@@ -126,43 +124,16 @@ def test_what_cannot_be_spliced_stays(batch):
 
 def test_share_of_spliced_clips():
     batch = make_batch(CLIPS)
-    for share, low, high in ((1.0, 0.62, 0.78), (0.3, 0.14, 0.28), (0.0, 0, 0)):  # (2 / 3) ** 3 stay by chance
-        config = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=share)
-        changed = [text_of(splice(batch, seed, config)[2][0]) != CLIPS[0][0] for seed in range(200)]
-        assert low <= np.mean(changed) <= high
+    config = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=0.3)
+    changed = [text_of(splice(batch, seed, config)[2][0]) != CLIPS[0][0] for seed in range(200)]
+    assert 0.2 < np.mean(changed) < 0.4
 
 
-def test_silence_at_both_ends_makes_room():
-    early = ("set by b six", [(6, 10), (10, 14), (14, 18), (18, 22)], 24)  # 6 frames of silence before, 2 behind
-    late = ("bin at a two", [(8, 12), (12, 16), (16, 22), (22, 24)], 24)
-    batch, most = make_batch([early, late]), set()
-    for seed in range(80):
-        frames, counts, labels, words = splice(batch, seed)
-        for row, count in enumerate(counts):
-            places = (frames[row, :count].astype(int) - 1) % 100
-            said = np.flatnonzero(words[row] > 0)
-            assert " ".join(said_in(words[row])) == text_of(labels[row])
-            assert places[said[0]] == (6, 8)[row]  # no word lost a frame
-            if text_of(labels[row]) == "set by a six":  # 6 + 4 + 4 + 6 + 4 + 2: two too many
-                assert (count, places[0], places[-1]) == (LENGTH, 1, 22)
-            most.add((text_of(labels[row]), count))
-    assert ("set by a six", LENGTH) in most
-
-
-def test_what_would_still_be_too_long_stays():
+def test_what_would_be_too_long_stays():
     long = ("set by b six", [(0, 3), (3, 8), (8, 20), (20, 23)], 24)
-    late = ("bin at a two", [(4, 8), (8, 20), (20, 22), (22, 24)], 24)
-    for seed in range(60):
+    late = ("bin at a two", [(15, 17), (17, 19), (19, 21), (21, 23)], 24)
+    for seed in range(40):
         _, counts, labels, words = splice(make_batch([late, long]), seed)
         assert (counts <= LENGTH).all()
         for row in range(2):
             assert " ".join(said_in(words[row])) == text_of(labels[row])
-            assert "at b" not in text_of(labels[row])  # 12 frames each, beside 3 or 4 and 2
-
-
-def test_no_more_symbols_than_there_is_room_for():
-    spans, seen = [(1, 5), (5, 9), (10, 14), (14, 18)], set()
-    batch = make_batch([("place with a two", spans, 20), ("bin at b seven", spans, 20)])
-    for seed in range(80):
-        seen |= {text_of(row) for row in splice(batch, seed)[2]}
-    assert "place at b seven" in seen and "place with b seven" not in seen  # 16 and 18

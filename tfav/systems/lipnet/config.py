@@ -50,7 +50,7 @@ class Config:
         warp: Largest logarithm of the factor of speed that changes along a clip in training.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
-        splice: Share of the clips in training that are put together from words of several.
+        splice: Share of the clips in training that get some words of another clip in place of their own.
         model: `notebook`, `paper` or `cpu`; see `model`.
         filters: Of the three convolutions over time.
         widths: `cpu`: channels of a residual network on each frame, a block for each, behind one convolution over time,
