@@ -153,6 +153,14 @@ def test_without_memory_for_a_process_jobs_fail_and_later_ones_do_not(put, monke
         line.close()
 
 
+def test_a_job_that_is_taken_next_fills_no_place_in_the_line(shared_line, put):
+    with shared_line._changed:  # so that none is taken meanwhile
+        jobs = [put(shared_line) for _ in range(3)]
+        with pytest.raises(BusyError):
+            put(shared_line)
+    assert [wait(job).state for job in jobs] == [DONE] * 3
+
+
 def test_temporary_files_of_the_process_have_a_folder(put, tmp_path):
     line = Line(2, FakeModels, scratch=tmp_path)
     try:

@@ -118,7 +118,8 @@ class Line:
             BusyError: The line is full.
         """
         with self._changed:
-            if len(self._waiting) >= self._limit or self._closed:
+            # The first one waiting is as good as worked on where none is.
+            if len(self._waiting) + (self._running is not None) > self._limit or self._closed:
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.rmtree(results, ignore_errors=True)
                 raise BusyError(
