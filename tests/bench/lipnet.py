@@ -138,7 +138,7 @@ def bench_steps(batch_size: int, steps: int):
 
 
 def bench_recurrence(batch_size: int) -> dict:
-    """A training step of two layers of the preset `cpu` on their own, Keras' and ours."""
+    """A training step of two recurrent layers on their own, Keras' and ours."""
     import keras
 
     from tfav.layers import BidirectionalGRU

@@ -171,7 +171,7 @@ def test_rates():
     notebook, cosine = Config.preset("notebook"), Config.preset("cpu", epochs=10)
     assert learning_rate(notebook, 29) == 1e-4
     assert learning_rate(notebook, 31) == pytest.approx(1e-4 * np.exp(-0.2))
-    assert learning_rate(cosine, 0) == 1.5e-3 and learning_rate(cosine, 5) == pytest.approx(7.5e-4)
+    assert learning_rate(cosine, 0) == 3e-3 and learning_rate(cosine, 5) == pytest.approx(1.5e-3)
 
 
 def test_clips_that_cannot_be_read_are_counted(run_dir, shard_folder, tmp_path):
