@@ -186,13 +186,19 @@ extract_frames(sys.argv[1], sys.argv[2], workers=2, quiet=True)
 """
 
 
+def finished(out_dir):
+    """Names of the folders that are there under their own name; `glob` finds those being written, too."""
+    names = {path.parent.name for path in Path(out_dir).glob("*/*/frames.json")}
+    return {name for name in names if not name.startswith(".partial")}
+
+
 def start_extraction(videos_dir, out_dir):
     """Start an extraction of all frames in a process group of its own, and wait until the first folder is there."""
     command = [sys.executable, "-c", EXTRACT, videos_dir, out_dir]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True, **pipes)
     deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline and not list(Path(out_dir).glob("*/*/frames.json")):
+    while process.poll() is None and time.monotonic() < deadline and not finished(out_dir):
         time.sleep(0.005)
     return process
 
@@ -222,7 +228,7 @@ def test_a_run_killed_midway_goes_on_with_the_same_command(many_videos, tmp_path
     process = start_extraction(videos_dir, out_dir)
     os.killpg(process.pid, signal.SIGKILL) if whole_group else process.kill()
     process.communicate(timeout=10)  # the workers hold these pipes too: they must not outlive their parent for long
-    before = {path.parent.name for path in out_dir.rglob("frames.json") if not path.parent.name.startswith(".partial")}
+    before = finished(out_dir)
     assert 0 < len(before) < 40, "the run was over before it could be killed"
     report = extract_frames(videos_dir, out_dir, workers=2, quiet=True)
     # A worker may have finished what it was at before it noticed that its parent was gone.
