@@ -49,7 +49,13 @@ def test_gates_are_matrices_of_their_own(cell, gates):
 
 
 @pytest.mark.parametrize(
-    ("shape", "path"), [((6,), "norm/gamma"), ((2, 9), "rnn/gru_cell/bias"), ((4, 5), "words/kernel")]
+    ("shape", "path"),
+    [
+        ((6,), "norm/gamma"),
+        ((2, 9), "rnn/gru_cell/bias"),
+        ((4, 5), "words/kernel"),
+        ((7, 3), "embedding/embeddings"),
+    ],
 )
 def test_all_else_is_adamws(shape, path):
     update, gradient = step(shape, path, adam_lr_ratio=0.5, exclude_layers=["^words/"])

@@ -45,7 +45,9 @@ class Muon(keras.optimizers.Muon):
     def _should_use_adamw(self, variable) -> bool:
         # The bias of Keras' GRU has two rows, one for each of its two additions.
         is_matrix = len(variable.shape) > 1 and not variable.path.endswith("bias")
-        return not is_matrix or any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+        if not is_matrix or (self.exclude_embeddings and "embedding" in variable.path.lower()):
+            return True
+        return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
     def _muon_update_step(self, gradient, variable, lr, m):
         self.assign_add(m, ops.subtract(gradient, m * (1 - self.momentum)))

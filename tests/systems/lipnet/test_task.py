@@ -167,6 +167,15 @@ def test_weights_that_do_not_fit(run_dir, shard_dir, tmp_path):
         transfer.load_init(build_model(wrong), wrong)
 
 
+def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
+    options = {"widths": (16, 16), "rnn_units": 3, "dense_units": 4, "num_frames": 12}
+    config = Config.preset("cpu", **options, crop_height=16, crop_width=16, sound_weight=1.0)
+    model = build_model(config)
+    optimizer = compile_args(config)["optimizer"]
+    left = {v.path for v in model.trainable_variables if v.path.endswith("kernel") and optimizer._should_use_adamw(v)}
+    assert left == {f"{name}/kernel" for name in ("conv1", "words", "sound", "labels_dense")}
+
+
 def test_rates():
     notebook, cosine = Config.preset("notebook"), Config.preset("cpu", epochs=10)
     assert learning_rate(notebook, 29) == 1e-4
