@@ -42,7 +42,7 @@ def test_good_files_pass_and_limits_are_limits(clip, tmp_path):
 
 def test_a_recording_of_which_the_browser_kept_nothing_is_empty(tmp_path):
     (tmp_path / "sample.webm").write_bytes(b"\0")
-    with pytest.raises(MediaError, match=r"^sample.webm: empty \(1 bytes\)\. Record or choose it again\.$"):
+    with pytest.raises(MediaError, match=r"^sample.webm: empty \(1 byte\)\. Record or choose it again\.$"):
         check_upload(tmp_path / "sample.webm", Limits())
 
 

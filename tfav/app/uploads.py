@@ -63,7 +63,7 @@ def check_upload(path: Path | str, limits: Limits) -> Facts:
     size = path.stat().st_size
     if size < _LEAST:
         remedy = "Choose the video again; the copy may have broken off." if size == 0 else "Record or choose it again."
-        raise MediaError(path.name, f"empty ({size} bytes)", remedy)
+        raise MediaError(path.name, f"empty ({size} byte{'s' * (size != 1)})", remedy)
     if size > limits.max_bytes:
         raise MediaError(path.name, f"{size / 1e6:.0f} MB, and the limit is {limits.max_mb:g} MB", "Cut or shrink it.")
     with path.open("rb") as file:
