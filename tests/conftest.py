@@ -14,12 +14,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="also run the tests marked slow")
+    parser.addoption("--seed", type=int, default=0, help="of all that tests draw at random (0); others look for luck")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long (full-size models, long trainings); run with --runslow")
-    # On a busy machine an example may take any time; pytest's own limit is the one that counts.
-    hypothesis.settings.register_profile("tfav", deadline=None)
+    # On a busy machine an example may take any time; pytest's own limit is the one that counts. The same examples in
+    # every run, unless a seed asks for others.
+    hypothesis.settings.register_profile("tfav", deadline=None, derandomize=not config.getoption("--seed"))
     hypothesis.settings.load_profile("tfav")
 
 
@@ -30,6 +32,14 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request):
+    """Each test draws the same weights and numbers in every run, whichever tests ran before it."""
+    import keras  # here, so that help and the collection of tests need not wait for it
+
+    keras.utils.set_random_seed(request.config.getoption("--seed"))
 
 
 def shared_root() -> Path:

@@ -1,10 +1,10 @@
 """The command line as a person meets it: exit codes, one-line errors, help in under a second."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -57,9 +57,11 @@ def run(videos, tmp_path_factory):
 
 def test_help_is_quick_and_loads_no_tensorflow():
     code = "import sys, tfav.cli; tfav.cli.main(['--help']); print('tensorflow' in sys.modules)"
-    started = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 2.5  # under 1 s alone; tests may share the cores
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time, below 1 s alone: what the clock says is also up to the tests beside this one.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.5
     assert done.stdout.splitlines()[-1] == "False"
     assert "train" in done.stdout and "Example" in done.stdout
 

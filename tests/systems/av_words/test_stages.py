@@ -158,7 +158,7 @@ def test_batches_for_a_stage():
 
 
 def test_what_is_said_at_each_step_is_learnt_by_a_head_of_its_own(tmp_path):
-    config = small(said_weight=0.5)
+    config = small(said_weight=0.5, dropout=0.0)
     said = np.full((2, 29), config.num_classes)  # nothing
     said[:, 10:20] = WORDS[:, None]
     heads = {"audio_conv": "audio.front_said/", "audio_gru": "audio.said/", "video_full": "video.said/"}
@@ -172,9 +172,9 @@ def test_what_is_said_at_each_step_is_learnt_by_a_head_of_its_own(tmp_path):
         data = stages.stage_data(tf.data.Dataset.from_tensors(batch), model)
         model.compile(**compile_args(config, name, sorted(model.output)))
         before = {weight.path: weight.numpy() for weight in model.weights if weight.path.startswith(head)}
-        history = model.fit(data, epochs=12, verbose=0).history
+        history = model.fit(data, epochs=60, verbose=0).history
         assert len(before) == 2 and all((w.numpy() != before[w.path]).any() for w in model.weights if w.path in before)
-        assert history[f"{part}_said_loss"][-1] < history[f"{part}_said_loss"][0]
+        assert history[f"{part}_said_loss"][-1] < 0.7 * history[f"{part}_said_loss"][0]  # 0.1 to 0.4 by seed
         total = history[f"{part}_loss"][-1] + 0.5 * history[f"{part}_said_loss"][-1]
         assert history["loss"][-1] == pytest.approx(total, rel=1e-4)
     stages.build_stage(config, "fusion_gru")  # whose streams have no such head
