@@ -64,7 +64,6 @@ def test_all_else_is_adamws(shape, path):
 
 
 def test_it_trains_a_model_that_is_stored_with_it(tmp_path):
-    keras.utils.set_random_seed(0)
     inputs = keras.Input((12, 8))
     x = layers.GRU(16)(layers.Conv1D(16, 3, name="conv1")(inputs))
     model = keras.Model(inputs, layers.Dense(2, name="last")(x))
@@ -73,7 +72,7 @@ def test_it_trains_a_model_that_is_stored_with_it(tmp_path):
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     clips = np.random.default_rng(0).normal(size=(128, 12, 8)).astype("float32")
     targets = (clips[:, :6].mean(axis=(1, 2)) > clips[:, 6:].mean(axis=(1, 2))).astype(int)
-    losses = model.fit(clips, targets, epochs=8, batch_size=16, verbose=0).history["loss"]
+    losses = model.fit(clips, targets, epochs=12, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
