@@ -1,10 +1,11 @@
 """Splits: nothing on two sides, nothing lost, the same again for a seed."""
 
+import types
 from pathlib import Path
 
 import pytest
 
-from tfav.data import splits
+from tfav.data import class_trees, splits
 from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
 
@@ -103,7 +104,7 @@ def test_real_ucf101_lists_have_their_published_sizes(shared_data):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"a/none.avi 1\n", "1 of 1 listed"), (b"", "empty"), (b"nonsense\n", "line 1"), (b"\xff\xfe\x00a", "not a text")],
+    [(b"a/none.avi 1\n", "1 of 1 listed"), (b"", "empty"), (b"nonsense\n", "line 1"), (b"\xff\x00a", "not a text")],
 )
 def test_bad_lists_are_refused(tmp_path, content, message):
     (tmp_path / "list.txt").write_bytes(content)
@@ -114,3 +115,54 @@ def test_bad_lists_are_refused(tmp_path, content, message):
 def test_missing_list_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"gone\.txt"):
         splits.read_list(tmp_path / "gone.txt")
+
+
+def test_one_name_of_many_that_spells_no_group_is_refused_and_never_divides_groups():
+    config = types.SimpleNamespace(
+        split="auto",
+        group_pattern=r"_g(\d+)_",
+        val_fraction=0.3,
+        test_fraction=0.0,
+        seed=0,
+        val_groups=(),
+        test_groups=(),
+    )
+    examples = make_examples()
+    odd = Example(Path("d/a/extra.avi"), "a", "extra")
+    with pytest.raises(DataError, match=r"extra\.avi: the group pattern.*--split fraction"):
+        class_trees.make_split([*examples, odd], config)
+    more = Example(Path("d/a/more.avi"), "a", "more")
+    with pytest.raises(DataError, match=r"in its name \(and 1 more of 38\)"):
+        class_trees.make_split([*examples, odd, more], config)
+    no_groups = [e._replace(name=e.name.replace("_g", "_h")) for e in examples]
+    assert class_trees.make_split(no_groups, config).val  # names that spell none at all go by fraction
+    config.split = "fraction"
+    assert class_trees.make_split([*examples, odd], config).val
+
+
+def test_lists_with_one_name_without_a_group_are_refused_where_validation_is_cut_by_group(tmp_path):
+    examples = [*make_examples(), Example(Path("d/a/extra.avi"), "a", "extra")]
+    (tmp_path / "train.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples[1:]))
+    (tmp_path / "test.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples[:1]))
+    config = types.SimpleNamespace(
+        split="lists",
+        group_pattern=r"_g(\d+)_",
+        val_fraction=0.3,
+        test_fraction=0.0,
+        seed=0,
+        train_list=tmp_path / "train.txt",
+        test_list=tmp_path / "test.txt",
+    )
+    with pytest.raises(DataError, match="does not occur in its name"):
+        class_trees.make_split(examples, config)
+
+
+def test_videos_and_their_frame_folders_are_divided_alike():
+    # "-" and " " come before the "." of a suffix, so whole file names have another order than the names alone.
+    names = ["a", "a-1", "a 2", "a.b", "a_3", "B", "clip1", "clip1-2", "clip10", "clip 1"]
+    videos = [Example(Path(f"v/walk/{name}.mp4"), "walk", name) for name in names]
+    frames = [Example(Path(f"elsewhere/walk/{name}"), "walk", name) for name in names]
+    for seed in range(5):
+        parts = [splits.by_fraction(found, val=0.3, test=0.3, seed=seed) for found in (videos, frames)]
+        by_videos, by_frames = ([[e.name for e in part] for part in split] for split in parts)
+        assert by_videos == by_frames

@@ -27,10 +27,10 @@ def make_split(examples: Sequence[Example], config) -> splits.Split:
             config.train_list,
             config.test_list,
             val=config.val_fraction,
-            group_pattern=config.group_pattern if _has_groups(examples, config) else "",
+            group_pattern=config.group_pattern if splits.has_groups(examples, config.group_pattern) else "",
             seed=config.seed,
         )
-    if config.split == "group" or (config.split == "auto" and _has_groups(examples, config)):
+    if config.split == "group" or (config.split == "auto" and splits.has_groups(examples, config.group_pattern)):
         return splits.by_group(
             examples,
             config.group_pattern,
@@ -90,10 +90,3 @@ def check_known_classes(data_dir, found: Sequence[str], known: Sequence[str]) ->
             f"{data_dir}: the model does not know class {', '.join(unknown)}. It knows: {', '.join(known)}. "
             "Rename the folder, or train on these classes."
         )
-
-
-def _has_groups(examples: Sequence[Example], config) -> bool:
-    try:
-        return len(set(splits.group_finder(examples, config.group_pattern).values())) > 1
-    except DataError:
-        return False

@@ -14,8 +14,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tfav.errors import DataError
+from tfav.errors import DataError, TfavError
 from tfav.io.folders import VIDEO_SUFFIXES, walk_files
+from tfav.io.text_files import read_lines
 
 FPS = 25
 TICKS_PER_FRAME = 1000
@@ -113,17 +114,13 @@ def read_alignment(path: Path | str) -> list[Word]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: not a readable text file. Replace it, or remove it to go by the file's name."
-        ) from error
+        lines = read_lines(path, "an alignment")
+    except TfavError as error:
+        raise DataError(f"{error} Or remove it to go by the file's name.") from error
     words, previous = [], 0.0
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         where = f"{path}, line {number}"
         columns = line.split()
-        if not columns:
-            continue
         if len(columns) != 3:
             raise DataError(f"{where}: expected `start end word`, 3 columns. Received {len(columns)}: {line!r}")
         try:

@@ -1,6 +1,7 @@
 """Dividing named recordings into parts that share nothing: by lists, or by a share that goes by each name alone."""
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 from tfav.data.splits import read_lines
 from tfav.errors import DataError
+from tfav.io.text_files import same_form
 
 
 class NamedSplit(NamedTuple):
@@ -34,7 +36,7 @@ def by_hash(
     """
     parts = NamedSplit([], [], [])
     for name in names:
-        digest = hashlib.sha256(f"{seed}/{key(name)}".encode()).digest()
+        digest = hashlib.sha256(f"{seed}/{same_form(key(name))}".encode("utf-8", "surrogateescape")).digest()
         place = int.from_bytes(digest[:8], "big") / 2**64
         parts[2 if place < test else 1 if place < test + val else 0].append(name)
     return parts
@@ -44,7 +46,9 @@ def read_names(path: Path | str, names: Sequence[str], *, max_missing: float = 0
     """The recordings that a list file names, one a line.
 
     Args:
-        path: Of the list. A line is a name as it stands in `names`, its last part alone, or either with a suffix.
+        path: Of the list. A line is a name as it stands in `names`, its last part alone, or either with a suffix;
+            folders may stand before it and, as in GRID's archives, within it: `s1/video/mpg_6000/bbaf2n.mpg`. Both
+            slashes do. What stands behind the name, after a space or comma, does not count.
         names: Those that there are, as `folder/name`.
         max_missing: Share of the lines that may be missing, which then is a warning.
 
@@ -55,15 +59,14 @@ def read_names(path: Path | str, names: Sequence[str], *, max_missing: float = 0
         UsageError: The file cannot be read.
         DataError: More are missing, counted; or a line fits several names.
     """
-    rows = [line.split()[0] for _, line in read_lines(path)]
+    rows = [line for _, line in read_lines(path)]
     by_name: dict[str, list[str]] = {}
     for name in names:
-        for short in {name, name.rsplit("/", 1)[-1]}:
+        for short in {same_form(name), same_form(name).rsplit("/", 1)[-1]}:
             by_name.setdefault(short, []).append(name)
     found, missing = [], []
     for row in rows:
-        stem = str(Path(row).with_suffix("")) if Path(row).suffix else row
-        known = by_name.get(stem) or by_name.get("/".join(Path(stem).parts[-2:])) or []
+        known = next((by_name[name] for name in _readings(row) if name in by_name), [])
         if len(known) > 1:
             raise DataError(f"{path}: {row} is {' and '.join(known)}. Write the speaker before the name.")
         (found if known else missing).append(known[0] if known else row)
@@ -74,6 +77,21 @@ def read_names(path: Path | str, names: Sequence[str], *, max_missing: float = 0
             allowed=len(missing) <= max_missing * len(rows),
         )
     return list(dict.fromkeys(found))
+
+
+def _readings(row: str) -> list[str]:
+    """All names that a row may mean, the most literal first."""
+    readings = []
+    for text in (row, re.split(r"[,;\t]", row)[0], row.split()[0]):
+        parts = [part for part in re.split(r"[/\\]+", text.strip(" \"'")) if part and part != "."]
+        if not parts:
+            continue
+        *folders, last = parts
+        for name in dict.fromkeys((last, Path(last).stem)):
+            readings += ["/".join([*folders[start:], name]) for start in range(len(folders))]
+            readings += [f"{folder}/{name}" for folder in reversed(folders)]  # folders between speaker and name
+            readings += [] if folders else [name]
+    return readings
 
 
 def by_lists(

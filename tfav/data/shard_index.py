@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tfav.errors import DataError, UsageError
 from tfav.io.download import hash_file
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_json_text
 
 SCHEMA = 1  # a reader refuses any other
 INDEX_NAME = "index.json"
@@ -96,7 +97,7 @@ def parse_index(folder: Path | str) -> Index:
     folder = Path(folder)
     path = folder / INDEX_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
         schema = content["schema"]
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file. Make the shards with tfav prepare.") from error
@@ -131,7 +132,7 @@ def write_index(index: Index) -> None:
     head = json.dumps(content, indent=1)[:-2]
     rows = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in index.entries)
     with partial_file(index.folder / INDEX_NAME) as partial:
-        partial.write_text(f'{head},\n "examples": [\n{rows}\n]\n}}\n', encoding="utf-8")
+        write_json_text(partial, f'{head},\n "examples": [\n{rows}\n]\n}}\n')
 
 
 class _Wrong(Exception):

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
+from tfav.io import text_files
+from tfav.io.text_files import same_form
 
 
 class Split(NamedTuple):
@@ -35,7 +37,8 @@ def by_fraction(examples: Sequence[Example], *, val: float, test: float, seed: i
     Raises:
         DataError: A class has too few examples to stand on every side.
     """
-    return _divide(examples, key=lambda example: example.path.as_posix(), val=val, test=test, seed=seed)
+    # By the name alone: the same clips lie elsewhere, and without a suffix, once their frames are extracted.
+    return _divide(examples, key=lambda example: same_form(example.name), val=val, test=test, seed=seed)
 
 
 def by_group(
@@ -117,19 +120,8 @@ def by_lists(
     Raises:
         DataError: A listed file is not among the examples, or a file stands in both lists.
     """
-    by_name = {(example.label, example.name): example for example in examples}
-    chosen: dict[Path, list[Example]] = {}
-    for list_file in (Path(train_list), Path(test_list)):
-        rows = read_list(list_file)
-        found = [by_name.get(row) for row in rows]
-        missing = [f"{label}/{name}" for (label, name), example in zip(rows, found, strict=True) if example is None]
-        if missing:
-            raise DataError(
-                f"{list_file}: {len(missing)} of {len(rows)} listed videos are not in the data folder, first: "
-                f"{missing[0]}. Add them, or make lists of what is there."
-            )
-        chosen[list_file] = found
-    train, test = chosen[Path(train_list)], chosen[Path(test_list)]
+    by_name = {(same_form(example.label), same_form(example.name)): example for example in examples}
+    train, test = (_find_listed(Path(path), by_name) for path in (train_list, test_list))
     if val == 0:
         return check(Split(train, [], test))
     if group_pattern:
@@ -143,40 +135,67 @@ def read_list(path: Path | str) -> list[tuple[str, str]]:
     """Reads a split list.
 
     Returns:
-        `(class, name without extension)` for each line, in the file's order.
+        `(class, name without extension)` for each line, in the file's order. Where a line can be read in two ways, as
+        `Class/take 1` can, the number behind the name is taken for a class number.
 
     Raises:
         UsageError: The file is not there.
-        DataError: A line is not `Class/name` with an optional number.
+        DataError: A line is not `Class/name` with optional numbers.
+    """
+    return [readings[0] for _, readings in _read_rows(path)]
+
+
+def _read_rows(path: Path | str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each line of a split list with all that it may mean, the likeliest first.
+
+    Public lists have folders in front of the class, either slash, a class number behind the name, or the number of
+    frames and a class number; and names may hold spaces, dots and numbers themselves.
     """
     rows = []
     for number, line in read_lines(path):
-        match = re.fullmatch(r"\s*([^/\\]+)[/\\](.+?)(?:\s+\d+)?\s*", line)
-        if match is None:
+        match = re.fullmatch(r"(.+?)(?:[\s,;]+\d+){1,2}", line)
+        readings = []
+        for text in [match[1], line] if match else [line]:
+            parts = [part for part in re.split(r"[/\\]+", text.strip(" \"'")) if part]
+            if len(parts) > 1:
+                readings += [(parts[-2], Path(parts[-1]).stem), (parts[-2], parts[-1])]
+        if not readings:
             raise DataError(
                 f"{path}, line {number}: expected `Class/name.avi` or `Class/name.avi 1`. Received: {line!r}"
             )
-        rows.append((match[1], Path(match[2]).stem))
+        rows.append((line, list(dict.fromkeys(readings))))
     return rows
 
 
-def read_lines(path: Path | str) -> list[tuple[int, str]]:
-    """Reads a split list's lines that are not blank, each with its number.
+def _find_listed(path: Path, by_name: dict[tuple[str, str], Example]) -> list[Example]:
+    rows, chosen, missing = _read_rows(path), [], []
+    for line, readings in rows:
+        found = [by_name[reading] for reading in readings if reading in by_name]
+        if len(found) > 1:
+            raise DataError(
+                f"{path}: {line!r} may mean {' or '.join(example.path.name for example in found)}. "
+                "Write the name with its suffix and no number behind it."
+            )
+        chosen += found
+        missing += [] if found else ["/".join(readings[0])]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(rows)} listed videos are not in the data folder, first: "
+            f"{missing[0]}. Add them, or make lists of what is there."
+        )
+    return list(dict.fromkeys(chosen))
+
+
+def read_lines(path: Path | str, what: str = "a split list") -> list[tuple[int, str]]:
+    """Reads a list's lines that are not blank, each with its number.
 
     Raises:
         UsageError: The file is not there.
         DataError: It is no text, or has no such lines.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read the split list ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file, so not a split list.") from error
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = text_files.read_lines(path, what)
     if not lines:
-        raise DataError(f"{path}: the split list is empty.")
+        raise DataError(f"{path}: {what} that is empty.")
     return lines
 
 
@@ -185,24 +204,41 @@ def group_finder(examples: Sequence[Example], pattern: str) -> dict[Example, str
 
     Raises:
         UsageError: The pattern is no regular expression with one bracket.
-        DataError: A name does not match.
+        DataError: Names do not match; counted, the first is named.
     """
+    groups = _spelt_groups(examples, pattern)
+    missed = [example for example in examples if example not in groups]
+    if missed:
+        others = f" (and {len(missed) - 1} more of {len(examples)})" if len(missed) > 1 else ""
+        raise DataError(
+            f"{missed[0].path}: the group pattern {pattern!r} does not occur in its name{others}. "
+            "Rename the file, change --group-pattern, or use --split fraction."
+        )
+    return groups
+
+
+def has_groups(examples: Sequence[Example], pattern: str) -> bool:
+    """Whether the names spell two groups or more.
+
+    Raises:
+        UsageError: As `group_finder`.
+        DataError: Some names spell one and others none: clips of one recording would come to stand on both sides.
+    """
+    groups = _spelt_groups(examples, pattern)
+    if groups:
+        group_finder(examples, pattern)
+    return len(set(groups.values())) > 1
+
+
+def _spelt_groups(examples: Sequence[Example], pattern: str) -> dict[Example, str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise UsageError(f"group pattern {pattern!r} is not a regular expression: {error}.") from error
     if compiled.groups < 1:
         raise UsageError(rf"group pattern {pattern!r} needs a bracket around the group, as in `_g(\d+)_`.")
-    groups = {}
-    for example in examples:
-        match = compiled.search(example.name)
-        if match is None:
-            raise DataError(
-                f"{example.path}: the group pattern {pattern!r} does not occur in its name. "
-                "Rename the file, change --group-pattern, or use --split fraction."
-            )
-        groups[example] = match[1]
-    return groups
+    found = {example: compiled.search(example.name) for example in examples}
+    return {example: match[1] for example, match in found.items() if match}
 
 
 def check(split: Split, all_classes_in: Sequence[str] = ("train", "val", "test")) -> Split:

@@ -185,6 +185,6 @@ def _mark_path(part: Path) -> Path:
 
 def _read_mark(part: Path) -> str:
     try:
-        return str(json.loads(_mark_path(part).read_text(encoding="utf-8"))["version"])
+        return str(json.loads(_mark_path(part).read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -228,7 +228,7 @@ def _verify(file: RemoteFile, path: Path) -> dict:
     """Hold a download against what is registered or was recorded before; record it the first time."""
     lock_path = path.with_name(path.name + ".lock.json")
     try:
-        recorded = json.loads(lock_path.read_text(encoding="utf-8"))
+        recorded = json.loads(lock_path.read_bytes())
     except (OSError, ValueError):
         recorded = {}
     facts = {"bytes": path.stat().st_size, "sha256": hash_file(path), "address": file.address}

@@ -206,7 +206,7 @@ def _written_frames(source: Path, folder: Path, settings: dict):
 
 def _is_complete(source: str, out_dir: str, settings: dict) -> bool:
     try:
-        stored = json.loads(_manifest_path(out_dir, Path(source)).read_text(encoding="utf-8"))
+        stored = json.loads(_manifest_path(out_dir, Path(source)).read_bytes())
         wanted = {"format": _FORMAT, "source": _identity(Path(source)), "settings": settings}
         if any(stored[key] != value for key, value in wanted.items()):
             return False

@@ -203,7 +203,7 @@ def _is_complete(source: str, folder: str, settings: dict) -> bool:
     """Tell whether a frame folder is whole, of this source and of these settings."""
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
         status = Path(source).stat()
         source_now = {"name": Path(source).name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
         if (manifest["format"], manifest["source"], manifest["settings"]) != (_FORMAT, source_now, settings):

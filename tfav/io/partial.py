@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from tfav.errors import TfavError
+from tfav.io.text_files import write_json_text
 
 PREFIX = ".partial-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -136,7 +137,7 @@ def write_json(path, content) -> None:
         DiskFullError: No space was left.
     """
     with partial_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json_text(partial, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def remove_partials(folder, *, recursive: bool = True) -> int:

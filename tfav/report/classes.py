@@ -68,7 +68,7 @@ def _other_evaluations(run_dir: Path) -> list[tuple[str, dict]]:
     found = []
     for path in sorted(Path(run_dir).glob("evaluation_*.json")):
         name = path.stem.removeprefix("evaluation_").replace("_", " ")
-        found.append((name, json.loads(path.read_text(encoding="utf-8"))))
+        found.append((name, json.loads(path.read_bytes())))
     return found
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tfav.errors import UsageError
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.command import repeating_command
 from tfav.report.markup import Html, Section
@@ -59,7 +60,7 @@ def write_comparison(run_dirs: Sequence[Path | str], out: Path | str | None = No
     ]
     path = Path(out) if out is not None else Path(COMPARED_NAME)
     with partial_file(path) as partial:
-        partial.write_text(markup.page("Runs compared", " · ".join(found), sections), encoding="utf-8")
+        write_text(partial, markup.page("Runs compared", " · ".join(found), sections))
     return path
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 from tfav.report import classes, forecast, markup, plots, sentences, words
 from tfav.report.command import repeating_command
 from tfav.report.markup import Html, Section
@@ -53,14 +54,14 @@ def write_report(run_dir: Path | str) -> Path:
     subtitle = f"{SYSTEMS.get(run.system, '')} · run {run.dir.name} · preset {run.config['preset_name']}"
     path = run.dir / REPORT_NAME
     with partial_file(path) as partial:
-        partial.write_text(markup.page(f"{run.system}: {run.dir.name}", subtitle, sections), encoding="utf-8")
+        write_text(partial, markup.page(f"{run.system}: {run.dir.name}", subtitle, sections))
     return path
 
 
 def evaluation_of(run: runs.Run) -> dict | None:
     """What the run scored; None where it was not evaluated."""
     path = run.dir / "evaluation.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return json.loads(path.read_bytes()) if path.exists() else None
 
 
 def _unscored(run: runs.Run) -> list[Section]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 from tfav.report import markup
 from tfav.report.comparison import figures
 from tfav.report.markup import Html
@@ -34,7 +35,7 @@ def write_summary(run_dirs: Sequence[Path | str], out: Path | str, *, title: str
     head = ("system", "what it does", "scores (95 % interval)", "epochs", "minutes of training")
     with partial_file(out) as partial:
         sections = [("Reports", markup.table(head, rows))]
-        partial.write_text(markup.page(title, f"{len(rows)} runs", sections), encoding="utf-8")
+        write_text(partial, markup.page(title, f"{len(rows)} runs", sections))
     return out
 
 

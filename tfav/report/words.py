@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.markup import Section
 
@@ -29,11 +30,11 @@ def sections(run_dir: Path, result: dict) -> list[Section]:
     if len(result["by_snr"]) > 1:
         curve = accuracy_by_snr(result["by_snr"], result["noise"])
         with partial_file(Path(run_dir) / CURVE_NAME) as partial:
-            partial.write_text(curve, encoding="utf-8")
+            write_text(partial, curve)
         found.append(("Accuracy against noise", markup.scroll(curve)))
     for path in sorted(Path(run_dir).glob("evaluation_*.json")):
         title = path.stem.removeprefix("evaluation_").replace("_", " ")
-        found.append((f"Scores, {title}", _scores(json.loads(path.read_text(encoding="utf-8")))))
+        found.append((f"Scores, {title}", _scores(json.loads(path.read_bytes()))))
     if result["confusions"]:
         found.append(("Words taken for another", markup.table(("said", "taken for", "times"), result["confusions"])))
     found.append(("Confusion", markup.scroll(plots.confusion(result["confusion"], result["labels"]))))

@@ -149,7 +149,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
 
     def _restore(self, folder: Path) -> None:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = json.loads((folder / "state.json").read_bytes())
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(folder / "state.weights.h5")

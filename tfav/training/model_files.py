@@ -11,6 +11,7 @@ import numpy as np
 from tfav.errors import TfavError, UsageError
 from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.partial import partial_file, write_json
+from tfav.io.text_files import write_text
 from tfav.training.run import Run
 
 WEIGHTS_NAME = "weights.npz"
@@ -53,7 +54,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
     write_json(out / "config.json", stored)
     scores = run.dir / "evaluation.json"
     if scores.exists():
-        result = json.loads(scores.read_text(encoding="utf-8"))
+        result = json.loads(scores.read_bytes())
         kept = {key: value for key, value in result.items() if key not in _LONG}
         if "data" in kept:
             kept["data"] = Path(kept["data"]).name  # without the folders of this machine, as above
@@ -62,7 +63,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
         shutil.copyfile(card, out / CARD_NAME)
     else:
         with partial_file(out / CARD_NAME) as partial:
-            partial.write_text(card, encoding="utf-8")
+            write_text(partial, card)
     return out
 
 

@@ -120,7 +120,7 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
     run_dir = resolve(run_dir, system)
     path = run_dir / "config.json"
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_bytes())
         run = Run(
             run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
         )
@@ -138,7 +138,7 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
 def is_finished(run_dir: Path | str, epochs: int) -> bool:
     """Whether training came to its end, be it the last epoch or an early stop."""
     path = Path(run_dir) / "finished.json"
-    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["epochs"] >= epochs
+    return path.exists() and json.loads(path.read_bytes())["epochs"] >= epochs
 
 
 def mark_finished(run_dir: Path | str, epochs: int) -> None:

@@ -96,5 +96,5 @@ def test_word_lists_keep_their_order(tmp_path):
     path.write_text("ABOUT 0\n")
     with pytest.raises(DataError, match="line 1: more than one word"):
         read_words(path)
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="cannot be read as a word list"):
         read_words(tmp_path / "none.txt")

@@ -86,7 +86,7 @@ def test_a_broken_alignment_names_file_and_line(tmp_path, line, words):
         read_alignment(tmp_path / "a.align")
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"0 100 sil\n", "no words"), (b"\xff\xfe", "not a readable text")])
+@pytest.mark.parametrize(("content", "words"), [(b"0 100 sil\n", "no words"), (b"\xff\xee", "not a text file")])
 def test_an_alignment_without_words_or_text(tmp_path, content, words):
     (tmp_path / "a.align").write_bytes(content)
     with pytest.raises(DataError, match=words):

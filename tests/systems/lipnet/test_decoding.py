@@ -174,7 +174,7 @@ def test_broken_grammars(tmp_path, content, message):
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_grammar(path).check(COMPACT)
-    with pytest.raises(UsageError, match="cannot read the grammar"):
+    with pytest.raises(UsageError, match="cannot be read as a grammar"):
         read_grammar(tmp_path / "gone")
 
 

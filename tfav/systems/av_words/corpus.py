@@ -83,7 +83,7 @@ def read_words(path: Path | str) -> tuple[str, ...]:
         DataError: A line holds more than a word, or a word stands there twice.
     """
     words = []
-    for number, line in read_lines(path):
+    for number, line in read_lines(path, "a word list"):
         word = line.strip()
         if " " in word or word in words:
             what = "more than one word" if " " in word else "a word for the second time"

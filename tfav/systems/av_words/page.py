@@ -5,6 +5,7 @@ import html
 from pathlib import Path
 
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 
 _TITLES = {"both": "sound and lips together", "audio": "sound alone", "video": "lips alone"}
 _STYLE = """
@@ -49,7 +50,7 @@ def write_page(path: Path | str, row: dict, clip: bytes, kind: str) -> Path:
 """
     path = Path(path)
     with partial_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+        write_text(partial, page)
     return path
 
 

@@ -135,7 +135,7 @@ def _card(run: runs.Run, config: Config) -> str:
 def _scores(path: Path) -> list[str]:
     if not path.exists():
         return []
-    result, lines = json.loads(path.read_text(encoding="utf-8")), []
+    result, lines = json.loads(path.read_bytes()), []
     for row in result["by_snr"]:
         quiet = row["snr_db"] is None
         streams = []

@@ -10,7 +10,8 @@ A file whose only line begins with `*` is a word list: `* yes no perhaps` allows
 import dataclasses
 from pathlib import Path
 
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError
+from tfav.io.text_files import read_lines
 from tfav.systems.lipnet.alphabet import Alphabet
 
 GRID_GRAMMAR = Path(__file__).with_name("grid.grammar")
@@ -74,13 +75,8 @@ def read_grammar(path: Path | str) -> Grammar:
         DataError: It holds no words, or a word twice in a slot.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read the grammar ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file, so not a grammar.") from error
-    rows = [words for line in lines if (words := tuple(line.split("#", 1)[0].lower().split()))]
+    lines = read_lines(path, "a grammar")
+    rows = [words for _, line in lines if (words := tuple(line.split("#", 1)[0].lower().split()))]
     loops = [row for row in rows if row[0] == "*"]
     if loops and (len(rows) > 1 or len(loops[0]) < 2):
         raise DataError(f"{path}: a word list is one line, `* yes no perhaps`, and nothing else.")

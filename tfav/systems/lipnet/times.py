@@ -9,6 +9,7 @@ import numpy as np
 
 from tfav.errors import DataError
 from tfav.io.partial import partial_file
+from tfav.io.text_files import write_text
 from tfav.systems.lipnet import corpus
 from tfav.systems.lipnet.alphabet import Alphabet, required_frames
 
@@ -155,7 +156,7 @@ def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: floa
     if path.suffix not in _FORMATS:
         raise DataError(f"{path}: times are written as {', '.join(_FORMATS)}; choose such a name.")
     with partial_file(path) as partial:
-        partial.write_text(_FORMATS[path.suffix](list(words), duration_sec), encoding="utf-8")
+        write_text(partial, _FORMATS[path.suffix](list(words), duration_sec))
     return path
 
 

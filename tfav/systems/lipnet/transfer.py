@@ -106,7 +106,7 @@ def _card(run: runs.Run, config: Config) -> str:
         f"- Settings: {config.epochs} epochs of batches of {config.batch_size}; all of them stand in `config.json`.",
     ]
     if scores.exists():
-        result = json.loads(scores.read_text(encoding="utf-8"))
+        result = json.loads(scores.read_bytes())
         for name in ("greedy", "beam", "grammar"):
             if f"wer_{name}" in result:
                 low, high = result[f"wer_{name}_interval"]

@@ -146,7 +146,7 @@ def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: 
 def group_sizes(path: Path, count: int) -> list[int]:
     """How many sequences of a file belong together, in their order; each by itself where that is not known."""
     try:
-        sizes = [number for _, number in json.loads(_facts_path(path).read_text(encoding="utf-8"))["videos"]]
+        sizes = [number for _, number in json.loads(_facts_path(path).read_bytes())["videos"]]
     except (OSError, ValueError, KeyError, TypeError):
         return [1] * count
     return sizes if sum(sizes) == count else [1] * count

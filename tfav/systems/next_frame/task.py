@@ -242,7 +242,7 @@ def _card(run: runs.Run, config: Config) -> str:
     ]
     scores = run.dir / "evaluation.json"
     if scores.exists():
-        result = json.loads(scores.read_text(encoding="utf-8"))
+        result = json.loads(scores.read_bytes())
         ours, floor = result["scores"], result["copy_last"]
         lines.append(
             f"- MSE {ours['mse']:.1f}, SSIM {ours['ssim']:.3f} on {result['count']} sequences ({result['data']}); "

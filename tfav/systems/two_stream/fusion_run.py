@@ -44,4 +44,4 @@ def choose_weight(config: Config, examples: Sequence[Example], labels: list[str]
 
 def stored_weight(run_dir: Path) -> float:
     """The weight of the spatial stream, 0-1."""
-    return json.loads((run_dir / FUSION_FILE).read_text(encoding="utf-8"))["spatial_weight"]
+    return json.loads((run_dir / FUSION_FILE).read_bytes())["spatial_weight"]

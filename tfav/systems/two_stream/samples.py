@@ -22,6 +22,7 @@ from tfav.data.folders import Example, scan
 from tfav.errors import DataError, UsageError
 from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of
 from tfav.io.folders import list_classes, natural_key
+from tfav.io.text_files import same_form
 from tfav.systems.two_stream import augmentation
 from tfav.systems.two_stream.config import Config
 
@@ -56,11 +57,11 @@ def find_examples(config: Config) -> Found:
         raise DataError(f"{data_dir}: holds {FRAMES_DIR} but no {FLOW_DIR}. Run tfav prepare two_stream on the videos.")
     listed = {}
     for path in filter(None, (config.train_list, config.test_list)):
-        listed |= {name: label for label, name in splits.read_list(path)}
+        listed |= {same_form(name): same_form(label) for label, name in splits.read_list(path)}
     examples = []
     for name in list_classes(data_dir / FRAMES_DIR):
         match = re.search(config.label_pattern, name)
-        label = listed.get(name) or (_RESPELT.get(match[1], match[1]) if match else None)
+        label = listed.get(same_form(name)) or (_RESPELT.get(match[1], match[1]) if match else None)
         if label is None:
             raise DataError(
                 f"{data_dir / FRAMES_DIR / name}: its class stands neither in its name nor in a split list. "

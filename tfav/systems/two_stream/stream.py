@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfav.errors import UsageError
+from tfav.io.text_files import read_lines
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.samples import ucf101_labels
 from tfav.training import model_files
@@ -137,12 +138,9 @@ def read_labels(path) -> list[str]:
 
     Raises:
         UsageError: It cannot be read, or is empty.
+        DataError: It is no text.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a class list, one name a line.") from error
-    names = [line.strip() for line in lines if line.strip()]
+    names = [line for _, line in read_lines(path, "a class list, one name a line")]
     numbered = [name.split(maxsplit=1) for name in names]
     if all(len(parts) == 2 and parts[0].isdecimal() for parts in numbered):
         names = [parts[1] for parts in numbered]
