@@ -12,6 +12,8 @@ import numpy as np
 from tfav.errors import MediaError
 
 _REPLACE = "Replace it with a fresh copy or remove it."
+# Tags such as a title are often in another encoding than UTF-8. PyAV 19 replaces what it cannot read by itself.
+_LENIENT_METADATA = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 # Formats whose header states a duration. MP4 has a table of its frames instead; in AVI the header is too often wrong.
 _STATES_DURATION = {"flv", "asf", "matroska,webm"}
 
@@ -34,7 +36,7 @@ def open_container(path):
     try:
         # `file:` keeps names such as `a:b.avi` from being taken for an address; the white list keeps playlists, which
         # libav would follow, from reaching the network.
-        container = av.open(f"file:{path}", metadata_errors="replace", options={"protocol_whitelist": "file"})
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_LENIENT_METADATA)
     except (av.error.FFmpegError, UnicodeError) as error:
         raise MediaError(path, f"not a readable media file ({describe_error(error)})", _REPLACE) from error
     try:

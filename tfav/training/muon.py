@@ -1,4 +1,7 @@
-"""The optimizer Muon for networks with convolutions and recurrent layers; Keras' own is for plain matrices alone."""
+"""The optimizer Muon for networks with convolutions and recurrent layers; Keras' own is for plain matrices alone.
+
+It stands on Keras' `Optimizer`, not on Keras' `Muon`, whose arguments and defaults differ between 3.10 and 3.15.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,23 +11,36 @@ from keras import ops
 
 # Of these cells the kernels of all gates stand side by side in one variable: a matrix each.
 _GATES = {"gru_cell": 3, "lstm_cell": 4}
+# The quintic of Jordan et al.: steepest at zero, so that five steps bring all singular values near to one.
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 @keras.saving.register_keras_serializable(package="tfav")
-class Muon(keras.optimizers.Muon):
+class Muon(keras.optimizers.Optimizer):
     """Momentum whose every matrix is replaced by the nearest one with orthogonal columns or rows before it is applied.
 
     All directions of a matrix are learnt at one speed then, and not the few that gradients agree on first. A
     convolution's kernel is the matrix from all that it sees to its channels, and each gate of a recurrent layer has one
-    of its own. What is no matrix (biases, scales) is left to AdamW, and so is what `exclude_layers` names: the first
-    layer and the last ones, by the authors' advice.
+    of its own. What is no matrix (biases, scales) is left to AdamW, and so are embeddings and what `exclude_layers`
+    names: the first layer and the last ones, by the authors' advice.
 
     Args:
         learning_rate: Of the matrices. The mean square of an update's entries is `0.2 * learning_rate` squared whatever
             the shape, near to what Adam's are.
         weight_decay: Of all variables.
         exclude_layers: Regular expressions, searched for in the paths of variables.
-        **kwargs: As of `keras.optimizers.Muon`, such as `adam_lr_ratio`, AdamW's learning rate as a share.
+        exclude_embeddings: Leave variables with "embedding" in their path to AdamW.
+        adam_lr_ratio: AdamW's learning rate as a share of `learning_rate`.
+        adam_beta_1: Decay of AdamW's mean of gradients.
+        adam_beta_2: Decay of AdamW's mean of squared gradients.
+        epsilon: Added to AdamW's divisor.
+        momentum: Decay of the matrices' sum of gradients.
+        nesterov: Look one step of momentum ahead.
+        num_steps: Steps of Newton and Schulz towards the orthogonal matrix.
+        **kwargs: As of every Keras optimizer, such as `use_ema` and `clipnorm`.
+
+    Example:
+        >>> model.compile(tfav.training.Muon(1e-3, exclude_layers=["^conv1/", "^characters/"]), loss)
 
     Reference:
         Jordan et al., 2024, "Muon: An optimizer for hidden layers in neural networks"; Liu et al., 2025, "Muon is
@@ -32,33 +48,95 @@ class Muon(keras.optimizers.Muon):
     """
 
     def __init__(
-        self, learning_rate=1e-3, weight_decay: float = 0.004, exclude_layers: Sequence[str] = (), **kwargs
+        self,
+        learning_rate=1e-3,
+        weight_decay: float | None = 0.004,
+        exclude_layers: Sequence[str] = (),
+        exclude_embeddings: bool = True,
+        adam_lr_ratio: float = 1.0,
+        adam_beta_1: float = 0.9,
+        adam_beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        num_steps: int = 5,
+        **kwargs,
     ) -> None:
-        kwargs.setdefault("adam_weight_decay", weight_decay)
-        super().__init__(learning_rate, weight_decay=weight_decay, exclude_layers=list(exclude_layers), **kwargs)
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
+        self.exclude_layers = list(exclude_layers)
+        self.exclude_embeddings = exclude_embeddings
+        self.adam_lr_ratio = adam_lr_ratio
+        self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
+        self.momentum, self.nesterov, self.num_steps = momentum, nesterov, num_steps
 
-    def build(self, var_list):
+    def build(self, variables):
         """Makes the momenta; only here are variables known by their paths."""
-        self._num_gates = [_count_gates(variable) for variable in var_list]
-        super().build(var_list)
+        if self.built:
+            return
+        super().build(variables)
+        self._num_gates = [_count_gates(variable) for variable in variables]
+        self._momentums, self._velocities = [], []
+        for variable in variables:
+            self._momentums.append(self.add_variable_from_reference(variable, name="momentum"))
+            velocity = (
+                None if self._is_matrix(variable) else self.add_variable_from_reference(variable, name="velocity")
+            )
+            self._velocities.append(velocity)
 
-    def _should_use_adamw(self, variable) -> bool:
+    def _is_matrix(self, variable) -> bool:
         # The bias of Keras' GRU has two rows, one for each of its two additions.
-        is_matrix = len(variable.shape) > 1 and not variable.path.endswith("bias")
-        if not is_matrix or (self.exclude_embeddings and "embedding" in variable.path.lower()):
-            return True
-        return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+        if len(variable.shape) < 2 or variable.path.endswith("bias"):
+            return False
+        if self.exclude_embeddings and "embedding" in variable.path.lower():
+            return False
+        return not any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
-    def _muon_update_step(self, gradient, variable, lr, m):
-        self.assign_add(m, ops.subtract(gradient, m * (1 - self.momentum)))
-        momentum = ops.add(gradient, self.momentum * m) if self.nesterov else m
-        gates = self._num_gates[self._get_variable_index(variable)]
+    def update_step(self, gradient, variable, learning_rate):
+        """Applies one gradient to its variable."""
+        index = self._get_variable_index(variable)
+        momentum, velocity = self._momentums[index], self._velocities[index]
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        if velocity is None:
+            self._update_matrix(gradient, variable, rate, momentum, self._num_gates[index])
+        else:
+            self._update_by_adam(gradient, variable, rate * self.adam_lr_ratio, momentum, velocity)
+
+    def _update_matrix(self, gradient, variable, rate, momentum, gates: int) -> None:
+        self.assign_add(momentum, ops.subtract(gradient, momentum * (1 - self.momentum)))
+        step = ops.add(gradient, self.momentum * momentum) if self.nesterov else momentum
         # [gates, everything that goes in, what comes out of one]
-        matrices = ops.transpose(ops.reshape(momentum, (-1, gates, variable.shape[-1] // gates)), (1, 0, 2))
-        update = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
-        size = max(update.shape[1:]) ** 0.5 * self.rms_rate if self.rms_rate is not None else 1.0
-        update = ops.reshape(ops.transpose(update, (1, 0, 2)), variable.shape)
-        self.assign_sub(variable, lr * size * update)
+        matrices = ops.transpose(ops.reshape(step, (-1, gates, variable.shape[-1] // gates)), (1, 0, 2))
+        update = _orthogonal(matrices, self.num_steps)
+        size = max(update.shape[1:]) ** 0.5 * 0.2
+        self.assign_sub(variable, rate * size * ops.reshape(ops.transpose(update, (1, 0, 2)), variable.shape))
+
+    def _update_by_adam(self, gradient, variable, rate, mean, velocity) -> None:
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        correction_1 = 1 - ops.power(ops.cast(self.adam_beta_1, variable.dtype), step)
+        correction_2 = 1 - ops.power(ops.cast(self.adam_beta_2, variable.dtype), step)
+        self.assign_add(mean, (gradient - mean) * (1 - self.adam_beta_1))
+        self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.adam_beta_2))
+        rate = rate * ops.sqrt(correction_2) / correction_1
+        self.assign_sub(variable, mean * rate / (ops.sqrt(velocity) + self.epsilon))
+
+    def get_config(self):
+        """The arguments."""
+        own = ("exclude_layers", "exclude_embeddings", "adam_lr_ratio", "adam_beta_1", "adam_beta_2", "epsilon")
+        own += ("momentum", "nesterov", "num_steps")
+        return super().get_config() | {name: getattr(self, name) for name in own}
+
+
+def _orthogonal(matrices, num_steps: int):
+    """The nearest matrices with orthogonal columns or rows, `[N, rows, columns]`, by the iteration of Newton and Schulz."""
+    a, b, c = _NEWTON_SCHULZ
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x = ops.transpose(matrices, (0, 2, 1)) if is_tall else matrices
+    x = x / (ops.norm(x, axis=(-2, -1), keepdims=True) + 1e-7)  # singular values of at most one
+    for _ in range(num_steps):
+        square = x @ ops.transpose(x, (0, 2, 1))
+        x = a * x + (b * square + c * square @ square) @ x
+    return ops.transpose(x, (0, 2, 1)) if is_tall else x
 
 
 def _count_gates(variable) -> int:
