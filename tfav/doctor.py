@@ -164,12 +164,12 @@ _IMPORTS = ("tensorflow", "keras", "tensorflow-hub", "numpy", "gdown", "scikit-l
 _CHECKS: list[tuple[str, str, Callable[[], str]]] = [
     (
         "imgaug",
-        "from tfav.old_numpy import import_imgaug as i; print(i().__version__)",
+        "from tfav.old_packages import import_imgaug as i; print(i().__version__)",
         lambda: f"{_pip()} install {shlex.quote(_requirement('imgaug'))} && {opencv_remedy()}",
     ),
     (
         "scikit-video",
-        "from tfav.old_numpy import import_skvideo as i; print(i('measure') and i().__version__)",
+        "from tfav.old_packages import import_skvideo as i; print(i('measure') and i().__version__)",
         lambda: f"{_pip()} install {shlex.quote(_requirement('scikit-video'))}",
     ),
     (

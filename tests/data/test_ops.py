@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfav.data import ops
 from tfav.errors import UsageError
-from tfav.old_numpy import import_imgaug
+from tfav.old_packages import import_imgaug
 
 
 @pytest.fixture

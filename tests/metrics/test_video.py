@@ -6,7 +6,7 @@ from skimage import metrics as skimage_metrics
 
 from tfav.errors import UsageError
 from tfav.metrics import video
-from tfav.old_numpy import import_skvideo
+from tfav.old_packages import import_skvideo
 
 
 @pytest.fixture(scope="module")

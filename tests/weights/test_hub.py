@@ -1,5 +1,9 @@
 """HubExtractor on made modules: the TF2 form that is called, and the TF1 form that has signatures only."""
 
+import importlib.metadata
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -156,6 +160,16 @@ def test_no_network_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     with pytest.raises(WeightsError, match=r"cannot be downloaded .*pass its folder"):
         HubExtractor("http://127.0.0.1:9/feature_vector/4")
+
+
+def test_it_is_imported_without_setuptools():
+    program = (
+        "import sys; sys.modules['pkg_resources'] = None\n"  # as where it is not installed
+        "from tfav.old_packages import import_tensorflow_hub\n"
+        "print(import_tensorflow_hub().__version__, 'pkg_resources' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [importlib.metadata.version("tensorflow-hub"), "False"], done.stderr
 
 
 def test_wrong_image_size_and_broken_module_are_told(tf2_module, tmp_path):

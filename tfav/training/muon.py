@@ -128,7 +128,7 @@ class Muon(keras.optimizers.Optimizer):
 
 
 def _orthogonal(matrices, num_steps: int):
-    """The nearest matrices with orthogonal columns or rows, `[N, rows, columns]`, by the iteration of Newton and Schulz."""
+    """The nearest matrices with orthogonal columns or rows, `[N, rows, columns]`, by Newton and Schulz."""
     a, b, c = _NEWTON_SCHULZ
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = ops.transpose(matrices, (0, 2, 1)) if is_tall else matrices

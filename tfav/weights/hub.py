@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfav.old_packages import import_tensorflow_hub
 from tfav.weights.errors import WeightsError
 
 DOWNLOAD_TIMEOUT_SEC = 60.0
@@ -166,8 +167,7 @@ def resolve(handle):
     handle = str(handle)
     if "://" not in handle:
         return _check_folder(handle)
-    import tensorflow_hub  # only here: it pulls in tf_keras, which nothing else needs
-
+    tensorflow_hub = import_tensorflow_hub()  # only here: it pulls in tf_keras, which nothing else needs
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT_SEC):
             return tensorflow_hub.resolve(handle)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfav.data import ops
-from tfav.old_numpy import import_imgaug
+from tfav.old_packages import import_imgaug
 from tfav.systems.two_stream.config import Config
 
 

@@ -1,18 +1,21 @@
-"""imgaug and scikit-video on NumPy 2, which has dropped names that both still use.
+"""Packages that stand still, on libraries that do not: imgaug, scikit-video on NumPy 2; TF-Hub without setuptools.
 
 imgaug 0.4.0 looks up `np.sctypes` while it is imported; scikit-video 1.1.11 uses `np.float` and `np.int` when its
 readers are called. Each gets the names it misses in a stand-in for NumPy of its own; the real module is never changed
-for anybody else.
+for anybody else. tensorflow-hub 0.16.1 takes one function of `pkg_resources`, which setuptools 82 has dropped and new
+environments of Python 3.12 and later lack altogether.
 """
 
 import contextlib
 import importlib
+import importlib.util
 import sys
 import types
 import warnings
 from collections.abc import Iterator
 
 import numpy as np
+import packaging.version
 
 from tfav.errors import TfavError
 
@@ -44,9 +47,26 @@ def import_skvideo(submodule: str = "") -> types.ModuleType:
     return _import(f"skvideo.{submodule}" if submodule else "skvideo")
 
 
+def import_tensorflow_hub() -> types.ModuleType:
+    """Imports tensorflow-hub, with or without setuptools.
+
+    Raises:
+        TfavError: It is not installed, or broken.
+    """
+    if importlib.util.find_spec("pkg_resources") is not None:
+        return _import("tensorflow_hub")
+    stand_in = types.ModuleType("pkg_resources")
+    stand_in.parse_version = packaging.version.parse
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        return _import("tensorflow_hub")
+    finally:
+        del sys.modules["pkg_resources"]
+
+
 def _import(name: str) -> types.ModuleType:
     try:
-        with _names_of_old_numpy(), warnings.catch_warnings():
+        with _names_of_old_packages(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and the like, in code that no one will mend any more
             module = importlib.import_module(name)
     except Exception as error:  # whatever goes wrong in there, the remedy is the same
@@ -56,7 +76,7 @@ def _import(name: str) -> types.ModuleType:
 
 
 @contextlib.contextmanager
-def _names_of_old_numpy() -> Iterator[None]:
+def _names_of_old_packages() -> Iterator[None]:
     added = [name for name in _MISSING if name not in vars(np)]
     for name in added:
         setattr(np, name, _MISSING[name])
