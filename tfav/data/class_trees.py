@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tfav.data import splits
 from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
+from tfav.io.text_files import same_form
 
 PARTS = ("all", "train", "val", "test")
 
@@ -84,7 +85,8 @@ def check_known_classes(data_dir, found: Sequence[str], known: Sequence[str]) ->
     Raises:
         DataError: Naming them.
     """
-    unknown = [label for label in found if label not in known]
+    forms = {same_form(label) for label in known}
+    unknown = [label for label in found if same_form(label) not in forms]
     if unknown:
         raise DataError(
             f"{data_dir}: the model does not know class {', '.join(unknown)}. It knows: {', '.join(known)}. "

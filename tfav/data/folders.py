@@ -1,18 +1,33 @@
 """The tree a classification data set comes in: `class/video.avi`, or `class/video/frame_00.jpg` once extracted."""
 
+import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
-from tfav.io.folders import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_classes, natural_key
+from tfav.io.folders import list_classes
+from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, Listing, describe_left_out, walk_files
+from tfav.io.text_files import same_form
+
+# Reasons for leaving something out, beside those of `tfav.io.listing`, as they stand behind a number.
+BESIDE_CLASSES = "beside the class folders"
+DEEPER = "deeper than CLASS/VIDEO"
+OTHER_KIND = "folders of frames beside videos"
+LOOSE = "with pictures in no folder of their own"
+
+_PART = r"(^|[^a-z])({})(set)?([^a-z]|$)"
+_TRAINING, _HELD_BACK = (
+    re.compile(_PART.format(names)) for names in ("train|training", "val|valid|validation|test|testing|dev|eval")
+)
 
 
 class Example(NamedTuple):
     """One labelled video: a file, or the folder of its frames."""
 
     path: Path
-    label: str
+    label: str  # an accented letter is one character, whatever the file system makes of it
     name: str  # the video's name without class and extension, the same before and after its frames are extracted
 
 
@@ -27,6 +42,8 @@ class Tree(NamedTuple):
 def scan(data_dir: Path | str) -> Tree:
     """Lists the examples of a class tree, in natural order.
 
+    What lies there and is no example is counted and told in a warning, with its reason.
+
     Args:
         data_dir: Folder that holds one folder per class, each with video files or with one folder of frames per video.
 
@@ -35,46 +52,119 @@ def scan(data_dir: Path | str) -> Tree:
 
     Raises:
         UsageError: The folder is not there or cannot be read.
-        DataError: It is empty, a class holds nothing, files and frame folders are mixed, or two videos of a class share
-            a name.
+        DataError: It is empty, a class holds nothing, the folders are the parts of a split and no classes, videos lie
+            deeper, files and frame folders are mixed, or two videos of a class share a name.
     """
     data_dir = Path(data_dir)
-    labels = list_classes(data_dir)
-    if not labels:
-        raise DataError(f"{data_dir}: holds no class folders. Expected {data_dir.name}/CLASS/VIDEO.")
-    examples: list[Example] = []
-    kinds: dict[str, str] = {}
-    for label in labels:
-        kind, found = _class_examples(data_dir / label)
-        if not found:
-            raise DataError(
-                f"{data_dir / label}: holds no videos and no frame folders. Add some, or remove the folder."
-            )
-        kinds[kind] = label
-        examples.extend(found)
+    folders = list_classes(data_dir)
+    listing = walk_files(data_dir, VIDEO_SUFFIXES, frames=True)
+    if not folders:
+        directly = len(listing.files) + len(listing.frame_folders)
+        beside = ", but videos or pictures themselves" if directly else ""
+        raise DataError(f"{data_dir}: holds no class folders{beside}. Expected {data_dir.name}/CLASS/VIDEO.")
+    _refuse_parts(data_dir, folders)
+    labels = [same_form(folder) for folder in folders]
+    if twice := [label for label, count in Counter(labels).items() if count > 1]:
+        raise DataError(
+            f"{data_dir}: two folders are called {twice[0]}, with the accent as a letter of its own in one of them. "
+            "Put their videos into one folder."
+        )
+    inside: dict[Path, list[Path]] = {data_dir / folder: [] for folder in folders}
+    frame_folders = set(listing.frame_folders)
+    for path in [*listing.files, *listing.frame_folders]:
+        if path.parent in inside:
+            inside[path.parent].append(path)
+    found = {
+        folder: _class_examples(label, inside[data_dir / folder], frame_folders)
+        for folder, label in zip(folders, labels, strict=True)
+    }
+    kinds = {kind: folder for folder, (kind, examples) in found.items() if examples}
+    for folder, (_, examples) in found.items():
+        if not examples:
+            raise DataError(_nothing_in(data_dir, folder, listing))
     if len(kinds) == 2:
         raise DataError(
             f"{data_dir}: {kinds['videos']} holds video files and {kinds['frames']} frame folders. "
             "Use one kind for all classes."
         )
+    examples = [example for _, members in found.values() for example in members]
     _check_names(examples)
+    if line := describe_left_out(data_dir, _left_out(data_dir, listing, {example.path for example in examples})):
+        warnings.warn(line, stacklevel=2)
     return Tree(examples, labels, next(iter(kinds)))
 
 
-def _class_examples(class_dir: Path) -> tuple[str, list[Example]]:
-    entries = sorted((p for p in class_dir.iterdir() if p.name[0] not in "._"), key=lambda path: natural_key(path.name))
-    videos = [p for p in entries if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+def _class_examples(label: str, inside: list[Path], frame_folders: set[Path]) -> tuple[str, list[Example]]:
+    videos = [path for path in inside if path not in frame_folders]
     if videos:
-        return "videos", [Example(path, class_dir.name, path.stem) for path in videos]
-    folders = [p for p in entries if p.is_dir() and any(f.suffix.lower() in IMAGE_SUFFIXES for f in p.iterdir())]
-    return "frames", [Example(path, class_dir.name, path.name) for path in folders]
+        return "videos", [Example(path, label, path.stem) for path in videos]
+    return "frames", [Example(path, label, path.name) for path in inside]
+
+
+def _left_out(data_dir: Path, listing: Listing, taken: set[Path]) -> dict[str, list[Path]]:
+    """All that is no example, by reason."""
+    left_out = listing.unusable()
+    own = {path.with_suffix("") for path in listing.files}  # frames that tfav extracted beside their videos
+    others = [(path, False) for path in listing.files] + [(path, True) for path in listing.frame_folders]
+    for path, is_folder in others:
+        depth = len(path.relative_to(data_dir).parts)
+        if path in taken or (path in own and (path / MANIFEST_NAME).exists()):
+            continue
+        reasons = (LOOSE, LOOSE, OTHER_KIND) if is_folder else (BESIDE_CLASSES, BESIDE_CLASSES, OTHER_KIND)
+        left_out.setdefault(DEEPER if depth > 2 else reasons[depth], []).append(path)
+    return left_out
+
+
+def _refuse_parts(data_dir: Path, folders: list[str]) -> None:
+    """Refuses a tree whose folders are called `train` and `val`: they would become classes."""
+    training = [name for name in folders if _TRAINING.search(name.lower())]
+    held_back = [name for name in folders if _HELD_BACK.search(name.lower()) and name not in training]
+    if training and held_back:
+        raise DataError(
+            f"{data_dir}: {training[0]} and {held_back[0]} are called like the parts of a split, whose classes lie "
+            f"deeper, and would become classes. Give --data-dir {data_dir / training[0]} to train on and "
+            f"{data_dir / held_back[0]} to evaluate; or put all videos into {data_dir.name}/CLASS/VIDEO and name the "
+            "parts with --train-list and --test-list. If they are classes, rename them."
+        )
+
+
+def _nothing_in(data_dir: Path, folder: str, listing: Listing) -> str:
+    """Why a class folder holds no example, and what to do."""
+    class_dir = data_dir / folder
+    inside = [path for path in [*listing.files, *listing.frame_folders] if class_dir in path.parents]
+    if inside:
+        first = inside[0].relative_to(data_dir).as_posix()
+        below = class_dir / inside[0].relative_to(class_dir).parts[0]
+        alone = len(list_classes(data_dir)) == 1 and len(inside[0].relative_to(class_dir).parts) > 1
+        remedy = (
+            f"Give --data-dir {class_dir}, if {below.name} is a class"
+            if alone
+            else f"Move the videos of a class up into its folder, such as {class_dir}"
+        )
+        return (
+            f"{class_dir}: its {len(inside)} videos lie deeper than {data_dir.name}/CLASS/VIDEO, first {first}. "
+            f"{remedy}."
+        )
+    if class_dir in listing.frame_folders:
+        return (
+            f"{class_dir}: holds pictures themselves, where each video has a folder of its own for its frames. "
+            f"Move them into such folders, {folder}/VIDEO/frame_00.jpg."
+        )
+    unusable = {
+        reason: inside
+        for reason, paths in listing.unusable().items()
+        if (inside := [path for path in paths if class_dir in path.parents])
+    }
+    reasons = describe_left_out(data_dir, unusable)
+    reasons = f" ({reasons.removeprefix(f'{data_dir}: ').rstrip('.')})" if reasons else ""
+    return f"{class_dir}: holds no videos and no frame folders{reasons}. Add some, or remove the folder."
 
 
 def _check_names(examples: list[Example]) -> None:
-    counts = Counter((example.label, example.name) for example in examples)
-    for (label, name), count in counts.items():
+    names = [(example.label, same_form(example.name)) for example in examples]
+    for (label, name), count in Counter(names).items():
         if count > 1:
-            files = [e.path for e in examples if (e.label, e.name) == (label, name)]
+            files = [e.path for e, own in zip(examples, names, strict=True) if own == (label, name)]
             raise DataError(
                 f"{files[0].parent}: {' and '.join(p.name for p in files)} share the name {name}. "
                 "Rename or remove one of them."

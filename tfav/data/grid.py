@@ -11,12 +11,13 @@ perception". Known faults: five clips of speaker 1 have 74 frames; `sgib8n` prin
 """
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError, TfavError
-from tfav.io.folders import VIDEO_SUFFIXES, walk_files
-from tfav.io.text_files import read_lines
+from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
+from tfav.io.text_files import read_lines, same_form
 
 FPS = 25
 TICKS_PER_FRAME = 1000
@@ -52,7 +53,21 @@ class Clip(NamedTuple):
     align: Path | None
 
 
-def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[list[Clip], dict[str, str]]:
+class Found(NamedTuple):
+    """What `find_clips` of a corpus gives.
+
+    Attributes:
+        clips: In natural order.
+        failures: Those that cannot be used, name to reason.
+        warnings: What else lies there and is left out, counted in a line.
+    """
+
+    clips: list
+    failures: dict[str, str]
+    warnings: list[str]
+
+
+def find_clips(source: Path | str, exclude: Path | str | None = None) -> Found:
     """The videos under a folder, in natural order, with speaker and alignment.
 
     Args:
@@ -60,29 +75,33 @@ def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[l
         exclude: A folder inside that is left out.
 
     Returns:
-        The clips, and those that cannot be used because they share a name with another: id to reason.
+        The clips; those that cannot be used because they share a name with another or hold nothing; and a warning of
+        other files.
 
     Raises:
         UsageError: No such folder.
         DataError: It holds no videos.
     """
     source = Path(source)
-    videos, _ = walk_files(source, VIDEO_SUFFIXES, exclude=Path(exclude) if exclude else None)
-    if not videos:
+    listing = walk_files(source, VIDEO_SUFFIXES, exclude=Path(exclude) if exclude else None, companions=(".align",))
+    videos, dangling = listing.to_try(), listing.dangling(source)
+    if not videos and not dangling:
         raise DataError(
             f"{source}: no videos in it. Expected SPEAKER/NAME.mpg, with align/SPEAKER/NAME.align beside SPEAKER."
         )
     by_id: dict[str, list[Clip]] = {}
     for path in videos:
         speaker = _speaker(path, source)
-        clip = Clip(f"{speaker}/{path.stem}", path, speaker, find_alignment(path, speaker))
+        align = find_alignment(path, speaker)
+        clip = Clip(same_form(f"{speaker}/{path.stem}"), path, same_form(speaker), align)
         by_id.setdefault(clip.id, []).append(clip)
-    failures = {
+    failures = dangling | {
         name: f"{' and '.join(str(clip.path) for clip in same)} share the name {name}. Keep one of them."
         for name, same in by_id.items()
         if len(same) > 1
     }
-    return [same[0] for same in by_id.values() if len(same) == 1], failures
+    clips = [same[0] for same in by_id.values() if len(same) == 1]
+    return Found(clips, failures, list(filter(None, [describe_left_out(source, listing.left_out)])))
 
 
 def _speaker(path: Path, source: Path) -> str:
@@ -102,7 +121,9 @@ def find_alignment(path: Path, speaker: str) -> Path | None:
             parent / kind / name for kind in ("align", "alignments") for name in (*names, *([""] if own else []))
         ]
         own = own and parent.name != speaker
-    return next((file for folder in folders if (file := folder / f"{path.stem}.align").is_file()), None)
+    stems = dict.fromkeys((path.stem, *(unicodedata.normalize(form, path.stem) for form in ("NFC", "NFD"))))
+    files = (folder / f"{stem}.align" for folder in folders for stem in stems)
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_alignment(path: Path | str) -> list[Word]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tfav.errors import DataError
 from tfav.io.arrays import ArraysError, read_npz
+from tfav.io.listing import file_state
 from tfav.io.partial import partial_file
 
 STAGING_DIR = "staging"
@@ -69,13 +70,12 @@ def fingerprint(*facts) -> str:
     """A short name for what an example was made from, the same for the same facts; files count by size and change time.
 
     Args:
-        *facts: Whatever JSON can hold; a `Path` stands for the file's name, size and time of last change.
+        *facts: Whatever JSON can hold; a `Path` stands for the name, sizes and times of a file or of a folder's files.
     """
 
     def plain(fact):
         if isinstance(fact, Path):
-            status = fact.stat()
-            return [fact.name, status.st_size, status.st_mtime_ns]
+            return [fact.name, *file_state(fact)]
         return fact
 
     return hashlib.sha256(json.dumps([plain(fact) for fact in facts], sort_keys=True).encode()).hexdigest()[:16]

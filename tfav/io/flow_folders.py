@@ -22,7 +22,8 @@ import numpy as np
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.executor import PrepareReport, Unit, run_units
 from tfav.io.flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
-from tfav.io.folders import VIDEO_SUFFIXES, list_frames, walk_files
+from tfav.io.folders import list_frames
+from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.partial import partial_folder, write_json
 from tfav.io.video import iter_frames
 
@@ -143,15 +144,16 @@ def extract_flow(
             f"Received: quality={quality}, size={size}, bound={bound}"
         )
     settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
-    videos, _ = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
-    if not videos:
+    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
+    videos, failures = listing.to_try(), listing.dangling(videos_dir)
+    if not videos and not failures:
         raise DataError(
             f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
         )
     by_name = collections.defaultdict(list)
     for video in videos:
         by_name[video.stem].append(video)
-    units, failures = [], {}
+    units = []
     for name, sources in by_name.items():
         shown = [source.relative_to(videos_dir).as_posix() for source in sources]
         if len(sources) == 1:
@@ -165,6 +167,7 @@ def extract_flow(
         out_dir,
         is_done=_is_complete,
         failures=failures,
+        warnings=filter(None, [describe_left_out(videos_dir, listing.left_out)]),
         settings=settings,
         workers=workers,
         backend=backend,

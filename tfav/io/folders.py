@@ -1,35 +1,25 @@
 """What lies in a folder: classes, videos, frame folders, frames, all in natural order (`clip2` before `clip10`)."""
 
-import os
 import re
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from tfav.errors import DataError, MediaError, UsageError
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4",
-    ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-))
-# fmt: on
-IMAGE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".png", ".webp"])
-
-
-def natural_key(name) -> list:
-    """Return a sort key under which `clip2` comes before `clip10`."""
-    parts = re.split(r"(\d+)", str(name))
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts] + [(-1, str(name))]
+from tfav.errors import DataError, MediaError
+from tfav.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_junk, natural_key, scan_folder, walk_files
 
 
 def list_classes(folder) -> list[str]:
-    """Return the names of the class folders in `folder`, in natural order; hidden ones are left out.
+    """Return the names of the class folders in `folder`, in natural order.
+
+    Hidden ones and those of an operating system (`__MACOSX`) are left out.
 
     Raises:
         UsageError: `folder` is no folder or cannot be read.
     """
-    return sorted((entry.name for entry in _scan(folder) if entry.is_dir()), key=natural_key)
+    return sorted(
+        (entry.name for entry in scan_folder(folder) if entry.is_dir() and not is_junk(entry.name)), key=natural_key
+    )
 
 
 def list_videos(folder, exclude=None) -> list[Path]:
@@ -40,12 +30,12 @@ def list_videos(folder, exclude=None) -> list[Path]:
         exclude: A folder inside that is left out.
 
     Returns:
-        Their paths. Hidden files and folders are left out.
+        Their paths, as in `listing.walk_files`, which also tells what is left out.
 
     Raises:
         UsageError: `folder` is no folder or cannot be read.
     """
-    return walk_files(folder, VIDEO_SUFFIXES, exclude)[0]
+    return walk_files(folder, VIDEO_SUFFIXES, exclude).files
 
 
 def list_frame_folders(folder) -> list[Path]:
@@ -54,8 +44,7 @@ def list_frame_folders(folder) -> list[Path]:
     Raises:
         UsageError: `folder` is no folder or cannot be read.
     """
-    images, _ = walk_files(folder, IMAGE_SUFFIXES)
-    return sorted({image.parent for image in images}, key=natural_key)
+    return walk_files(folder, VIDEO_SUFFIXES, frames=True).frame_folders
 
 
 def list_frames(folder, *, check: bool = True) -> list[Path]:
@@ -75,16 +64,30 @@ def list_frames(folder, *, check: bool = True) -> list[Path]:
         MediaError: With `check`, an image that cannot be read.
     """
     folder = Path(folder)
+    entries = [entry for entry in scan_folder(folder) if not is_junk(entry.name)]
     paths = sorted(
-        (Path(entry.path) for entry in _scan(folder) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES),
+        (Path(entry.path) for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES),
         key=lambda path: natural_key(path.name),
     )
     if not paths:
-        raise DataError(f"{folder}: no images in it. Extract the frames again or remove the folder.")
+        raise DataError(_no_images(folder, entries))
     if check:
         _check_numbers(folder, paths)
         _check_sizes(paths)
     return paths
+
+
+def _no_images(folder: Path, entries: list) -> str:
+    videos = sorted((e.name for e in entries if Path(e.name).suffix.lower() in VIDEO_SUFFIXES), key=natural_key)
+    if videos:
+        return (
+            f"{folder}: a folder of {len(videos)} videos, and the frames of one are needed. "
+            f"Name the videos themselves, such as {folder / videos[0]}."
+        )
+    folders = sorted((entry.name for entry in entries if entry.is_dir()), key=natural_key)
+    if folders:
+        return f"{folder}: holds folders and no images. Name what is inside, such as {folder / folders[0]}."
+    return f"{folder}: no images in it. Extract the frames again, or name another folder."
 
 
 def _check_numbers(folder: Path, paths: list[Path]) -> None:
@@ -118,47 +121,3 @@ def _check_sizes(paths: list[Path]) -> None:
                 f"{path}: {size[0]}x{size[1]}, while {paths[0].name} is {first[0]}x{first[1]}. "
                 "All frames of a folder must have one size; extract them again."
             )
-
-
-def _scan(folder) -> list[os.DirEntry]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except FileNotFoundError as error:
-        raise UsageError(f"{folder}: no such folder. Check the spelling.") from error
-    except NotADirectoryError as error:
-        raise UsageError(f"{folder}: not a folder. Name the folder that holds it.") from error
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be read ({error.strerror}). Change its permissions.") from error
-
-
-def walk_files(folder, suffixes: frozenset, exclude=None) -> tuple[list[Path], list[Path]]:
-    """Go through all that is under `folder`, hidden files and folders left out, links followed.
-
-    Args:
-        folder: Where to begin.
-        suffixes: In lower case, with the dot.
-        exclude: A folder inside that is left out.
-
-    Returns:
-        The files with one of the suffixes, and the other ones, each in natural order.
-
-    Raises:
-        UsageError: `folder` is no folder or cannot be read.
-    """
-    folder = Path(folder)
-    excluded = {exclude.resolve()} - {folder.resolve()} if exclude is not None else set()
-    found, others, visited = [], [], set()
-
-    def visit(parent: Path) -> None:
-        if (resolved := parent.resolve()) in visited | excluded:  # links may lead in a circle
-            return
-        visited.add(resolved)
-        for entry in _scan(parent):
-            if entry.is_dir():
-                visit(parent / entry.name)
-            else:
-                (found if Path(entry.name).suffix.lower() in suffixes else others).append(parent / entry.name)
-
-    visit(folder)
-    return tuple(sorted(paths, key=lambda path: natural_key(path.as_posix())) for paths in (found, others))

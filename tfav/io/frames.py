@@ -15,13 +15,13 @@ import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.executor import PrepareReport, Unit, run_units
-from tfav.io.folders import (
+from tfav.io.folders import list_classes, list_frame_folders, list_frames, list_videos
+from tfav.io.listing import (
     IMAGE_SUFFIXES,
+    MANIFEST_NAME,
     VIDEO_SUFFIXES,
-    list_classes,
-    list_frame_folders,
-    list_frames,
-    list_videos,
+    Listing,
+    describe_left_out,
     natural_key,
     walk_files,
 )
@@ -38,7 +38,6 @@ __all__ = [
     "natural_key",
 ]
 
-MANIFEST_NAME = "frames.json"
 _FORMAT = 1  # of the manifest and the way frames are made; a folder of another one is made anew
 
 
@@ -99,15 +98,16 @@ def extract_frames(
         "keep_damaged": bool(keep_damaged),
     }
     videos_dir, out_dir = Path(videos_dir), Path(out_dir)
-    videos, others = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=out_dir)
-    if not videos:
+    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=out_dir)
+    videos, failures = listing.to_try(), listing.dangling(videos_dir)
+    if not videos and not failures:
         raise DataError(
             f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
         )
     by_target = collections.defaultdict(list)
     for video in videos:
         by_target[video.relative_to(videos_dir).with_suffix("")].append(video)
-    units, failures = [], {}
+    units = []
     for target, sources in by_target.items():
         names = [source.relative_to(videos_dir).as_posix() for source in sources]
         if len(sources) == 1:
@@ -120,7 +120,7 @@ def extract_frames(
         out_dir,
         is_done=_is_complete,
         failures=failures,
-        warnings=_find_oddities(videos_dir, out_dir, videos, others),
+        warnings=_find_oddities(videos_dir, out_dir, videos, listing),
         settings=settings,
         workers=workers,
         backend=backend,
@@ -229,11 +229,9 @@ def _check_size(size) -> int | list[int] | None:
     raise UsageError(f"size is the shorter side, or (height, width), in pixels. Received: size={size}")
 
 
-def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], others: list[Path]) -> list[str]:
-    with_videos = {video.relative_to(videos_dir).parts[0] for video in videos}
-    # Frames that lie beside their videos, and reports, are no oddity.
-    others = [path for path in others if path.suffix.lower() not in IMAGE_SUFFIXES | {".json", ".txt", ".md"}]
-    with_others = [path for path in others if path.suffix]
+def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], listing: Listing) -> list[str]:
+    parts = [video.relative_to(videos_dir).parts for video in videos]
+    with_videos = {names[0] for names in parts}
     lines = [
         f"class {name} has no videos"
         for name in list_classes(videos_dir)
@@ -241,6 +239,10 @@ def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], others: 
         and (videos_dir / name).resolve() != out_dir.resolve()
         and not (videos_dir / name / MANIFEST_NAME).exists()
     ]
-    if with_others:
-        lines.append(f"{len(with_others)} files are no videos by their suffix and were left out, e.g. {with_others[0]}")
-    return lines
+    # Whoever wants the frames alone may have any tree; those that train by class are told now and not only then.
+    deeper = [video for video, names in zip(videos, parts, strict=True) if len(names) > 2]
+    if deeper:
+        lines.append(
+            f"{len(deeper)} videos lie deeper than CLASS/VIDEO, where training by class takes none, first {deeper[0]}"
+        )
+    return lines + list(filter(None, [describe_left_out(videos_dir, listing.left_out)]))

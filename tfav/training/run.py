@@ -21,6 +21,7 @@ from typing import NamedTuple
 from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io.partial import write_json
+from tfav.io.text_files import same_form
 
 PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
@@ -124,6 +125,8 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
         run = Run(
             run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
         )
+        if "labels" in run.facts:  # as `scan` gives them now, whatever system they were stored on
+            run.facts["labels"] = [same_form(label) for label in run.facts["labels"]]
         if not all(isinstance(value, kind) for value, kind in zip(run[1:], (str, dict, dict, dict, str), strict=True)):
             raise ValueError("of other types")
     except FileNotFoundError as error:

@@ -18,7 +18,7 @@ def touch(root, *names):
 def test_clips_of_the_tree_in_natural_order(tmp_path):
     names = ("ABOUT/test/ABOUT_00002.mp4", "ABOUT/test/ABOUT_00010.mp4", "ZERO/train/ZERO_00001.mp4")
     touch(tmp_path, *names, "ABOUT/test/ABOUT_00002.txt")
-    clips, failures = find_clips(tmp_path)
+    clips, failures, _ = find_clips(tmp_path)
     assert not failures
     assert [clip.id for clip in clips] == [name[:-4] for name in names]
     assert clips[2] == Clip("ZERO/train/ZERO_00001", "ZERO", (tmp_path / names[2],))
@@ -26,7 +26,7 @@ def test_clips_of_the_tree_in_natural_order(tmp_path):
 
 def test_arrays_of_the_notebook_belong_together_by_name(tmp_path):
     touch(tmp_path, "video/ABOUT/val/ABOUT_00001.npz", "audio/ABOUT/val/ABOUT_00001.npz")
-    ((name, word, paths),), failures = find_clips(tmp_path)
+    ((name, word, paths),), failures, _ = find_clips(tmp_path)
     assert (name, word, len(paths), failures) == ("ABOUT/val/ABOUT_00001", "ABOUT", 2, {})
 
 
@@ -39,7 +39,7 @@ def test_what_does_not_fit_is_named_and_stops_no_other(tmp_path):
         "x/CHINA/val/CHINA_00001.mp4",
         "y/CHINA/val/CHINA_00001.mp4",
     )
-    clips, failures = find_clips(tmp_path)
+    clips, failures, _ = find_clips(tmp_path)
     assert [clip.word for clip in clips] == ["ABOUT"]
     assert "expected WORD/{train,val,test}/WORD_00001.mp4" in failures["ABOUT/holiday.mp4"]
     assert "two .npz files, of pictures and of sound" in failures["BEING/val/BEING_00001"]

@@ -132,7 +132,7 @@ def touch(root, *names):
 )
 def test_every_known_tree_is_read(tmp_path, files, source):
     touch(tmp_path, *files)
-    (clip,), failures = find_clips(tmp_path / source)
+    (clip,), failures, _ = find_clips(tmp_path / source)
     assert clip.id == "s1/bbaf2n"
     assert clip.align.samefile(tmp_path / files[1])
     assert not failures
@@ -157,7 +157,7 @@ def test_a_flat_folder_of_alignments_belongs_to_one_speaker_only(tmp_path):
 
 def test_two_videos_of_one_name_both_fail(tmp_path):
     touch(tmp_path, "s1/bbaf2n.mpg", "s1/bbaf2n.mp4", "s1/srwi5a.mpg")
-    clips, failures = find_clips(tmp_path)
+    clips, failures, _ = find_clips(tmp_path)
     assert [clip.id for clip in clips] == ["s1/srwi5a"]
     assert list(failures) == ["s1/bbaf2n"]
     assert "share the name s1/bbaf2n" in failures["s1/bbaf2n"]
@@ -165,7 +165,7 @@ def test_two_videos_of_one_name_both_fail(tmp_path):
 
 def test_no_alignment_and_no_code_is_an_error_that_names_the_way_out(tmp_path):
     touch(tmp_path, "s1/holiday.mp4")
-    (clip,), _ = find_clips(tmp_path)
+    (clip,), *_ = find_clips(tmp_path)
     with pytest.raises(DataError, match=r"no holiday\.align, and its name is no GRID code.*Add align/s1/"):
         describe_speech(clip)
 

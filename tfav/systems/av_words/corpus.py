@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfav.data.grid import Found
 from tfav.data.splits import read_lines
 from tfav.errors import DataError, MediaError
 from tfav.io.arrays import ArraysError
 from tfav.io.arrays import read_npz as read_npz_arrays
-from tfav.io.folders import VIDEO_SUFFIXES, walk_files
+from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.partial import partial_file
+from tfav.io.text_files import same_form
 
 PARTS = ("train", "val", "test")
 NUM_FRAMES, NUM_SAMPLES = 29, 19456
@@ -36,7 +38,7 @@ class Clip(NamedTuple):
     paths: tuple[Path, ...]
 
 
-def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[list[Clip], dict[str, str]]:
+def find_clips(source: Path | str, exclude: Path | str | None = None) -> Found:
     """The clips under a folder, in natural order.
 
     Args:
@@ -44,20 +46,21 @@ def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[l
         exclude: A folder inside that is left out.
 
     Returns:
-        The clips, and those that cannot be used: name to reason.
+        The clips; those that cannot be used; and a warning of other files.
 
     Raises:
         UsageError: No such folder.
         DataError: It holds neither videos nor arrays.
     """
     source = Path(source)
-    paths, _ = walk_files(source, VIDEO_SUFFIXES | {".npz"}, exclude=Path(exclude) if exclude else None)
-    if not paths:
+    suffixes, excluded = VIDEO_SUFFIXES | {".npz"}, Path(exclude) if exclude else None
+    listing = walk_files(source, suffixes, exclude=excluded, companions=(".txt",))  # LRW has one beside each clip
+    paths, failures = listing.to_try(), listing.dangling(source)
+    if not paths and not failures:
         raise DataError(f"{source}: no clips in it. Expected WORD/{{train,val,test}}/WORD_00001.mp4.")
     found: dict[str, list[Path]] = {}
-    failures = {}
     for path in paths:
-        parts = path.absolute().with_suffix("").parts[-3:]
+        parts = tuple(map(same_form, path.absolute().with_suffix("").parts[-3:]))
         if parts[1] not in PARTS:
             failures[str(path.relative_to(source))] = (
                 f"{path}: expected WORD/{{train,val,test}}/WORD_00001.mp4. Put it into such folders."
@@ -72,7 +75,7 @@ def find_clips(source: Path | str, exclude: Path | str | None = None) -> tuple[l
             failures[name] = f"{kept}: expected one video, or two .npz files, of pictures and of sound. Keep those."
             continue
         clips.append(Clip(name, name.split("/")[0], tuple(same)))
-    return clips, failures
+    return Found(clips, failures, list(filter(None, [describe_left_out(source, listing.left_out)])))
 
 
 def read_words(path: Path | str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 All in TensorFlow operations on single windows, so that it is mixed anew in every epoch, in the data pipeline.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from tfav.data import ops, shards
 from tfav.data.shards import Index
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.audio import read_audio
-from tfav.io.folders import VIDEO_SUFFIXES, walk_files
+from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 
 SILENCE = 1e-4  # root mean square below which a window holds nothing: -80 dB of full scale
 MAX_RECORDINGS = 512  # that babble is mixed from
@@ -184,7 +185,10 @@ def read_folder(folder: Path | str, sample_rate: int) -> np.ndarray:
     """
     if not folder:
         raise UsageError("noise from a folder needs noise_dir, a folder of sound files.")
-    paths, _ = walk_files(Path(folder), _SOUND_SUFFIXES)
+    listing = walk_files(Path(folder), _SOUND_SUFFIXES)
+    if line := describe_left_out(folder, listing.unusable()):
+        warnings.warn(line, stacklevel=2)
+    paths = listing.files
     sounds, left = [], MAX_FOLDER_SEC * sample_rate
     for path in paths:
         if left <= 0:

@@ -11,6 +11,7 @@ from tfav.data.shards import Index
 from tfav.errors import TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.faces import detector_file
+from tfav.io.text_files import same_form
 from tfav.systems.av_words import corpus, crops
 from tfav.systems.av_words.config import LAYOUTS, SYSTEM, Config
 
@@ -76,16 +77,17 @@ def prepare(
     detector = "" if box == "fixed" else str(Path(detector_file(face_detector or None)).absolute())
     facts = (_FORMAT, box, size)
     if layout == "grid":
-        make, jobs, failures, words = *_grid_jobs(source, out, speakers, facts, detector), grid.WORDS
+        make, jobs, failures, warnings, words = *_grid_jobs(source, out, speakers, facts, detector), grid.WORDS
     else:
         if speakers:
             raise UsageError("LRW has no speakers to choose. Leave out: speakers.")
-        make, jobs, failures, words = _lrw_jobs(source, out, facts, detector)
+        make, jobs, failures, warnings, words = _lrw_jobs(source, out, facts, detector)
     report, index = prepare_shards(
         make,
         jobs,
         out,
         failures=failures,
+        warnings=warnings,
         settings={
             "system": SYSTEM,
             "format": _FORMAT,
@@ -107,8 +109,8 @@ def prepare(
 
 def _grid_jobs(source, out, speakers, facts, detector):
     _, box, size = facts
-    clips, failures = grid.find_clips(source, exclude=out)
-    there = {clip.speaker for clip in clips}
+    clips, failures, warnings = grid.find_clips(source, exclude=out)
+    there, speakers = {clip.speaker for clip in clips}, [same_form(speaker) for speaker in speakers]
     if unknown := [speaker for speaker in speakers if speaker not in there]:
         raise UsageError(f"{source}: no speaker {', '.join(unknown)}. There are: {', '.join(sorted(there))}.")
     failures = {name: why for name, why in failures.items() if not speakers or name.split("/")[0] in speakers}
@@ -130,18 +132,18 @@ def _grid_jobs(source, out, speakers, facts, detector):
         words = [tuple(word) for word in words]
         mark = records.fingerprint(*facts, clip.path, text, words)
         jobs[clip.id] = ((str(clip.path.absolute()), clip.id, text, words, box, size, detector), mark)
-    return crops.make_sentence, jobs, failures
+    return crops.make_sentence, jobs, failures, warnings
 
 
 def _lrw_jobs(source, out, facts, detector):
     _, box, size = facts
-    clips, failures = corpus.find_clips(source, exclude=out)
+    clips, failures, warnings = corpus.find_clips(source, exclude=out)
     jobs = {}
     for clip in clips:
         mark = records.fingerprint(*facts, *clip.paths)
         paths = tuple(str(path.absolute()) for path in clip.paths)
         jobs[clip.id] = ((paths, clip.id, clip.word, box, size, detector), mark)
-    return crops.make_word, jobs, failures, sorted({clip.word for clip in clips})
+    return crops.make_word, jobs, failures, warnings, sorted({clip.word for clip in clips})
 
 
 def export_npz(index: Index, out: Path | str, *, part: str = "test") -> int:

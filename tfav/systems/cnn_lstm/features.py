@@ -8,6 +8,7 @@ is ever taken for what it is not, and another run with the same extractor finds 
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfav.errors import DataError, TfavError
+from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
 from tfav.systems.cnn_lstm import clips, views
 from tfav.systems.cnn_lstm.config import Config
@@ -147,7 +149,6 @@ def _key(config: Config, extractor: keras.Model) -> str:
 
 
 def _video_key(path: Path) -> str:
-    # The end of a folder's work is its own time stamp; frames are renamed in whole, so it changes whenever they do.
-    stat = path.stat()
-    identity = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    return f"{path.stem[:60]}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    size, changed = file_state(path)
+    identity = os.fsencode(f"{path.resolve()}|{size}|{changed}")
+    return f"{path.stem[:60]}-{hashlib.sha256(identity).hexdigest()[:16]}"

@@ -19,6 +19,7 @@ from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.lock import locked_folder
+from tfav.io.text_files import same_form
 from tfav.systems.lipnet import augmentation, corpus, crops, sound, splicing
 from tfav.systems.lipnet.alphabet import required_frames
 from tfav.systems.lipnet.config import Config
@@ -79,7 +80,7 @@ def prepare(
         raise UsageError(f"lipnet keeps every frame in a size of its own. Leave out: {', '.join(sorted(unsuitable))}.")
     if box not in crops.BOXES:
         raise UsageError(f"box must be one of {', '.join(crops.BOXES)}. Received: box={box}")
-    clips, failures = corpus.find_clips(source, exclude=out)
+    clips, failures, warnings = corpus.find_clips(source, exclude=out)
     clips = _of_speakers(clips, speakers, lambda clip: clip.speaker, source)
     failures = {name: why for name, why in failures.items() if not speakers or name.split("/")[0] in speakers}
     detector = "" if box == "fixed" else str(Path(crops.to_path(face_detector)).absolute())
@@ -98,6 +99,7 @@ def prepare(
         jobs,
         out,
         failures=failures,
+        warnings=warnings,
         settings={"system": "lipnet", "format": _FORMAT, "box": box},
         workers=workers,
         backend=backend,
@@ -171,7 +173,7 @@ def make_split(names: Sequence[str], config: Config) -> Split:
 
 
 def _held(config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return config.val_speakers, config.test_speakers
+    return tuple(map(same_form, config.val_speakers)), tuple(map(same_form, config.test_speakers))
 
 
 def _speaker_of(name: str) -> str:
@@ -179,6 +181,7 @@ def _speaker_of(name: str) -> str:
 
 
 def _of_speakers(items: list, speakers: Sequence[str], speaker_of: Callable, where) -> list:
+    speakers = [same_form(speaker) for speaker in speakers]
     there = {speaker_of(item) for item in items}
     unknown = [speaker for speaker in speakers if speaker not in there]
     if unknown:

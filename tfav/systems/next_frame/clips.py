@@ -5,8 +5,10 @@ import hashlib
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,7 +16,8 @@ import numpy as np
 from tfav.data.records import fingerprint
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.executor import PrepareReport, Unit, run_units
-from tfav.io.folders import list_frame_folders, list_frames, list_videos
+from tfav.io.folders import list_frames
+from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, describe_left_out, file_state, name_key, walk_files
 from tfav.io.partial import partial_file, write_json
 from tfav.io.sequence_files import write_sequences
 from tfav.io.video import iter_frames, probe
@@ -54,16 +57,34 @@ def frame_rate(path: Path | str) -> float:
 
 
 def find_videos(folder: Path | str) -> list[Path]:
-    """All video files and folders of frames under a folder.
+    """All video files and folders of frames under a folder, in the natural order of their names without suffix.
 
     Raises:
         UsageError: There is no such folder.
         DataError: There are none in it.
     """
-    found = [*list_videos(folder), *list_frame_folders(folder)]
-    if not found:
+    return _list(folder).videos
+
+
+class _Found(NamedTuple):
+    """Videos and folders of frames, links to nothing with their reason, and a warning of what is left out."""
+
+    videos: list[Path]
+    failures: dict[str, str]
+    warnings: list[str]
+
+
+def _list(folder: Path | str) -> _Found:
+    listing = walk_files(folder, VIDEO_SUFFIXES, frames=True)
+    videos, failures = listing.to_try(), listing.dangling(folder)
+    # The frames that tfav extracted beside their video are that video once more: it would stand in two parts.
+    stems = {video.with_suffix("") for video in videos}
+    twice = [path for path in listing.frame_folders if path in stems and (path / MANIFEST_NAME).exists()]
+    found = sorted([*videos, *(path for path in listing.frame_folders if path not in twice)], key=name_key)
+    if not found and not failures:
         raise DataError(f"{folder}: neither videos nor frames in it. Name a folder that has some.")
-    return found
+    left_out = listing.left_out | ({"that are frames of a video beside them": twice} if twice else {})
+    return _Found(found, failures, list(filter(None, [describe_left_out(folder, left_out)])))
 
 
 def cut_folder(
@@ -101,14 +122,15 @@ def cut_folder(
     out = Path(out).absolute()
     waiting = out.with_name(f".{out.name}.cutting")
     shape = (num_frames, size, size, channels)
-    videos = {
-        video: waiting / f"{fingerprint(str(video.absolute()), video, shape)}.raw" for video in find_videos(folder)
-    }
+    found = _list(folder)
+    videos = {video: waiting / f"{fingerprint(str(video.absolute()), video, shape)}.raw" for video in found.videos}
     report = run_units(
         _cut_video,
         [Unit(str(video), (str(video.absolute()), str(cut), shape)) for video, cut in videos.items()],
         waiting,
         is_done=_is_cut,
+        failures=found.failures,
+        warnings=found.warnings,
         settings={"num_frames": num_frames, "size": size, "channels": channels},
         workers=workers,
         backend=backend,
@@ -131,15 +153,19 @@ def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: 
     Raises:
         DataError: Videos cannot be read or are too short; the first is named, the others are counted.
     """
-    videos = find_videos(folder)
-    states = [(str(video.resolve()), video.stat().st_size, video.stat().st_mtime_ns) for video in videos]
+    found = _list(folder)
+    for line in found.warnings:
+        warnings.warn(line, stacklevel=2)
+    states = [(str(video.resolve()), *file_state(video)) for video in found.videos]
+    states += list(found.failures)  # never taken for a file made without them
     key = hashlib.sha256(json.dumps([states, num_frames, size, channels]).encode()).hexdigest()[:16]
     path = cache / "next_frame" / f"{key}.npy"
     if not (path.exists() and _facts_path(path).exists()):
         report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)
         if not report.ok:
             reason = next(iter(report.failed.values()))
-            raise DataError(f"{folder}: {len(report.failed)} of {len(videos)} videos cannot be used; first: {reason}")
+            total = len(found.videos) + len(found.failures)
+            raise DataError(f"{folder}: {len(report.failed)} of {total} videos cannot be used; first: {reason}")
     return path
 
 

@@ -8,6 +8,7 @@ for what it is not, and the fusion, however often it is trained, runs no network
 import dataclasses
 import functools
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from tfav.data.folders import Example
 from tfav.errors import DataError
 from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.flow_folders import folders_of
+from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
 from tfav.systems.two_stream import samples
 from tfav.systems.two_stream.config import Config
@@ -149,9 +151,8 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
 
 
 def _file_name(root: Path, example: Example) -> str:
-    # A folder of pictures is renamed in whole, so its time stamp changes whenever the pictures do.
-    times = "|".join(str(folder.stat().st_mtime_ns) for folder in folders_of(root, example.name))
-    return f"{example.name}-{hashlib.sha256(times.encode()).hexdigest()[:8]}.npz"
+    states = json.dumps([file_state(folder) for folder in folders_of(root, example.name)])
+    return f"{example.name}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
 
 
 def _key(stream: Stream, config: Config, root: Path) -> str:

@@ -61,7 +61,8 @@ def find_examples(config: Config) -> Found:
     examples = []
     for name in list_classes(data_dir / FRAMES_DIR):
         match = re.search(config.label_pattern, name)
-        label = listed.get(same_form(name)) or (_RESPELT.get(match[1], match[1]) if match else None)
+        spelt = same_form(match[1]) if match else None
+        label = listed.get(same_form(name)) or _RESPELT.get(spelt, spelt)
         if label is None:
             raise DataError(
                 f"{data_dir / FRAMES_DIR / name}: its class stands neither in its name nor in a split list. "
@@ -92,11 +93,12 @@ def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
     out_dir = config.cache_path() / f"flow-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
     size = config.frames_size or None
     report = extract_flow(videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size)
-    if not report.ok:
-        first = next(iter(report.failed.values()))
-        total = len(report.failed) + len(report.done) + len(report.skipped)
+    # What `scan` left out, and said so, fails here as well; it is no reason to stop.
+    wanted = [example.path.relative_to(videos_dir).as_posix() for example in examples]
+    failed = [name for name in wanted if name in report.failed]
+    if failed:
         raise DataError(
-            f"{videos_dir}: {len(report.failed)} of {total} videos cannot be used; first: {first} "
+            f"{videos_dir}: {len(failed)} of {len(wanted)} videos cannot be used; first: {report.failed[failed[0]]} "
             "prepare_report.json in the cache names all."
         )
     return out_dir
