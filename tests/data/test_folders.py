@@ -7,7 +7,6 @@ import warnings
 
 import pytest
 
-from tests.io.test_frames import write_images
 from tfav.data import class_trees, splits
 from tfav.data.folders import scan
 from tfav.data.grid import find_clips
@@ -95,7 +94,6 @@ LEFT_OUT = {
     ),
     "linked class": (lambda d: (d / "c").symlink_to("/not/mounted/c"), "1 that are links to nothing (c)"),
     "circle": (lambda d: (d / "a" / "up").symlink_to(d), "1 that are links to a folder they lie in (a/up)"),
-    "empty": (lambda d: (d / "a" / "none.mp4").touch(), "1 empty (0 bytes) (a/none.mp4)"),
     "beside classes": (lambda d: make(d, "top.mp4"), "1 beside the class folders (top.mp4)"),
     "deeper": (
         lambda d: make(d, "a/s1/deep.mp4", "a/s2/deep.mp4"),
@@ -131,6 +129,14 @@ def test_all_that_is_left_out_is_counted_and_told(tmp_path, what):
     tree, said = listed(tmp_path)
     assert [(e.label, e.name) for e in tree.examples] == [("a", "v1"), ("a", "v2"), ("b", "v1")]
     assert expected in said and "\n" not in said
+
+
+def test_an_empty_video_is_an_example_and_named(tmp_path):
+    make(tmp_path, "a/v1.mp4", "b/v1.mp4")
+    (tmp_path / "a" / "none.mp4").touch()
+    tree, said = listed(tmp_path)
+    assert [e.name for e in tree.examples] == ["none", "v1", "v1"]  # reading it is an error, and counted
+    assert "1 unusable: 1 empty (0 bytes) (a/none.mp4)" in said and "left out" not in said
 
 
 def test_what_tfav_itself_wrote_is_no_oddity(tmp_path):
@@ -227,15 +233,3 @@ def test_one_class_in_both_forms_is_refused(tmp_path):
         pytest.skip("this file system has one form only")
     with pytest.raises(DataError, match="two folders are called café"):
         scan(tmp_path)
-
-
-def test_frames_overwritten_in_place_make_another_state(tmp_path):
-    from tfav.io.listing import file_state
-
-    write_images(tmp_path / "w", ["f_0.jpg", "f_1.jpg"])
-    before, folder_time = file_state(tmp_path / "w"), (tmp_path / "w").stat().st_mtime_ns
-    content = (tmp_path / "w" / "f_1.jpg").read_bytes()
-    (tmp_path / "w" / "f_1.jpg").write_bytes(content[:-1] + b"x")
-    os.utime(tmp_path / "w" / "f_1.jpg", ns=(1, 1))
-    assert (tmp_path / "w").stat().st_mtime_ns == folder_time  # it tells nothing
-    assert file_state(tmp_path / "w") != before

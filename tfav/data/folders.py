@@ -3,12 +3,13 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
 from tfav.io.folders import list_classes
-from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, Listing, describe_left_out, walk_files
+from tfav.io.listing import EMPTY, MANIFEST_NAME, VIDEO_SUFFIXES, Listing, describe_left_out, walk_files
 from tfav.io.text_files import same_form
 
 # Reasons for leaving something out, beside those of `tfav.io.listing`, as they stand behind a number.
@@ -42,7 +43,8 @@ class Tree(NamedTuple):
 def scan(data_dir: Path | str) -> Tree:
     """Lists the examples of a class tree, in natural order.
 
-    What lies there and is no example is counted and told in a warning, with its reason.
+    What lies there and is no example is counted and told in a warning, with its reason. Empty files are examples: who
+    reads them refuses them, as others that cannot be read; the warning names them before the work begins.
 
     Args:
         data_dir: Folder that holds one folder per class, each with video files or with one folder of frames per video.
@@ -71,7 +73,7 @@ def scan(data_dir: Path | str) -> Tree:
         )
     inside: dict[Path, list[Path]] = {data_dir / folder: [] for folder in folders}
     frame_folders = set(listing.frame_folders)
-    for path in [*listing.files, *listing.frame_folders]:
+    for path in [*listing.to_try(), *listing.frame_folders]:
         if path.parent in inside:
             inside[path.parent].append(path)
     found = {
@@ -89,9 +91,26 @@ def scan(data_dir: Path | str) -> Tree:
         )
     examples = [example for _, members in found.values() for example in members]
     _check_names(examples)
-    if line := describe_left_out(data_dir, _left_out(data_dir, listing, {example.path for example in examples})):
-        warnings.warn(line, stacklevel=2)
+    taken = {example.path for example in examples}
+    told = [describe_left_out(data_dir, _left_out(data_dir, listing, taken))]
+    told.append(describe_left_out(data_dir, {EMPTY: [path for path in listing.broken if path in taken]}, "unusable"))
+    if any(told):
+        warnings.warn(" ".join(filter(None, told)), stacklevel=2)
     return Tree(examples, labels, next(iter(kinds)))
+
+
+def failed_examples(data_dir: Path | str, failed: Mapping[str, str]) -> dict[str, str]:
+    """Of the files that could not be prepared, those that `scan` lists; it leaves out the others, and says so.
+
+    Args:
+        data_dir: The tree.
+        failed: From the name under `data_dir` to the reason, as in a `PrepareReport`.
+    """
+    return {
+        name: reason
+        for name, reason in failed.items()
+        if len(Path(name).parts) == 2 and (Path(data_dir) / name).exists()
+    }
 
 
 def _class_examples(label: str, inside: list[Path], frame_folders: set[Path]) -> tuple[str, list[Example]]:
@@ -103,7 +122,7 @@ def _class_examples(label: str, inside: list[Path], frame_folders: set[Path]) ->
 
 def _left_out(data_dir: Path, listing: Listing, taken: set[Path]) -> dict[str, list[Path]]:
     """All that is no example, by reason."""
-    left_out = listing.unusable()
+    left_out = {r: kept for r, paths in listing.unusable().items() if (kept := [p for p in paths if p not in taken])}
     own = {path.with_suffix("") for path in listing.files}  # frames that tfav extracted beside their videos
     others = [(path, False) for path in listing.files] + [(path, True) for path in listing.frame_folders]
     for path, is_folder in others:

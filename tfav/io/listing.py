@@ -168,20 +168,23 @@ def walk_files(
     )
 
 
-def describe_left_out(folder, left_out: Mapping[str, Sequence[Path]]) -> str:
+def describe_left_out(folder, left_out: Mapping[str, Sequence[Path]], what: str = "left out") -> str:
     """Return one line that counts what is left out of a data set, by reason and with the first names; "" for nothing.
 
     Args:
         folder: What was listed.
         left_out: From the reason, as it stands behind a number, to the paths.
+        what: What they are, if not left out.
     """
     parts = []
     for reason, paths in left_out.items():
+        if not paths:
+            continue
         named = [path.relative_to(folder).as_posix() for path in paths[:_MAX_NAMED]]
         more = ", ..." if len(paths) > _MAX_NAMED else ""
         parts.append(f"{len(paths)} {reason} ({', '.join(named)}{more})")
     total = sum(map(len, left_out.values()))
-    return f"{folder}: {total} left out: {'; '.join(parts)}." if parts else ""
+    return f"{folder}: {total} {what}: {'; '.join(parts)}." if parts else ""
 
 
 def file_state(path: Path) -> list:

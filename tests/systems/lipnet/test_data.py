@@ -163,9 +163,9 @@ def test_lists_that_leak_or_name_what_is_not_there(tmp_path):
         data.make_split(names, small(train_list=write_list(tmp_path / "c.txt", "a", "x", "y")))
     with pytest.raises(DataError, match=r"b is s1/b and s2/b\. Write the speaker"):
         data.make_split(names, small(train_list=write_list(tmp_path / "d.txt", "b")))
-    with pytest.raises(UsageError, match="cannot read the split list"):
+    with pytest.raises(UsageError, match="cannot be read as a split list"):
         data.make_split(names, small(train_list=str(tmp_path / "absent.txt")))
-    with pytest.raises(DataError, match="the split list is empty"):
+    with pytest.raises(DataError, match="a split list that is empty"):
         data.make_split(names, small(train_list=write_list(tmp_path / "e.txt", "")))
     assert data.make_split(names, small(train_list=a, val_list=b)).val == ["s1/b"]
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfav.data import ops, pipeline
 from tfav.data.class_trees import check_class_count, make_split
-from tfav.data.folders import Example, scan
+from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError
 from tfav.io.folders import list_frames
 from tfav.io.frames import extract_frames
@@ -118,17 +118,10 @@ def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
     # At the model's own size: a quarter of the pixels to decode in each of the epochs to come.
     size = (config.image_size, config.image_size)
     report = extract_frames(data_dir, out_dir, num_frames=config.num_frames, size=size)
-    # What `scan` left out, and said so, fails here as well; it is no reason to stop.
-    names = [example.path.relative_to(data_dir) for example in examples]
-    failed = [name.as_posix() for name in names if name.as_posix() in report.failed]
-    if failed:
-        raise DataError(
-            f"{data_dir}: {len(failed)} of {len(names)} videos cannot be used; first {failed[0]}: "
-            f"{report.failed[failed[0]]} Mend or remove them, then run it again."
-        )
-    return [
-        example._replace(path=out_dir / name.with_suffix("")) for example, name in zip(examples, names, strict=True)
-    ]
+    if failed := failed_examples(data_dir, report.failed):
+        report.failed = failed
+        raise DataError(f"{data_dir}: {report.summary()} Mend or remove these files, then run it again.")
+    return [example._replace(path=out_dir / example.path.relative_to(data_dir).with_suffix("")) for example in examples]
 
 
 def _load_pixels(config: Config, num_classes: int):

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data import ops, splits
-from tfav.data.folders import Example, scan
+from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError, UsageError
 from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of
 from tfav.io.folders import list_classes, natural_key
@@ -93,12 +93,10 @@ def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
     out_dir = config.cache_path() / f"flow-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
     size = config.frames_size or None
     report = extract_flow(videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size)
-    # What `scan` left out, and said so, fails here as well; it is no reason to stop.
-    wanted = [example.path.relative_to(videos_dir).as_posix() for example in examples]
-    failed = [name for name in wanted if name in report.failed]
-    if failed:
+    if failed := failed_examples(videos_dir, report.failed):
+        total = len(failed) + len(report.done) + len(report.skipped)
         raise DataError(
-            f"{videos_dir}: {len(failed)} of {len(wanted)} videos cannot be used; first: {report.failed[failed[0]]} "
+            f"{videos_dir}: {len(failed)} of {total} videos cannot be used; first: {next(iter(failed.values()))} "
             "prepare_report.json in the cache names all."
         )
     return out_dir
