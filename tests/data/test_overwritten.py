@@ -15,7 +15,7 @@ from tfav.systems.two_stream import features as stream_features
 
 
 def write_pictures(folder, level, count=4):
-    """Grey pictures of one level; into the same files where they are there, so that the folder itself stays as it is."""
+    """Grey pictures of one level; into the same files where they are there, so that the folder stays as it is."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         data = cv2.imencode(".png", np.full((8, 8, 3), level, np.uint8))[1].tobytes()
