@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tfav._version import __version__
+from tfav.io import children
 
 OK, MISSING, OPTIONAL = "ok", "missing", "not there (optional)"
 
@@ -49,7 +50,8 @@ def main(*, mend: bool = False) -> int:
         )
         for remedy in remedies:
             print(f"+ {remedy}", flush=True)
-            subprocess.run(remedy, shell=True, check=False)  # one of our own lines above, never a user's
+            # One of our own lines above, never a user's.
+            subprocess.run(remedy, shell=True, check=False, env=os.environ | children.ENVIRONMENT)
         findings = examine() if remedies else findings
     _print(findings)
     missing = [finding for finding in findings if finding.state == MISSING]
@@ -154,7 +156,8 @@ def _extra(name: str) -> Finding:
 def _run(code: str) -> tuple[bool, str]:
     """Runs a line of Python; gives whether it worked and the last line it said."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=environment)
+    command = children.code_command(code)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", env=environment)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     return done.returncode == 0, said[-1] if said else f"ended with code {done.returncode}"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tfav.app import worker
 from tfav.errors import TfavError
+from tfav.io import children
 
 WAITING, RUNNING, DONE, REFUSED, FAILED, CANCELLED = "waiting", "running", "done", "refused", "failed", "cancelled"
 _POLL_SEC = 0.1
@@ -260,7 +261,8 @@ class Line:
             arguments = theirs, self._make_models, self._scratch
             process = context.Process(target=worker.main, args=arguments, name="tfav-worker")
             try:
-                process.start()
+                with children.safe_start():
+                    process.start()
             except OSError:
                 ours.close()
                 raise

@@ -7,10 +7,10 @@ limits on time and memory, so that a file made to break a decoder breaks nothing
 import dataclasses
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from tfav.errors import MediaError
+from tfav.io import children
 
 _TIMEOUT_SEC = 60
 _HEAD = 4096  # bytes
@@ -122,7 +122,7 @@ _MARKS = (
 
 
 def _inspect(path: Path) -> Facts:
-    command = [sys.executable, "-m", "tfav.app.inspection", str(path)]
+    command = [*children.module_command("tfav.app.inspection"), str(path)]
     try:
         done = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SEC, check=True, text=True

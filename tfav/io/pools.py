@@ -18,6 +18,7 @@ from joblib.externals import loky
 
 from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
+from tfav.io import children
 
 # One process per core leaves no core for further threads: each library would otherwise start one per core in each.
 _ONE_THREAD = {
@@ -50,16 +51,20 @@ class LokyPool:
 
     def submit(self, function: Callable, *args) -> concurrent.futures.Future:
         """Starts a call."""
-        if self._executor is None:
-            self._executor = loky.get_reusable_executor(
-                self.workers, timeout=_IDLE_SEC, env=_ONE_THREAD, initializer=_stay_with_parent
-            )
-        try:
-            return self._executor.submit(function, *args)
-        except concurrent.futures.BrokenExecutor as error:  # it broke between two submissions
-            future = concurrent.futures.Future()
-            future.set_exception(error)
-            return future
+        with children.safe_start():
+            if self._executor is None:
+                self._executor = loky.get_reusable_executor(
+                    self.workers,
+                    timeout=_IDLE_SEC,
+                    env=_ONE_THREAD | children.ENVIRONMENT,  # for those that start later, too
+                    initializer=_stay_with_parent,
+                )
+            try:
+                return self._executor.submit(function, *args)
+            except concurrent.futures.BrokenExecutor as error:  # it broke between two submissions
+                future = concurrent.futures.Future()
+                future.set_exception(error)
+                return future
 
     def is_death(self, error: BaseException | None) -> bool:
         """Whether the process died."""
@@ -199,7 +204,8 @@ class RayPool:
         self._started = not ray.is_initialized()
         try:
             if self._started:
-                ray.init(address, log_to_driver=False, logging_level="error", **options)
+                with children.safe_start():
+                    ray.init(address, log_to_driver=False, logging_level="error", **options)
         except Exception as error:  # Ray raises plain ones where its processes do not come up
             where = f"at {address}" if address else "here"
             raise UsageError(

@@ -5,12 +5,12 @@ it does in a process of its own costs no more than that process, a third of a se
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from tfav.io import children
 from tfav.weights.archive import MAX_INFLATION, Archive, reading
 from tfav.weights.errors import DamagedError, WeightsError
 
@@ -33,16 +33,12 @@ def rehearse(path: Path | str) -> None:
     path = Path(path)
     if not path.is_file() or not sys.executable:
         return
-    # With the paths of this process and its own, so that a tfav that is not installed is found too. `-m` looks into the
-    # current folder first, where modules of a stranger may lie beside the file, so it is another one.
-    paths = [str(Path(entry).absolute()) for entry in (*filter(None, sys.path), Path(__file__).parents[2])]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tfav.weights.rehearsal", str(path.absolute())],
+            [*children.module_command("tfav.weights.rehearsal"), str(path.absolute())],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=Path(sys.executable).parent,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             timeout=MAX_SEC,
             check=False,
         )
