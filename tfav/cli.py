@@ -29,6 +29,7 @@ from tfav.flags import (
     WeightsConvert,
     WeightsInspect,
 )
+from tfav.io import console
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
 from tfav.training.run import is_shipped
@@ -222,7 +223,8 @@ def _train(arguments: Sequence[str]) -> int:
 
 def _print_json(args, result: dict) -> None:
     if args.json:
-        print(json.dumps(result, ensure_ascii=False))
+        text = json.dumps(result, ensure_ascii=False)
+        print(text if console.can_show(text) else json.dumps(result))
 
 
 COMMANDS: dict[str, tuple[type, Callable]] = {

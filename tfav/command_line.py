@@ -15,6 +15,7 @@ from typing import Any
 import tyro
 
 from tfav.errors import TfavError, UsageError
+from tfav.io import console
 from tfav.io.partial import DiskFullError, is_disk_full
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
@@ -22,6 +23,7 @@ INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 def run(work: Callable[[], int]) -> int:
     """Runs a command; errors a person can act on become one line and an exit code."""
+    console.never_fail()
     try:
         return work()
     except TfavError as error:

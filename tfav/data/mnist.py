@@ -9,6 +9,7 @@ import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.arrays import ArraysError, read_npz
+from tfav.io.console import say
 from tfav.io.fetch import fetch
 from tfav.io.partial import DiskFullError
 
@@ -66,7 +67,7 @@ def load_digits(path: Path | str = "", *, data_dir: Path | str = "data", downloa
             raise
         except TfavError as error:
             reason = f"MNIST cannot be had ({error})"
-    print(f"note: {reason} Using {SMALL_DIGITS}. For MNIST give --mnist FILE or run tfav fetch mnist.")
+    say(f"note: {reason} Using {SMALL_DIGITS}. For MNIST give --mnist FILE or run tfav fetch mnist.")
     return small_digits()
 
 

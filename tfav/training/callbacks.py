@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 from tfav.errors import TfavError
+from tfav.io.console import say
 from tfav.io.partial import partial_file, partial_folder, require_space
 
 _BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, their trees
@@ -144,7 +145,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
                 self._restore(folder)
                 return
             except Exception as error:  # a state that cannot be read is reported below, whatever is wrong with it
-                print(f"warning: {folder} cannot be read ({_one_line(error)}); trying the one before it.")
+                say(f"warning: {folder} cannot be read ({_one_line(error)}); trying the one before it.")
         if self._states():
             raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
 
@@ -203,7 +204,7 @@ class ExamplePredictions(keras.callbacks.Callback):
         """Describes, prints and writes."""
         with averaged_weights(self.model):
             rows = self.describe(self.model)
-        print("  examples: " + "; ".join(row["text"] for row in rows))
+        say("  examples: " + "; ".join(row["text"] for row in rows))
         lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [
             {"epoch": epoch + 1, "examples": rows}
         ]

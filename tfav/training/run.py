@@ -197,6 +197,7 @@ def _git_state() -> dict | None:
             ["git", "-C", str(Path(__file__).parent), *arguments],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=10,
             check=True,
         ).stdout.strip()

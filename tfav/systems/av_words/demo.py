@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tfav.io.console import say
 from tfav.io.partial import write_json
 from tfav.systems.av_words import evaluation, made, task
 from tfav.systems.av_words.config import Config
@@ -24,5 +25,5 @@ def demo(out_dir: Path | str) -> dict:
     task.train(Config.preset("demo", data_dir=str(out_dir / "shards")), run_dir)
     result = evaluation.evaluate(run_dir, part="val", snr="clean,0,-10", noise="white")
     write_json(run_dir / "evaluation.json", result)
-    print(evaluation.describe_evaluation(result))
+    say(evaluation.describe_evaluation(result))
     return {name: scores["top1"] for name, scores in result["streams"].items()} | {"count": result["count"]}

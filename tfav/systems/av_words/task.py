@@ -11,6 +11,7 @@ import keras
 
 from tfav import training
 from tfav.errors import UsageError
+from tfav.io.console import say
 from tfav.io.lock import locked_folder
 from tfav.io.partial import partial_file
 from tfav.systems.av_words import data, stages
@@ -152,14 +153,14 @@ def train(
             said = config.said_weight > 0
             datasets = {part: data.build_datasets(chosen, streams=streams, said=said, learn_from=learn_from)}
         runs.start(run_dir, SYSTEM, stored, facts)  # only now: what cannot be used leaves no folder behind
-        print(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
+        say(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
         _train_stage(config, name, Path(run_dir), datasets[part], facts, devices, verbose)
         join_metrics(run_dir)
         gc.collect()  # the stage's graphs, before the next one's are built
     with locked_folder(run_dir):
         path = stages.join(run_dir, config)
     if path is None:
-        print(f"{run_dir}: no fusion yet; evaluate a stage's own folder in it, or train the stages that are left.")
+        say(f"{run_dir}: no fusion yet; evaluate a stage's own folder in it, or train the stages that are left.")
     return join_metrics(run_dir)
 
 
@@ -169,7 +170,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
     with training.strategy(devices):
         model = stages.build_stage(config, name)
         for line in stages.begin(model, name, run_dir, config):
-            print(f"  from {line}")
+            say(f"  from {line}")
         outputs = sorted(model.output)
         model.compile(**compile_args(config, name, outputs))
     monitor = "val_accuracy" if len(outputs) == 1 else f"val_{_judged(name)}_accuracy"

@@ -5,6 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfav.data import synthetic
+from tfav.io.console import say
 from tfav.io.partial import write_json
 from tfav.systems.cnn_lstm import task
 from tfav.systems.cnn_lstm.config import Config
@@ -36,12 +37,12 @@ def demo(out_dir: Path | str) -> dict:
     for name, shuffle in (("evaluation", False), ("evaluation_frames_shuffled", True)):
         results[name] = task.evaluate(run_dir, out_dir / "unseen", shuffle_frames=shuffle)
         write_json(run_dir / f"{name}.json", results[name])
-    print(task.describe_evaluation(results["evaluation"]))
+    say(task.describe_evaluation(results["evaluation"]))
     video = results["evaluation"]["videos"][0]
     best = video["ranking"][0]
-    print(f"prediction for {video['path']}: {best['label']} ({best['probability']:.0%})")
+    say(f"prediction for {video['path']}: {best['label']} ({best['probability']:.0%})")
     scores = {"top1": results["evaluation"]["top1"], "top1_shuffled": results["evaluation_frames_shuffled"]["top1"]}
-    print(
+    say(
         f"unseen groups: {scores['top1']:.1%} right; with their frames shuffled {scores['top1_shuffled']:.1%}, "
         "since the classes of each pair differ only in the order of time (a coin would give 50%)"
     )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tfav.io.console import say
 from tfav.io.partial import write_json
 from tfav.systems.lipnet import evaluation, made, task
 from tfav.systems.lipnet.config import Config
@@ -23,5 +24,5 @@ def demo(out_dir: Path | str) -> dict:
     task.train(Config.preset("demo", data_dir=str(out_dir / "shards"), grammar=str(grammar)), run_dir)
     result = evaluation.evaluate(run_dir, part="val")
     write_json(run_dir / "evaluation.json", result)
-    print(evaluation.describe_evaluation(result))
+    say(evaluation.describe_evaluation(result))
     return {name: result[name] for name in ("wer_greedy", "wer_grammar", "clips")}

@@ -10,6 +10,7 @@ import keras
 from tfav import training
 from tfav.data import shards
 from tfav.data.shards import Index
+from tfav.io.console import say
 from tfav.systems.lipnet import data, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.ctc import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
@@ -115,7 +116,7 @@ def train(
     with training.strategy(devices):
         model = build_model(config)
         for line in load_init(model, config):
-            print(line)
+            say(line)
         model.compile(**compile_args(config))
     start_run(config, run_dir)  # only now: what cannot be used leaves no folder behind
     index, _ = data.prepared_index(config)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tfav.data.mnist import small_digits
+from tfav.io.console import say
 from tfav.io.encoding import write_video
 from tfav.io.partial import write_json
 from tfav.systems.next_frame import data, evaluation, prediction, task
@@ -26,10 +27,10 @@ def demo(out_dir: Path | str) -> dict:
     task.train(config, run_dir)
     result = evaluation.evaluate(run_dir)
     write_json(run_dir / "evaluation.json", result)
-    print(evaluation.describe_evaluation(result))
+    say(evaluation.describe_evaluation(result))
     sequence = next(data.made_test_set(config, small_digits()).as_numpy_iterator())[0]
     frames = np.repeat(np.rint(sequence[: config.input_frames] * 255).astype(np.uint8), 3, axis=-1)
     film = write_video(out_dir / "digits.mp4", frames, 10)
     row = prediction.predict_files(run_dir, [film], frames=config.output_frames)["files"][0]
-    print(f"how {film} goes on: {', '.join(row['wrote'])}")
+    say(f"how {film} goes on: {', '.join(row['wrote'])}")
     return {"mse": result["scores"]["mse"], "mse_copy_last": result["copy_last"]["mse"]}

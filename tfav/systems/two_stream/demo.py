@@ -5,6 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfav.data import synthetic
+from tfav.io.console import say
 from tfav.io.partial import write_json
 from tfav.systems.two_stream import task
 from tfav.systems.two_stream.config import Config
@@ -32,7 +33,7 @@ def demo(out_dir: Path | str) -> dict:
     shared = {"data_dir": str(out_dir / "videos"), "cache_dir": str(out_dir / "cache")}
     run_dirs = {"spatial": out_dir / "spatial", "motion": out_dir / "run"}
     for stream, run_dir in run_dirs.items():
-        print(f"-- the {stream} stream")
+        say(f"-- the {stream} stream")
         task.train(Config.preset("demo", stream=stream, **shared), run_dir, verbose=2)
     write_json(run_dirs["motion"] / "evaluation.json", task.evaluate(run_dirs["motion"], out_dir / "unseen"))
     config = Config.preset("demo", data_dir=str(out_dir / "unseen"), cache_dir=shared["cache_dir"])
@@ -40,9 +41,9 @@ def demo(out_dir: Path | str) -> dict:
     top1 = {name: row["top1"] for name, row in scores.items()}
     video = sorted((out_dir / "unseen").rglob("*.mp4"))[0]
     row = task.predict_streams(run_dirs["spatial"], run_dirs["motion"], [video], demo=out_dir / "demo.mp4")["files"][0]
-    print(f"prediction for {video}: {row['ranking'][0]['label']} ({row['ranking'][0]['probability']:.0%})")
-    print(f"annotated video: {out_dir / 'demo.mp4'}")
-    print(
+    say(f"prediction for {video}: {row['ranking'][0]['label']} ({row['ranking'][0]['probability']:.0%})")
+    say(f"annotated video: {out_dir / 'demo.mp4'}")
+    say(
         f"unseen groups: spatial {top1['spatial']:.1%}, motion {top1['motion']:.1%}, both {top1['fused']:.1%} right; "
         "the classes of each pair consist of the same kind of frames, so frames alone cannot tell them apart"
     )
