@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tfav"
 FLOORS = {
     "errors": 0,
     "_version": 0,
+    "ranges": 0,
     "old_packages": 1,
     "io": 1,
     "data": 2,
@@ -27,7 +28,7 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }
-NO_TENSORFLOW = ("errors", "io", "cli", "command_line", "doctor", "flags", "old_packages")
+NO_TENSORFLOW = ("errors", "ranges", "io", "cli", "command_line", "doctor", "flags", "old_packages")
 
 
 def imports_of(path: Path) -> set[str]:

@@ -17,6 +17,7 @@ import tyro
 from tfav.errors import TfavError, UsageError
 from tfav.io import console
 from tfav.io.partial import DiskFullError, is_disk_full
+from tfav.ranges import check_fields
 
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -56,9 +57,14 @@ def parse(cls: type, prog: str, arguments: Sequence[str], **settings) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            return tyro.cli(cls, prog=prog, args=list(arguments), **settings)
+            parsed = tyro.cli(cls, prog=prog, args=list(arguments), **settings)
     except SystemExit as leaving:
-        raise UsageError(f"{_first_message(said.getvalue())} See {prog} --help.") from leaving
+        reason = _first_message(said.getvalue()).removeprefix("Error parsing config: ")
+        raise UsageError(f"{reason} See {prog} --help.") from leaving
+    for part in (parsed, getattr(parsed, "options", None)):
+        if part is not None:
+            check_fields(part, lambda name: f"--{name.replace('_', '-')}")
+    return parsed
 
 
 def parse_train(options_cls: type, system: str, arguments: Sequence[str]) -> tuple[Any, Any]:

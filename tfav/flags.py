@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from tfav.ranges import ranged
+
 Positional = tyro.conf.Positional
 SystemName = Annotated[Positional[str], tyro.conf.arg(metavar="SYSTEM")]
 FileName = Annotated[Positional[Path], tyro.conf.arg(metavar="FILE")]
@@ -29,17 +31,17 @@ class Prepare:
     """Folder of CLASS/VIDEO files."""
     out: Path
     """Where the result goes."""
-    every_sec: float | None = None
+    every_sec: float | None = ranged(None, gt=0)
     """Keep one frame each so many seconds; or"""
-    num_frames: int | None = None
+    num_frames: int | None = ranged(None, ge=1)
     """keep so many frames, evenly spaced over the whole length; or neither: all frames."""
-    size: int | None = None
+    size: int | None = ranged(None, ge=1)
     """Length of a frame's shorter side in pixels; as filmed where not given."""
-    quality: int | None = None
+    quality: int | None = ranged(None, ge=1, le=100)
     """Of the JPEG files, 1-100; 95 where not given."""
     flow_method: str | None = None
     """Optical flow for two_stream: tvl1 (the reference), dis or farneback (fast)."""
-    workers: int | None = None
+    workers: int | None = ranged(None, ge=0)
     """Processes; one per core where not given."""
     backend: str | None = None
     """loky: processes on this machine (the default); dask or ray: a cluster that sees the same files."""
@@ -52,9 +54,9 @@ class Prepare:
     """For lipnet and av_words: these speakers only, such as s1 s2."""
     layout: Annotated[str | None, tyro.conf.arg(name="from")] = None
     """For av_words: grid (sentences with alignments, the default) or lrw (WORD/train/WORD_00001.mp4, or arrays)."""
-    crop: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = ranged(None, ge=1, count=2)
     """For av_words: height and width of the mouth; what its presets cpu and lrw take where not given."""
-    sequences: int | None = None
+    sequences: int | None = ranged(None, ge=1)
     """For next_frame: how many sequences of Moving MNIST to write, where --source is mnist.npz."""
     json: bool = False
     """Print the report as one JSON object on the last line."""
@@ -76,7 +78,7 @@ class Train:
     """Named settings to start from."""
     devices: str | None = None
     """gpu, gpu:2, cpu, or cpu:2 (two logical CPUs); all GPUs where not given, one CPU where there are none."""
-    accumulate: int = 1
+    accumulate: int = ranged(1, ge=1)
     """Batches whose gradients make one step: a larger batch in the memory of a smaller one."""
     data_service: str | None = None
     """Let a tf.data service make the training batches: its dispatcher, such as grpc://host:5050."""
@@ -141,22 +143,22 @@ class Predict:
     """class names, one a line, where an .h5 file has others than UCF101's;"""
     flow_method: str | None = None
     """tvl1, dis or farneback;"""
-    stack_length: int | None = None
+    stack_length: int | None = ranged(None, ge=1)
     """flow pictures the motion stream takes, where an .h5 file has others than 10."""
-    frames: int | None = None
+    frames: int | None = ranged(None, ge=1)
     """For next_frame: frames to predict after each video's last, and"""
     out: Path | None = None
     """the folder for GIF and MP4 files of them, for lipnet subtitles, for av_words pages; predictions/ in the run
     folder by default."""
-    face: int | None = None
+    face: int | None = ranged(None, ge=1)
     """For lipnet and av_words: which face to read, from 1; the one that speaks where not given."""
-    at: float | None = None
+    at: float | None = ranged(None, ge=0)
     """For av_words: the second at which the word is said; the middle of the video where not given."""
     captions: Path | None = None
     """For lipnet: an .mp4 to write with the words drawn in."""
     grammar: str | None = None
     """For lipnet: a file of what may be said, or none; the run's own where not given."""
-    top: int = 5
+    top: int = ranged(5, ge=1)
     """Classes to print."""
     json: bool = False
     """Print one JSON object on the last line."""
@@ -224,13 +226,13 @@ class Serve:
     """Trained runs, one for each system that is not to use what it ships; of two_stream's streams both."""
     host: str = "127.0.0.1"
     """Address to bind to; 0.0.0.0 lets others in the network use the page."""
-    port: int = 7860
+    port: int = ranged(7860, ge=0, le=65535)
     """Port to listen on; 0 takes any that is free."""
-    max_mb: float = 200
+    max_mb: float = ranged(200, gt=0)
     """Largest upload, in megabytes."""
-    max_seconds: float = 60
+    max_seconds: float = ranged(60, gt=0)
     """Longest video."""
-    queue: int = 8
+    queue: int = ranged(8, ge=0)
     """How many videos may wait while one is worked on."""
 
 
@@ -283,7 +285,7 @@ class DataService:
         tfav data-service --join grpc://host:5050 --host this-machine
     """
 
-    port: int = 0
+    port: int = ranged(0, ge=0, le=65535)
     """To listen at; any free one where not given."""
     join: str | None = None
     """Be a worker of this dispatcher."""

@@ -13,6 +13,7 @@ from tfav.app.jobs import Line
 from tfav.app.tabs import TABS
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
+from tfav.ranges import check_number
 from tfav.training import run as runs
 
 _PREFIX = "tfav-page-"
@@ -40,8 +41,10 @@ def serve(
     Raises:
         UsageError: A run that is none, a number out of range, Gradio is not installed, or the port is taken.
     """
-    if min(max_mb, max_sec) <= 0 or queue < 0:
-        raise UsageError(f"limits must be positive. Received: max_mb={max_mb}, max_sec={max_sec}, queue={queue}")
+    check_number("max_mb", max_mb, gt=0)
+    check_number("max_sec", max_sec, gt=0)
+    check_number("queue", queue, whole=True, ge=0)
+    check_number("port", port, whole=True, ge=0, le=65535)
     wheres = find_runs(run_dirs)
     with running(wheres, limits=Limits(max_mb, max_sec), queue=queue, host=host, port=port) as address:
         print(f"The page is at {address} (Ctrl-C ends it).", flush=True)

@@ -12,8 +12,9 @@ import av
 import numpy as np
 import soxr
 
-from tfav.errors import MediaError, UsageError
+from tfav.errors import MediaError
 from tfav.io.container import describe_error, open_container
+from tfav.ranges import check_number
 
 SAMPLE_RATE = 16000  # Hz
 _MARGIN_SEC = 0.1  # read around a window, far longer than soxr's filter, so that its edges are those of the whole
@@ -58,11 +59,9 @@ def read_audio(
     Reference:
         librosa.load with res_type soxr_hq, which the notebooks use.
     """
-    if sample_rate < 1 or (duration_sec is not None and not duration_sec > 0):
-        raise UsageError(
-            "sample_rate and duration_sec must be positive. "
-            f"Received: sample_rate={sample_rate}, duration_sec={duration_sec}"
-        )
+    check_number("sample_rate", sample_rate, whole=True, ge=1)
+    check_number("start_sec", start_sec)
+    check_number("duration_sec", duration_sec, gt=0)
     if start_sec is None and duration_sec is None:
         return _resample(_decode(path), sample_rate)
     start_sec = start_sec or 0.0

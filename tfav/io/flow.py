@@ -19,6 +19,7 @@ import numpy as np
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.pools import LokyPool
 from tfav.io.tvl1 import compute_tvl1, equals_opencv, is_covered
+from tfav.ranges import check_number
 
 FLOW_BOUND = 20.0  # pixels; what UCF101's published flow pictures, and every network trained on them, were cut at
 
@@ -136,8 +137,8 @@ def iter_flow(
         DataError: A frame of another size than the one before.
     """
     _check_method(method)
-    if (workers is not None and workers < 0) or (ahead is not None and ahead < 0):
-        raise UsageError(f"workers and ahead must be 0 or more. Received: workers={workers}, ahead={ahead}")
+    check_number("workers", workers, whole=True, ge=0)
+    check_number("ahead", ahead, whole=True, ge=0)
     return _iter_flow(frames, method, workers, convert, ahead)
 
 

@@ -26,6 +26,7 @@ from tfav.io.folders import list_frames
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.partial import partial_folder, write_json
 from tfav.io.video import iter_frames
+from tfav.ranges import check_number
 
 FRAMES_DIR = "jpegs_256"
 FLOW_DIR = "tvl1_flow"
@@ -138,11 +139,9 @@ def extract_flow(
     """
     if method not in METHODS:
         raise UsageError(f"unknown flow method {method!r}. Valid: {', '.join(METHODS)}.")
-    if not 1 <= quality <= 100 or (size is not None and size < 16) or not bound > 0:
-        raise UsageError(
-            "quality must be 1 to 100, size 16 or more and bound positive. "
-            f"Received: quality={quality}, size={size}, bound={bound}"
-        )
+    check_number("quality", quality, whole=True, ge=1, le=100)
+    check_number("size", size, whole=True, ge=16)
+    check_number("bound", bound, gt=0)
     settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
     listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
     videos, failures = listing.to_try(), listing.dangling(videos_dir)

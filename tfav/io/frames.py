@@ -27,6 +27,7 @@ from tfav.io.listing import (
 )
 from tfav.io.partial import partial_folder, write_json
 from tfav.io.video import frame_chooser, select_frames
+from tfav.ranges import check_number
 
 __all__ = [
     "MANIFEST_NAME",
@@ -88,8 +89,7 @@ def extract_frames(
         DiskFullError: No space is left.
     """
     frame_chooser(every_sec=every_sec, num_frames=num_frames)
-    if not 1 <= quality <= 100:
-        raise UsageError(f"quality must be 1 to 100. Received: quality={quality}")
+    check_number("quality", quality, whole=True, ge=1, le=100)
     settings = {
         "every_sec": every_sec,
         "num_frames": num_frames,

@@ -19,6 +19,7 @@ from joblib.externals import loky
 from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io import children
+from tfav.ranges import check_number
 
 # One process per core leaves no core for further threads: each library would otherwise start one per core in each.
 _ONE_THREAD = {
@@ -286,8 +287,7 @@ def check_backend(backend: str, workers: int | None, address: str | None) -> Non
     """
     if backend not in BACKENDS:
         raise UsageError(f"There is no such backend; choose one of {', '.join(BACKENDS)}. Received: backend={backend}")
-    if workers is not None and workers < 0:
-        raise UsageError(f"workers must be 0 or more. Received: workers={workers}")
+    check_number("workers", workers, whole=True, ge=0)
     if address and backend == "loky":
         raise UsageError(f"an address needs backend=dask or backend=ray. Received: address={address}")
 

@@ -19,6 +19,7 @@ from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
 from tfav.io.decoding import FrameDecoder, RgbConverter, count_quarter_turns
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
+from tfav.ranges import check_number
 
 __all__ = [
     "Clip",
@@ -241,7 +242,7 @@ def frame_chooser(*, every_sec: float | None = None, num_frames: int | None = No
         indices_every_sec((1, 1.0), every_sec)  # refuse a bad value here, before any file is read
         return lambda times_sec: indices_every_sec(times_sec, every_sec)
     if num_frames is not None:
-        indices_evenly(1, num_frames)
+        check_number("num_frames", num_frames, whole=True, ge=1)
         return lambda times_sec: indices_evenly(len(times_sec), num_frames)
     return lambda times_sec: np.arange(len(times_sec))
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfav.ranges import check_number
+
 
 def ranking(probabilities: np.ndarray, labels: Sequence[str], top: int = 5) -> list[dict]:
     """The most likely classes, best first, as `{"label", "probability"}`.
@@ -12,7 +14,11 @@ def ranking(probabilities: np.ndarray, labels: Sequence[str], top: int = 5) -> l
         probabilities: `[num_classes]` float, of one example.
         labels: Name of each class.
         top: How many at most.
+
+    Raises:
+        UsageError: `top` is below 1.
     """
+    check_number("top", top, whole=True, ge=1)
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [{"label": labels[index], "probability": round(float(probabilities[index]), 6)} for index in order]
 

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tfav.errors import UsageError
 
@@ -53,16 +53,17 @@ def check_choices(config, choices: Mapping[str, tuple]) -> None:
             raise UsageError(f"{field} must be one of {', '.join(valid)}. Received: {field}={value}")
 
 
-def check_positive(config, fields: Iterable[str]) -> None:
-    """Refuses fields that are below 1.
+def check_fractions(config) -> None:
+    """Refuses shares for validation and test that leave nothing to train on.
 
     Raises:
-        UsageError: Naming the field and what it is.
+        UsageError: Naming both.
     """
-    for field in fields:
-        value = getattr(config, field)
-        if value < 1:
-            raise UsageError(f"{field} must be 1 or more. Received: {field}={value}")
+    if config.val_fraction + config.test_fraction >= 1:
+        raise UsageError(
+            "val_fraction and test_fraction must leave something to train on. "
+            f"Received: val_fraction={config.val_fraction} and test_fraction={config.test_fraction}"
+        )
 
 
 def to_dict(config) -> dict:
@@ -88,7 +89,10 @@ def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored con
     if wrong:
         value = repr(stored[wrong[0]])
         raise UsageError(f"{source}: {wrong[0]} cannot be {value[:80]}. Use the file as it was written.")
-    return cls(**{key: _as_type(hints[key], value) for key, value in stored.items()})
+    try:
+        return cls(**{key: _as_type(hints[key], value) for key, value in stored.items()})
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
 
 
 def _as_type(hint, value):

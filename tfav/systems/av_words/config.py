@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.training import settings
 
 SYSTEM = "av_words"
@@ -123,72 +124,74 @@ class Config:
     layout: str = "grid"
     words: str = ""
     box: str = "follow"
-    prepared_height: int = 48
-    prepared_width: int = 80
-    crop_height: int = 40
-    crop_width: int = 72
-    num_frames: int = 29
-    num_samples: int = 19456
-    sample_rate: int = 16000
+    prepared_height: int = ranged(48, ge=1)
+    prepared_width: int = ranged(80, ge=1)
+    crop_height: int = ranged(40, ge=1)
+    crop_width: int = ranged(72, ge=1)
+    num_frames: int = ranged(29, ge=1)
+    num_samples: int = ranged(19456, ge=1)
+    sample_rate: int = ranged(16000, ge=1)
     normalize: str = "clip"
     split: str = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
-    val_fraction: float = 0.1
-    test_fraction: float = 0.0
-    max_unusable: float = 0.01
+    val_fraction: float = ranged(0.1, ge=0, lt=1)
+    test_fraction: float = ranged(0.0, ge=0, lt=1)
+    max_unusable: float = ranged(0.01, ge=0, lt=1)
     mirror: bool = True
     crop_jitter: bool = True
-    brightness: float = 0.3
-    shift: int = 0
-    speed: float = 0.07
-    splice: float = 0.0
-    drop_audio: float = 0.0
-    drop_video: float = 0.0
+    brightness: float = ranged(0.3, ge=0, lt=2)
+    shift: int = ranged(0, ge=0)
+    speed: float = ranged(0.07, ge=0, lt=0.5)
+    splice: float = ranged(0.0, ge=0, le=1)
+    drop_audio: float = ranged(0.0, ge=0, lt=1)
+    drop_video: float = ranged(0.0, ge=0, lt=1)
     noise: tuple[str, ...] = ("babble",)
     noise_dir: str = ""
-    noise_clean: float = 1 / 7
-    snr_low: float = -5.0
-    snr_high: float = 20.0
-    fusion_snr_low: float = -10.0
-    babble_voices: int = 5
-    batch_size: int = 32
-    num_classes: int = 51
-    audio_kernel: int = 256
-    audio_stride: int = 16
-    audio_widths: tuple[int, ...] = (64, 64, 96, 128)
-    audio_blocks: tuple[int, ...] = (1, 1, 1, 1)
-    audio_strides: tuple[int, ...] = (2, 1, 1, 1)
-    audio_dim: int = 192
+    noise_clean: float = ranged(1 / 7, ge=0, le=1)
+    snr_low: float = ranged(-5.0, ge=-100, le=100)
+    snr_high: float = ranged(20.0, ge=-100, le=100)
+    fusion_snr_low: float = ranged(-10.0, ge=-100, le=100)
+    babble_voices: int = ranged(5, ge=1)
+    batch_size: int = ranged(32, ge=1)
+    num_classes: int = ranged(51, ge=2, also=(0,))
+    audio_kernel: int = ranged(256, ge=1)
+    audio_stride: int = ranged(16, ge=1)
+    audio_widths: tuple[int, ...] = ranged((64, 64, 96, 128), ge=1, count=4)
+    audio_blocks: tuple[int, ...] = ranged((1, 1, 1, 1), ge=1, count=4)
+    audio_strides: tuple[int, ...] = ranged((2, 1, 1, 1), ge=1, count=4)
+    audio_dim: int = ranged(192, ge=1)
     filterbank: bool = True
     envelope: bool = True
-    compress: float = 100.0
-    video_kernel: tuple[int, ...] = (5, 5, 5)
-    video_widths: tuple[int, ...] = (24, 48, 64, 96)
-    video_blocks: tuple[int, ...] = (1, 1, 1, 1)
-    video_pool: int = 1
-    video_dim: int = 192
-    rnn_units: int = 128
+    compress: float = ranged(100.0, ge=0)
+    video_kernel: tuple[int, ...] = ranged((5, 5, 5), ge=1, count=3)
+    video_widths: tuple[int, ...] = ranged((24, 48, 64, 96), ge=1, count=4)
+    video_blocks: tuple[int, ...] = ranged((1, 1, 1, 1), ge=1, count=4)
+    video_pool: int = ranged(1, ge=1)
+    video_dim: int = ranged(192, ge=1)
+    rnn_units: int = ranged(128, ge=1)
     unroll: bool = False
     step_bias: bool = True
     gates: bool = True
     fusion_on: str = "val"
-    dropout: float = 0.2
+    dropout: float = ranged(0.2, ge=0, lt=1)
     precision: str = "mixed_bfloat16"
     stages: tuple[str, ...] = ()
-    stage_epochs: tuple[int, ...] = (5, 2, 32, 6, 2, 28, 32, 3)
-    stage_rates: tuple[float, ...] = (2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 1e-3, 5e-5)
+    stage_epochs: tuple[int, ...] = ranged((5, 2, 32, 6, 2, 28, 32, 3), ge=1, count=len(STAGES))
+    stage_rates: tuple[float, ...] = ranged(
+        (2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 1e-3, 5e-5), gt=0, le=1, count=len(STAGES)
+    )
     schedule: str = "cosine"
-    step_weight: float = 0.5
-    said_weight: float = 1.0
-    stream_weight: float = 1.0
-    weight_decay: float = 0.01
-    clip_norm: float = 5.0
-    average: float = 0.99
-    patience: int = 0
+    step_weight: float = ranged(0.5, ge=0)
+    said_weight: float = ranged(1.0, ge=0)
+    stream_weight: float = ranged(1.0, ge=0)
+    weight_decay: float = ranged(0.01, ge=0, lt=1)
+    clip_norm: float = ranged(5.0, ge=0)
+    average: float = ranged(0.99, ge=0, lt=1)
+    patience: int = ranged(0, ge=0)
     init: str = ""
-    seed: int = 0
+    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
         """Refuses values that contradict one another.
@@ -196,24 +199,11 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
+        check_fields(self)
         settings.check_choices(self, _CHOICES)
-        settings.check_positive(self, _POSITIVE)
-        for field in ("val_fraction", "test_fraction", "max_unusable", "drop_audio", "drop_video"):
-            if not 0 <= getattr(self, field) < 1:
-                raise UsageError(f"{field} must be 0 or more and below 1. Received: {getattr(self, field)}")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise UsageError("val_fraction and test_fraction must leave something to train on.")
+        settings.check_fractions(self)
         if self.drop_audio + self.drop_video > 1:
             raise UsageError("drop_audio and drop_video must be at most 1 together: no window loses both.")
-        for field in ("splice", "noise_clean"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise UsageError(f"{field} must be 0 to 1. Received: {field}={getattr(self, field)}")
-        if not 0 <= self.brightness < 2:
-            raise UsageError(f"brightness must be 0 or more and below 2. Received: {self.brightness}")
-        if self.shift < 0:
-            raise UsageError(f"shift must be 0 or more. Received: shift={self.shift}")
-        if not 0 <= self.speed < 0.5:
-            raise UsageError(f"speed must be 0 or more and below 0.5. Received: speed={self.speed}")
         for field in ("snr_low", "fusion_snr_low"):
             if getattr(self, field) > self.snr_high:
                 raise UsageError(
@@ -230,42 +220,11 @@ class Config:
             )
         if self.split == "lists" and not self.train_list:
             raise UsageError("split=lists needs train_list.")
-        self._check_model()
-        self._check_stages()
-
-    def _check_model(self):
-        for field in ("audio_widths", "audio_blocks", "audio_strides", "video_widths", "video_blocks", "video_kernel"):
-            values = getattr(self, field)
-            count = 3 if field == "video_kernel" else 4
-            if len(values) != count or min(values) < 1:
-                raise UsageError(f"{field} must be {count} numbers of 1 or more. Received: {field}={values}")
-        if self.num_classes < 0 or self.num_classes == 1:
-            raise UsageError(f"num_classes must be 2 or more, or 0 to count. Received: {self.num_classes}")
         if any(side % 2 == 0 for side in self.video_kernel) or (self.audio_kernel - self.audio_stride) % 2:
             raise UsageError("video_kernel must be odd numbers, and audio_kernel less audio_stride an even one.")
-        if not 0 <= self.dropout < 1 or not 0 <= self.average < 1:
-            raise UsageError(
-                f"dropout and average must be 0 or more and below 1. Received: {self.dropout}, {self.average}"
-            )
 
-    def _check_stages(self):
-        for field in ("stage_epochs", "stage_rates"):
-            values = getattr(self, field)
-            if len(values) != len(STAGES) or min(values) <= 0:
-                raise UsageError(f"{field} must be {len(STAGES)} numbers above 0, for {', '.join(STAGES)}.")
         if unknown := [stage for stage in self.stages if stage not in STAGES]:
             raise UsageError(f"stages must be of {', '.join(STAGES)}. Received: {', '.join(unknown)}")
-        for field in (
-            "compress",
-            "step_weight",
-            "said_weight",
-            "stream_weight",
-            "weight_decay",
-            "clip_norm",
-            "patience",
-        ):
-            if getattr(self, field) < 0:
-                raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
 
     @property
     def epochs(self) -> int:
@@ -305,22 +264,6 @@ _CHOICES = {
     "schedule": ("constant", "halving", "cosine"),
     "fusion_on": ("train", "val"),
 }
-_POSITIVE = (
-    "prepared_height",
-    "prepared_width",
-    "crop_height",
-    "crop_width",
-    "num_frames",
-    "num_samples",
-    "sample_rate",
-    "babble_voices",
-    "batch_size",
-    "audio_stride",
-    "audio_dim",
-    "video_dim",
-    "video_pool",
-    "rnn_units",
-)
 
 # Each preset: the fields in which it differs from the defaults above.
 PRESETS: dict[str, dict] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.training import settings
 
 SYSTEM = "cnn_lstm"
@@ -70,50 +71,50 @@ class Config:
     preset_name: str = "notebook"
     data_dir: str = ""
     cache_dir: str = ""
-    num_classes: int = 0
-    num_frames: int = 10
-    image_size: int = 224
+    num_classes: int = ranged(0, ge=2, also=(0,))
+    num_frames: int = ranged(10, ge=1)
+    image_size: int = ranged(224, ge=1)
     extractor: str = "cnn"
     extractor_weights: str = ""
-    extractor_alpha: float = 1.0
+    extractor_alpha: float = ranged(1.0, gt=0, le=1.4)
     views: tuple[str, ...] = ("frame",)
     pooling: str = "mean"
     extractor_trainable: bool = True
     cache_features: bool = False
-    cnn_filters: tuple[int, ...] = (32, 32, 64, 128)
-    cnn_depths: tuple[int, ...] = (1, 4, 4, 4)
+    cnn_filters: tuple[int, ...] = ranged((32, 32, 64, 128), ge=1)
+    cnn_depths: tuple[int, ...] = ranged((1, 4, 4, 4), ge=0)
     subtract_mean: bool = False
-    batch_norm_momentum: float = 0.99
+    batch_norm_momentum: float = ranged(0.99, ge=0, lt=1)
     head: str = "last"
-    projection: int = 0
-    lstm_units: int = 128
-    dense_units: int = 32
-    dropout: float = 0.0
-    recurrent_dropout: float = 0.0
+    projection: int = ranged(0, ge=0)
+    lstm_units: int = ranged(128, ge=1)
+    dense_units: int = ranged(32, ge=1)
+    dropout: float = ranged(0.0, ge=0, lt=1)
+    recurrent_dropout: float = ranged(0.0, ge=0, lt=1)
     flip: bool = False
-    time_jitter: float = 0.0
-    noise: float = 0.0
-    mixup: float = 0.0
-    shift: int = 0
-    color_jitter: float = 0.0
+    time_jitter: float = ranged(0.0, ge=0, lt=0.5)
+    noise: float = ranged(0.0, ge=0)
+    mixup: float = ranged(0.0, ge=0)
+    shift: int = ranged(0, ge=0)
+    color_jitter: float = ranged(0.0, ge=0, le=1)
     split: str = "auto"
     group_pattern: str = r"_g(\d+)_"
-    val_fraction: float = 0.2
-    test_fraction: float = 0.0
+    val_fraction: float = ranged(0.2, ge=0, lt=1)
+    test_fraction: float = ranged(0.0, ge=0, lt=1)
     val_groups: tuple[str, ...] = ()
     test_groups: tuple[str, ...] = ()
     train_list: str = ""
     test_list: str = ""
-    batch_size: int = 8
-    epochs: int = 20
-    passes_per_epoch: int = 1
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
+    batch_size: int = ranged(8, ge=1)
+    epochs: int = ranged(20, ge=1)
+    passes_per_epoch: int = ranged(1, ge=1)
+    learning_rate: float = ranged(1e-3, gt=0, le=1)
+    weight_decay: float = ranged(0.0, ge=0, lt=1)
+    label_smoothing: float = ranged(0.0, ge=0, lt=1)
     schedule: str = "constant"
-    patience: int = 0
+    patience: int = ranged(0, ge=0)
     precision: str = "float32"
-    seed: int = 0
+    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
         """Refuses values that contradict one another.
@@ -121,15 +122,14 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
+        check_fields(self)
         settings.check_choices(self, _CHOICES)
-        settings.check_positive(self, _POSITIVE)
-        if self.num_classes < 0 or self.num_classes == 1:
-            raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
         if len(self.cnn_filters) != len(self.cnn_depths):
             raise UsageError(
                 "cnn_filters and cnn_depths need one number per stage each. "
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
+        settings.check_fractions(self)
         if not self.views:
             raise UsageError("views must name at least one.")
         if self.views != ("frame",) and not self.cache_features:
@@ -185,7 +185,6 @@ _CHOICES = {
     "pooling": ("mean", "bands"),
     "schedule": ("constant", "cosine"),
 }
-_POSITIVE = ("num_frames", "image_size", "lstm_units", "dense_units", "batch_size", "epochs", "passes_per_epoch")
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
 PRESETS: dict[str, dict] = {

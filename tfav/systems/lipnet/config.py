@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.systems.lipnet.alphabet import Alphabet, alphabet
 from tfav.training import settings
 
@@ -96,60 +97,60 @@ class Config:
     box: str = "follow"
     speakers: tuple[str, ...] = ()
     alphabet: str = "compact"
-    num_frames: int = 75
-    crop_height: int = 48
-    crop_width: int = 92
+    num_frames: int = ranged(75, ge=1)
+    crop_height: int = ranged(48, ge=1)
+    crop_width: int = ranged(92, ge=1)
     normalize: str = "clip"
-    max_labels: int = 40
+    max_labels: int = ranged(40, ge=1)
     split: str = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
     val_speakers: tuple[str, ...] = ()
     test_speakers: tuple[str, ...] = ()
-    val_fraction: float = 0.1
-    test_fraction: float = 0.0
-    max_unusable: float = 0.01
+    val_fraction: float = ranged(0.1, ge=0, lt=1)
+    test_fraction: float = ranged(0.0, ge=0, lt=1)
+    max_unusable: float = ranged(0.01, ge=0, lt=1)
     mirror: bool = True
     crop_jitter: bool = True
-    zoom: float = 0.0
-    occlude: float = 0.0
-    brightness: float = 0.3
-    speed: float = 0.07
-    warp: float = 0.0
-    shift: int = 3
-    drop: float = 0.02
-    splice: float = 0.0
+    zoom: float = ranged(0.0, ge=0, lt=0.5)
+    occlude: float = ranged(0.0, ge=0, le=1)
+    brightness: float = ranged(0.3, ge=0, lt=2)
+    speed: float = ranged(0.07, ge=0, lt=0.5)
+    warp: float = ranged(0.0, ge=0, lt=1)
+    shift: int = ranged(3, ge=0)
+    drop: float = ranged(0.02, ge=0, lt=0.5)
+    splice: float = ranged(0.0, ge=0, le=1)
     model: str = "cpu"
-    filters: tuple[int, ...] = (32, 64, 96)
-    widths: tuple[int, ...] = ()
-    dense_units: int = 256
-    rnn_units: int = 160
+    filters: tuple[int, ...] = ranged((32, 64, 96), ge=1, count=3)
+    widths: tuple[int, ...] = ranged((), ge=1, count=0)
+    dense_units: int = ranged(256, ge=1)
+    rnn_units: int = ranged(160, ge=1)
     unroll: bool = True
-    dropout: float = 0.2
-    frame_dropout: float = 0.0
-    word_weight: float = 1.0
+    dropout: float = ranged(0.2, ge=0, lt=1)
+    frame_dropout: float = ranged(0.0, ge=0, lt=1)
+    word_weight: float = ranged(1.0, ge=0)
     feedback: bool = False
-    word_balance: float = 0.0
-    ctc_weight: float = 0.04
-    sound_weight: float = 0.0
+    word_balance: float = ranged(0.0, ge=0, le=1)
+    ctc_weight: float = ranged(0.04, gt=0)
+    sound_weight: float = ranged(0.0, ge=0)
     precision: str = "mixed_bfloat16"
     optimizer: str = "adamw"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = ranged(1.5e-3, gt=0, le=1)
     schedule: str = "cosine"
-    weight_decay: float = 0.01
-    clip_norm: float = 5.0
-    average: float = 0.998
-    epochs: int = 80
-    patience: int = 0
-    batch_size: int = 8
+    weight_decay: float = ranged(0.01, ge=0, lt=1)
+    clip_norm: float = ranged(5.0, ge=0)
+    average: float = ranged(0.998, ge=0, lt=1)
+    epochs: int = ranged(80, ge=1)
+    patience: int = ranged(0, ge=0)
+    batch_size: int = ranged(8, ge=1)
     init: str = ""
     freeze: str = ""
     grammar: str = ""
-    beam_width: int = 50
-    word_share: float = 0.0
+    beam_width: int = ranged(50, ge=1)
+    word_share: float = ranged(0.0, ge=0)
     both_sides: bool = False
-    seed: int = 0
+    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
         """Refuses values that contradict one another.
@@ -157,46 +158,12 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
+        check_fields(self)
         settings.check_choices(self, _CHOICES)
         alphabet(self.alphabet)
-        settings.check_positive(self, _POSITIVE)
-        for field, top in (
-            ("val_fraction", 1),
-            ("test_fraction", 1),
-            ("max_unusable", 1),
-            ("zoom", 0.5),
-            ("speed", 0.5),
-            ("warp", 1),
-            ("drop", 0.5),
-            ("brightness", 2),
-            ("dropout", 1),
-            ("frame_dropout", 1),
-            ("average", 1),
-        ):
-            if not 0 <= getattr(self, field) < top:
-                raise UsageError(f"{field} must be 0 or more and below {top}. Received: {getattr(self, field)}")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise UsageError("val_fraction and test_fraction must leave something to train on.")
-        for field in ("occlude", "splice", "word_balance"):
-            if not 0 <= getattr(self, field) <= 1:
-                raise UsageError(f"{field} must be 0 to 1. Received: {field}={getattr(self, field)}")
-        if len(self.filters) != 3 or min(self.filters) < 1:
-            raise UsageError(f"filters must be three numbers of 1 or more. Received: filters={self.filters}")
-        if self.widths and (min(self.widths) < 1 or self.model != "cpu"):
-            raise UsageError(f"widths must be numbers of 1 or more, and the model cpu. Received: widths={self.widths}")
-        for field in (
-            "word_weight",
-            "ctc_weight",
-            "sound_weight",
-            "weight_decay",
-            "clip_norm",
-            "patience",
-            "word_share",
-        ):
-            if getattr(self, field) < 0:
-                raise UsageError(f"{field} must be 0 or more. Received: {field}={getattr(self, field)}")
-        if not self.ctc_weight or self.learning_rate <= 0:
-            raise UsageError("ctc_weight and learning_rate must be above 0.")
+        settings.check_fractions(self)
+        if self.widths and self.model != "cpu":
+            raise UsageError(f"only the model cpu has widths. Leave them out for model={self.model}.")
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
         if self.zoom and not self.crop_jitter:
@@ -247,17 +214,6 @@ _CHOICES = {
     "schedule": ("constant", "notebook", "cosine"),
     "freeze": ("", "frontend"),
 }
-_POSITIVE = (
-    "num_frames",
-    "crop_height",
-    "crop_width",
-    "max_labels",
-    "batch_size",
-    "epochs",
-    "rnn_units",
-    "dense_units",
-    "beam_width",
-)
 
 _STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
 _PLAIN = {

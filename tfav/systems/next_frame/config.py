@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.training import settings
 
 SYSTEM = "next_frame"
@@ -15,16 +16,6 @@ _CHOICES = {
     "loss": ("bce", "mse", "mse_mae", "frame_mse"),
     "schedule": ("constant", "cosine", "plateau"),
 }
-_POSITIVE = (
-    "image_size",
-    "input_frames",
-    "output_frames",
-    "patch_size",
-    "train_sequences",
-    "test_sequences",
-    "batch_size",
-    "epochs",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,34 +66,34 @@ class Config:
     data_dir: str = ""
     cache_dir: str = ""
     mnist: str = ""
-    num_digits: int = 2
-    image_size: int = 64
-    channels: int = 1
-    input_frames: int = 10
-    output_frames: int = 10
+    num_digits: int = ranged(2, ge=1, le=3)
+    image_size: int = ranged(64, ge=1)
+    channels: int = ranged(1, ge=1, le=3)
+    input_frames: int = ranged(10, ge=1)
+    output_frames: int = ranged(10, ge=1)
     model: str = "notebook"
     step: str = "conv_lstm"
-    filters: tuple[int, ...] = (64, 64, 64)
-    kernel_sizes: tuple[int, ...] = (5, 3, 1)
-    patch_size: int = 1
-    sampling_epochs: int = 0
-    train_sequences: int = 900
-    val_sequences: int = 100
-    test_sequences: int = 1000
+    filters: tuple[int, ...] = ranged((64, 64, 64), ge=1)
+    kernel_sizes: tuple[int, ...] = ranged((5, 3, 1), ge=1)
+    patch_size: int = ranged(1, ge=1)
+    sampling_epochs: int = ranged(0, ge=0)
+    train_sequences: int = ranged(900, ge=1)
+    val_sequences: int = ranged(100, ge=0)
+    test_sequences: int = ranged(1000, ge=1)
     new_each_epoch: bool = False
-    val_fraction: float = 0.1
-    test_fraction: float = 0.1
-    batch_size: int = 5
-    epochs: int = 20
-    learning_rate: float = 1e-3
-    clip_norm: float = 0.0
+    val_fraction: float = ranged(0.1, ge=0, lt=1)
+    test_fraction: float = ranged(0.1, ge=0, lt=1)
+    batch_size: int = ranged(5, ge=1)
+    epochs: int = ranged(20, ge=1)
+    learning_rate: float = ranged(1e-3, gt=0, le=1)
+    clip_norm: float = ranged(0.0, ge=0)
     loss: str = "bce"
     schedule: str = "plateau"
-    plateau_patience: int = 5
-    patience: int = 10
+    plateau_patience: int = ranged(5, ge=0)
+    patience: int = ranged(10, ge=0)
     precision: str = "float32"
     init: str = ""
-    seed: int = 0
+    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
         """Refuses values that contradict one another.
@@ -110,9 +101,9 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
+        check_fields(self)
         settings.check_choices(self, _CHOICES)
-        settings.check_positive(self, _POSITIVE)
-        if self.channels not in (1, 3):
+        if self.channels == 2:
             raise UsageError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}")
         if not self.filters or len(self.filters) != len(self.kernel_sizes):
             raise UsageError(
@@ -136,11 +127,7 @@ class Config:
                 "Moving MNIST is 64 x 64 and grey; give data_dir for other frames. "
                 f"Received: image_size={self.image_size}, channels={self.channels}"
             )
-        if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
-            raise UsageError(
-                "val_fraction and test_fraction must be 0 or more and leave something to train on. "
-                f"Received: {self.val_fraction} and {self.test_fraction}"
-            )
+        settings.check_fractions(self)
 
     @classmethod
     def preset(cls, name: str, **overrides) -> "Config":

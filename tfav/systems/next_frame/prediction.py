@@ -9,6 +9,7 @@ import numpy as np
 from tfav.errors import MediaError, TfavError, UsageError
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.progress import Progress, unheard
+from tfav.ranges import check_number
 from tfav.systems.next_frame import clips
 from tfav.systems.next_frame.evaluation import load_model
 from tfav.systems.next_frame.rollout import least_frames, predict_next
@@ -47,8 +48,7 @@ def predict_files(
     """
     if others or run_dir is None:
         raise UsageError(f"next_frame takes --run-dir, --frames and --out. Received: {', '.join(others) or 'no run'}")
-    if frames is not None and frames < 1:
-        raise UsageError(f"--frames must be 1 or more. Received: {frames}")
+    check_number("frames", frames, whole=True, ge=1)
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []

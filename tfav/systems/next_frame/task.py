@@ -16,6 +16,7 @@ from tfav.data.mnist import Digits, load_digits
 from tfav.errors import UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.sequence_files import write_sequences
+from tfav.ranges import check_number
 from tfav.systems.next_frame import clips, data
 from tfav.systems.next_frame.config import SYSTEM, Config
 from tfav.systems.next_frame.model import FORECASTER, build_model
@@ -182,6 +183,8 @@ def prepare(
         raise UsageError(f"next_frame's prepare does not take {', '.join(others)}.")
     if Path(out).suffix != ".npy":
         raise UsageError(f"{out}: sequences are written as one .npy file; give --out such a name.")
+    for name, value in {"sequences": sequences, "num_frames": num_frames, "size": size}.items():
+        check_number(name, value, whole=True, ge=1)
     num_frames = num_frames or moving_mnist.NUM_FRAMES
     if Path(source).is_dir():
         if sequences is not None:

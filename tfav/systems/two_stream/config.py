@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.training import settings
 
 SYSTEM = "two_stream"
@@ -72,40 +73,40 @@ class Config:
     data_dir: str = ""
     cache_dir: str = ""
     label_pattern: str = r"^v_(.+)_g\d+_c\d+$"
-    num_classes: int = 0
+    num_classes: int = ranged(0, ge=2, also=(0,))
     backbone: str = "xception"
-    backbone_alpha: float = 1.0
+    backbone_alpha: float = ranged(1.0, gt=0, le=1.4)
     backbone_weights: str = ""
     backbone_trainable: bool = True
-    batch_norm_momentum: float = 0.0
+    batch_norm_momentum: float = ranged(0.0, ge=0, lt=1)
     normalization: str = "fixed"
-    image_size: int = 299
-    stack_length: int = 10
+    image_size: int = ranged(299, ge=1)
+    stack_length: int = ranged(10, ge=1)
     flow_method: str = "tvl1"
-    flow_bound: float = 20.0
-    frames_size: int = 256
+    flow_bound: float = ranged(20.0, gt=0)
+    frames_size: int = ranged(256, ge=0)
     augmentation: str = "medium"
     flip: bool = True
-    train_samples: int = 1
-    samples_per_video: int = 19
-    dropout: float = 0.0
-    gru_units: int = 128
+    train_samples: int = ranged(1, ge=1)
+    samples_per_video: int = ranged(19, ge=1)
+    dropout: float = ranged(0.0, ge=0, lt=1)
+    gru_units: int = ranged(128, ge=1)
     split: str = "auto"
     group_pattern: str = r"_g(\d+)_"
-    val_fraction: float = 0.2
-    test_fraction: float = 0.0
+    val_fraction: float = ranged(0.2, ge=0, lt=1)
+    test_fraction: float = ranged(0.0, ge=0, lt=1)
     val_groups: tuple[str, ...] = ()
     test_groups: tuple[str, ...] = ()
     train_list: str = ""
     test_list: str = ""
-    batch_size: int = 28
-    epochs: int = 100
-    learning_rate: float = 5e-5
-    label_smoothing: float = 0.0
+    batch_size: int = ranged(28, ge=1)
+    epochs: int = ranged(100, ge=1)
+    learning_rate: float = ranged(5e-5, gt=0, le=1)
+    label_smoothing: float = ranged(0.0, ge=0, lt=1)
     schedule: str = "plateau"
-    plateau_patience: int = 5
+    plateau_patience: int = ranged(5, ge=0)
     precision: str = "float32"
-    seed: int = 0
+    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
         """Refuses values that contradict one another.
@@ -113,15 +114,12 @@ class Config:
         Raises:
             UsageError: Naming the field, what it needs and what it was given.
         """
+        check_fields(self)
         settings.check_choices(self, _CHOICES)
-        settings.check_positive(self, _POSITIVE)
+        settings.check_fractions(self)
         smallest = _SMALLEST[self.backbone]
         if self.image_size < smallest:
             raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
-        if not 0 <= self.batch_norm_momentum < 1:
-            raise UsageError(f"batch_norm_momentum must be 0 to below 1. Received: {self.batch_norm_momentum}")
-        if self.num_classes < 0 or self.num_classes == 1:
-            raise UsageError(f"num_classes must be 2 or more, or 0 to count them. Received: {self.num_classes}")
         if self.split == "lists" and not (self.train_list and self.test_list):
             raise UsageError("split=lists needs train_list and test_list.")
 
@@ -171,7 +169,6 @@ _CHOICES = {
     "split": ("auto", "group", "fraction", "lists"),
     "schedule": ("plateau", "cosine"),
 }
-_POSITIVE = ("stack_length", "train_samples", "samples_per_video", "batch_size", "epochs", "gru_units")
 # What the backbones' strides leave at least one pixel of.
 _SMALLEST = {"xception": 71, "resnet50": 32, "vgg19": 32, "mobilenet_v2": 32, "small": 32}
 

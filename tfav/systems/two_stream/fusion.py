@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfav.errors import UsageError
+from tfav.ranges import check_number
 
 _STEPS = 20  # the weight is chosen in steps of 1/20
 _TINY = 1e-7
@@ -25,8 +26,7 @@ def fuse(spatial: np.ndarray, motion: np.ndarray, spatial_weight: float = 0.5) -
     spatial, motion = np.asarray(spatial), np.asarray(motion)
     if spatial.shape != motion.shape:
         raise UsageError(f"both streams need the same shape. Received: {spatial.shape} and {motion.shape}")
-    if not 0 <= spatial_weight <= 1:
-        raise UsageError(f"spatial_weight must be 0 to 1. Received: {spatial_weight}")
+    check_number("spatial_weight", spatial_weight, ge=0, le=1)
     return spatial_weight * spatial + (1 - spatial_weight) * motion
 
 
