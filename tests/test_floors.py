@@ -11,6 +11,7 @@ FLOORS = {
     "errors": 0,
     "_version": 0,
     "ranges": 0,
+    "keras_settings": 1,
     "old_packages": 1,
     "io": 1,
     "data": 2,

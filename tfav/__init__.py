@@ -5,7 +5,10 @@ Importing the package loads no TensorFlow; the names below do, when they are fir
 
 import lazy_loader
 
+from tfav import keras_settings
 from tfav._version import __version__
+
+keras_settings.choose_backend()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,

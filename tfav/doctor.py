@@ -15,10 +15,12 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
+from tfav import keras_settings
 from tfav._version import __version__
+from tfav.errors import UsageError
 from tfav.io import children
 
-OK, MISSING, OPTIONAL = "ok", "missing", "not there (optional)"
+OK, MISSING, OPTIONAL, ASIDE = "ok", "missing", "not there (optional)", "set aside"
 
 # What the full OpenCV wheels link and slim containers lack; the headless wheel of the same version needs neither.
 _DISPLAY_LIBRARIES = ("GL", "gthread-2.0")
@@ -37,7 +39,7 @@ def examine() -> list[Finding]:
     """Looks at everything, each thing in a process of its own, since a broken library may take its process down."""
     findings = [_python(), *map(_package, _IMPORTS), _opencv()]
     findings += [_import_check(name, code, remedy) for name, code, remedy in _CHECKS]
-    findings += [_gpu(), *map(_extra, ("torch", "gradio"))]
+    findings += [_keras_settings(), _gpu(), *map(_extra, ("torch", "gradio"))]
     return findings
 
 
@@ -74,7 +76,7 @@ def _print(findings: list[Finding]) -> None:
     table = Table(title=f"tfav {__version__} on {platform.platform()}, {os.cpu_count()} cores")
     for column in ("what", "state", "detail"):
         table.add_column(column, overflow="fold")
-    colors = {OK: "green", MISSING: "bold red", OPTIONAL: "yellow"}
+    colors = {OK: "green", MISSING: "bold red", OPTIONAL: "yellow", ASIDE: "yellow"}
     for finding in findings:
         table.add_row(finding.what, f"[{colors[finding.state]}]{finding.state}[/]", finding.detail)
     Console(width=min(120, shutil.get_terminal_size().columns)).print(table)
@@ -136,6 +138,19 @@ def _opencv() -> Finding:
 def _import_check(name: str, code: str, remedy: Callable[[], str]) -> Finding:
     works, said = _run(code)
     return Finding(name, OK, said) if works else Finding(name, MISSING, said, remedy())
+
+
+def _keras_settings() -> Finding:
+    others = keras_settings.set_aside()
+    if not others:
+        return Finding("settings of Keras", OK, f"{keras_settings.BACKEND}, channels last")
+    said = "; ".join(f"{other.what} ({other.where})" for other in others)
+    remedy = " ".join(dict.fromkeys(other.remedy for other in others))
+    try:
+        keras_settings.check_file()
+    except UsageError as error:
+        return Finding("settings of Keras", MISSING, str(error), remedy)
+    return Finding("settings of Keras", ASIDE, f"{said}: tfav does not follow, and runs on TensorFlow", remedy)
 
 
 def _gpu() -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tfav import keras_settings
 from tfav.errors import TfavError, UsageError
 from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.partial import partial_file, write_json
@@ -122,6 +123,7 @@ def read_model(path: Path | str) -> keras.Model:
     Raises:
         TfavError: There is no readable model.
     """
+    keras_settings.settle()
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:  # a TypeError: layers that nobody knows

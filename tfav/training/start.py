@@ -6,12 +6,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from tfav import keras_settings
+
 
 def start_tensorflow() -> None:
     """Imports TensorFlow without its start-up notes, a dozen lines that would bury what the command says.
 
     They are written by its C++ parts before their log level is known.
+
+    Raises:
+        UsageError: This machine's settings for Keras are such that it does not start.
     """
+    keras_settings.check_file()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with muted():
         import tensorflow as tf

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from tfav import keras_settings
 from tfav.data.workers import place
 from tfav.errors import UsageError
 
@@ -58,6 +59,7 @@ def mixed_precision(precision: str) -> Iterator[None]:
     Raises:
         UsageError: An unknown name.
     """
+    keras_settings.settle()
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}. Valid: {', '.join(PRECISIONS)}.")
     before = keras.config.dtype_policy()

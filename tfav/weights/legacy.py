@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tfav import keras_settings
 from tfav.weights import architecture
 from tfav.weights.activations import legacy_hard_sigmoid
 from tfav.weights.archive import Archive
@@ -46,6 +47,7 @@ def load_legacy_model(path, *, custom_objects=None, with_report=False, backend=N
         WeightsError: The file is not such a file, is damaged or absurd, or holds what cannot be translated; the
             message names the file, the cause and what to do.
     """
+    keras_settings.settle()
     _check_backend(backend)
     rehearse(path)
     with Archive(path) as archive:
