@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tfav.data import pipeline
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io import images
 
 COLUMNS = {"x": np.arange(10, dtype=np.int32)}
 
@@ -119,3 +121,42 @@ def test_no_examples_is_an_error():
         pipeline.for_training({"x": np.array([])}, load, batch_size=2)
     with pytest.raises(ValueError, match="equally long"):
         pipeline.for_training({"x": np.zeros(2), "y": np.zeros(3)}, load, batch_size=2)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_pictures_are_turned_and_resized_as_prediction_does(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    sizes = [(40, 60), (13, 90), (90, 13), (24, 32), (8, 11), (2, 200)]  # smaller, larger, and both at a time
+    paths = []
+    for number, size in enumerate(sizes):
+        exif = Image.Exif()
+        exif[0x0112] = number + 3
+        soft = cv2.GaussianBlur(rng.integers(0, 256, (*size, 3), np.uint8), (0, 0), 1)
+        Image.fromarray(soft).save(path := tmp_path / f"{number}{suffix}", exif=exif)
+        paths.append(path)
+    columns = pipeline.frame_column([paths], 7), pipeline.orientation_column([[3, 4, 5, 6, 7, 8]], 7)
+    decode = pipeline.decode_frames(24, 32, in_python=pipeline.need_python([paths]))
+    frames, mask = decode(*(tf.constant(column[0]) for column in columns))
+    assert mask.numpy().tolist() == [True] * 6 + [False]
+    for path, frame in zip(paths, frames.numpy(), strict=False):
+        expected = images.resize(images.read_picture(path), 24, 32)
+        assert np.abs(frame.astype(int) - expected).max() <= 1 and expected.std() > 5
+    assert pipeline.orientation_column([[1, 1], [1]], 2) is None
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_that_is_cut_short_is_named(tmp_path, suffix):
+    def decode(path):
+        with pipeline.naming_bad_pictures():
+            return next(iter(tf.data.Dataset.from_tensors(str(path)).map(pipeline.decode_picture)))
+
+    whole = cv2.imencode(suffix, np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))[1].tobytes()
+    for number, data in enumerate((whole, whole + b"behind the end", whole[: len(whole) // 2], b"no picture at all")):
+        (tmp_path / f"é {number}{suffix}").write_bytes(data)
+    for number in range(2):
+        assert decode(tmp_path / f"é {number}{suffix}").shape == (32, 32, 3)
+    for number in (2, 3):
+        with pytest.raises(MediaError, match=rf"é {number}\{suffix}: (an image that is cut|not a readable)"):
+            decode(tmp_path / f"é {number}{suffix}")
+    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.naming_bad_pictures():
+        tf.debugging.Assert(False, ["another"])

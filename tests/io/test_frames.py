@@ -10,6 +10,7 @@ import pytest
 
 from tests.io.clips import read_number, write_clip
 from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.folders import inspect_frames
 from tfav.io.frames import extract_frames, list_classes, list_frame_folders, list_frames, list_videos
 
 
@@ -326,10 +327,20 @@ def test_gaps_are_errors_that_name_folder_and_number(tmp_path, names, words):
         assert len(list_frames(tmp_path / "clip é", check=False)) == len(names)
 
 
-def test_images_of_different_sizes_are_an_error(tmp_path):
+def test_images_may_differ_in_size_and_it_is_told(tmp_path):
     write_images(tmp_path / "f", ["f_0.jpg", "f_1.jpg"])
+    assert inspect_frames(tmp_path / "f").describe_sizes() == ""
     write_images(tmp_path / "f", ["f_2.jpg"], size=(9, 6))
-    with pytest.raises(DataError, match=r"f_2.jpg: 6x9, while f_0.jpg is 6x8"):
+    assert len(list_frames(tmp_path / "f")) == 3
+    told = inspect_frames(tmp_path / "f").describe_sizes()
+    assert told == "pictures of 2 sizes (f_2.jpg has 6x9, most 6x8)"
+
+
+def test_a_cut_image_is_an_error_that_names_it(tmp_path):
+    write_images(tmp_path / "f", ["f_0.jpg", "f_1.jpg"], size=(64, 64))
+    whole = (tmp_path / "f" / "f_1.jpg").read_bytes()
+    (tmp_path / "f" / "f_1.jpg").write_bytes(whole[:-40])
+    with pytest.raises(MediaError, match=r"f_1.jpg: an image that is cut short"):
         list_frames(tmp_path / "f")
 
 

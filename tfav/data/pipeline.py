@@ -5,18 +5,25 @@ a `load` function made of TensorFlow ops, so that the whole chain runs in the gr
 way, and fit for a tf.data service.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfav.data import service, workers
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io import images
 
 Columns = dict[str, np.ndarray] | tf.data.Dataset
 Load = Callable[[dict[str, tf.Tensor]], tuple]
 
+# Of pictures that TensorFlow decodes; others go by way of Python.
+_BAD_PICTURE = "a picture is cut short or neither JPEG nor PNG"
+_DECODED_IN_GRAPH = {".jpeg", ".jpg", ".png"}
 # Rows of a data set are shuffled among so many: they may hold whole encoded clips.
 _SHUFFLED_RECORDS = 512
 
@@ -154,34 +161,136 @@ def frame_column(clips: Sequence[Sequence[Path]], num_frames: int) -> np.ndarray
     return column
 
 
-def decode_frames(height: int, width: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Reads the image files of one clip.
+def orientation_column(orientations: Sequence[Sequence[int]], num_frames: int) -> np.ndarray | None:
+    """EXIF's orientations, 1 to 8, that go with a `frame_column`, `[N, num_frames]` int32; `None`: all are upright."""
+    column = np.ones((len(orientations), num_frames), np.int32)
+    for row, numbers in zip(column, orientations, strict=True):
+        row[: len(numbers)] = numbers[:num_frames]
+    return column if (column != 1).any() else None
+
+
+def decode_frames(height: int, width: int, *, in_python: bool = False) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Reads the image files of one clip, each resized by itself: they may differ in size.
+
+    Args:
+        height: Of the result.
+        width: Of the result.
+        in_python: Decode by OpenCV, for pictures of which `need_python` is true. Such data sets cannot be made by
+            another process.
 
     Returns:
-        A function of a `[T]` string tensor (a row of `frame_column`) that gives `[T, height, width, 3]` uint8 RGB,
-        black where the path is empty, and the `[T]` bool mask of the frames that are real.
+        A function of a `[T]` string tensor (a row of `frame_column`) and, where there is one, a row of
+        `orientation_column`. It gives `[T, height, width, 3]` uint8 RGB, upright, black where the path is empty, and
+        the `[T]` bool mask of the frames that are real. Pixels are those of `tfav.io.images`, within rounding.
     """
 
     def read(path):
-        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        return tf.ensure_shape(image, [None, None, 3])
+        if in_python:
+            return tf.ensure_shape(tf.numpy_function(read_upright, [path], tf.uint8), [height, width, 3])
+        return resize(decode_picture(path), height, width)
 
-    def resize(frames):
-        # All frames in one call, and straight from uint8: a loop over float frames takes twice the time. A mean of
-        # uint8 values stays within 0-255, so that rounding needs no clipping.
-        return tf.cast(tf.image.resize(frames, (height, width)) + 0.5, tf.uint8)  # bilinear
+    def read_turned(row):
+        return resize(turn_upright(decode_picture(row[0]), row[1]), height, width)
 
-    def decode(paths):
+    def read_upright(path):
+        return images.resize(
+            images.read_picture(os.fsdecode(path.item() if isinstance(path, np.ndarray) else path)), height, width
+        )
+
+    def decode(paths, orientations=None):
         mask = tf.strings.length(paths) > 0
+        rows = tf.boolean_mask(paths, mask)
+        turned = orientations is not None and not in_python
+        if turned:
+            rows = rows, tf.boolean_mask(orientations, mask)
         # Clips run in parallel already, one per core, so the frames of one clip need not.
-        frames = tf.map_fn(read, tf.boolean_mask(paths, mask), fn_output_signature=tf.uint8, parallel_iterations=1)
-        same = tf.reduce_all(tf.equal(tf.shape(frames)[1:3], [height, width]))
-        frames = tf.cond(same, lambda: frames, lambda: resize(frames))
+        frames = tf.map_fn(
+            read_turned if turned else read,
+            rows,
+            fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8),
+            parallel_iterations=1,
+        )
         missing = tf.shape(paths)[0] - tf.shape(frames)[0]
         frames = tf.pad(frames, [[0, missing], [0, 0], [0, 0], [0, 0]])
         return tf.ensure_shape(frames, [paths.shape[0], height, width, 3]), mask
 
     return decode
+
+
+def need_python(clips: Sequence[Sequence[Path]]) -> bool:
+    """Whether there are pictures, by their suffix, that TensorFlow does not decode: WebP and BMP."""
+    return any(Path(path).suffix.lower() not in _DECODED_IN_GRAPH for frames in clips for path in frames)
+
+
+def decode_picture(path: tf.Tensor, channels: int = 3) -> tf.Tensor:
+    """Decodes the JPEG or PNG file at a scalar string tensor, `[H, W, channels]` uint8, as stored.
+
+    One that is neither, or is cut short, ends the data set with an error of which `bad_picture` makes a line.
+    """
+    data = tf.io.read_file(path)
+    is_jpeg = tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
+    is_png = tf.equal(tf.strings.substr(data, 0, 4), b"\x89PNG")
+    mark = tf.where(is_jpeg, b"\xff\xd9", b"IEND")
+    # Rarely anything stands behind the mark of the end. Not looked for is one in a preview inside the file.
+    end = tf.strings.substr(data, tf.maximum(tf.strings.length(data) - 8, 0), 8)
+    is_whole = tf.cond(_holds(end, mark), lambda: True, lambda: _holds(data, mark))
+    is_good = tf.logical_and(tf.logical_or(is_jpeg, is_png), is_whole)
+    with tf.control_dependencies([tf.debugging.Assert(is_good, [_BAD_PICTURE, path])]):
+        picture = tf.io.decode_image(data, channels=channels, expand_animations=False)
+    return tf.ensure_shape(picture, [None, None, channels])
+
+
+def _holds(data: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
+    return tf.size(tf.strings.split(data, mark)) > 1
+
+
+def bad_picture(error: BaseException) -> MediaError | None:
+    """What an error of a data set says of a picture that cannot be decoded, `None` where it is of another kind."""
+    found = re.search(rf"\[{_BAD_PICTURE}\] \[(.*?)\]$", str(error), re.MULTILINE)
+    if found is None:
+        return None
+    try:
+        images.read_picture(found[1])
+    except MediaError as known:
+        return known
+    return MediaError(found[1], "not a readable JPEG or PNG", "Replace it with a fresh copy.")
+
+
+@contextlib.contextmanager
+def naming_bad_pictures() -> Iterator[None]:
+    """Turns the error of a data set about a picture into a line that names it.
+
+    Raises:
+        MediaError: It cannot be decoded.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if (named := bad_picture(error)) is None:
+            raise
+        raise named from error
+
+
+def turn_upright(picture: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """`tfav.io.images.turn_upright` as graph operations; `orientation` is a scalar int32 tensor."""
+    steps = tf.constant([images.orientation_steps(number) for number in range(9)])[orientation]
+    picture = tf.cond(steps[0], lambda: tf.transpose(picture, [1, 0, 2]), lambda: picture)
+    picture = tf.cond(steps[1], lambda: picture[::-1], lambda: picture)
+    return tf.cond(steps[2], lambda: picture[:, ::-1], lambda: picture)
+
+
+def resize(picture: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """`tfav.io.images.resize` as graph operations: `[H, W, C]` uint8 to `[height, width, C]` uint8, within rounding."""
+
+    def to(size, method):
+        # A mean of uint8 values stays within 0-255, so that rounding needs no clipping.
+        return lambda: tf.cast(tf.image.resize(picture, size, method=method) + 0.5, tf.uint8)
+
+    wanted = tf.constant([height, width])
+    small = tf.minimum(tf.shape(picture)[:2], wanted)
+    picture = tf.cond(tf.reduce_all(tf.shape(picture)[:2] == small), lambda: picture, to(small, "area"))
+    picture = tf.cond(tf.reduce_all(small == wanted), lambda: picture, to(wanted, "bilinear"))
+    return tf.ensure_shape(picture, [height, width, picture.shape[-1]])
 
 
 def _with_seeds(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:

@@ -23,6 +23,7 @@ from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.executor import PrepareReport, Unit, run_units
 from tfav.io.flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.folders import list_frames
+from tfav.io.images import shrink
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.partial import partial_folder, write_json
 from tfav.io.video import iter_frames
@@ -198,10 +199,7 @@ def _extract_video(source: str, out_dir: str, settings: dict) -> None:
 
 def _written_frames(source: Path, folder: Path, settings: dict):
     for index, _, frame in iter_frames(source):
-        height, width = frame.shape[:2]
-        if settings["size"] and min(height, width) > settings["size"]:
-            scale = settings["size"] / min(height, width)
-            frame = cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        frame = shrink(frame, settings["size"] or 0)
         _write_jpeg(picture_path(folder, index + 1), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings["quality"])
         yield frame
 

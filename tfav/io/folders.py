@@ -1,11 +1,12 @@
 """What lies in a folder: classes, videos, frame folders, frames, all in natural order (`clip2` before `clip10`)."""
 
+import collections
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
-from tfav.errors import DataError, MediaError
+from tfav.errors import DataError
+from tfav.io.images import PictureFacts, inspect_picture
 from tfav.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_junk, natural_key, scan_folder, walk_files
 
 
@@ -47,22 +48,58 @@ def list_frame_folders(folder) -> list[Path]:
     return walk_files(folder, VIDEO_SUFFIXES, frames=True).frame_folders
 
 
+class Frames(NamedTuple):
+    """The pictures of one video: their `paths`, and the `facts` that stand in their headers."""
+
+    paths: list[Path]
+    facts: list[PictureFacts]
+
+    def describe_sizes(self) -> str:
+        """What differs, in a few words; "" where all are shown in one size."""
+        sizes = collections.Counter(fact.upright_size for fact in self.facts)
+        (usual, _), *others = sizes.most_common()
+        if not others:
+            return ""
+        number = next(i for i, fact in enumerate(self.facts) if fact.upright_size != usual)
+        height, width = self.facts[number].upright_size
+        name = self.paths[number].name
+        return f"pictures of {len(sizes)} sizes ({name} has {width}x{height}, most {usual[1]}x{usual[0]})"
+
+
+def inspect_frames(folder) -> Frames:
+    """Return the frames of one video in natural order, with what their headers say of them.
+
+    Args:
+        folder: Holds numbered images; as from cutting out faces, they may differ in size.
+
+    Raises:
+        UsageError: `folder` is no folder or cannot be read.
+        DataError: No images, or a number missing or given twice.
+        MediaError: An image that cannot be read or is cut short.
+    """
+    paths = list_frames(folder, check=False)
+    _check_numbers(Path(folder), paths)
+    return Frames(paths, [inspect_picture(path) for path in paths])
+
+
 def list_frames(folder, *, check: bool = True) -> list[Path]:
     """Return the frames of one video in natural order.
 
     Args:
         folder: Holds numbered images.
-        check: Make sure that numbers run from 0 or 1 without a gap and that all images have one size. Sizes are read
-            from the headers alone.
+        check: Make sure that numbers run from 0 or 1 without a gap and that all images are whole, as `inspect_frames`
+            does. That reads their headers alone.
 
     Returns:
         The images' paths, one or more.
 
     Raises:
         UsageError: `folder` is no folder or cannot be read.
-        DataError: No images, or with `check` a number missing or given twice, or sizes that differ.
-        MediaError: With `check`, an image that cannot be read.
+        DataError: No images, or with `check` a number missing or given twice.
+        MediaError: With `check`, an image that cannot be read or is cut short.
     """
+    if check:
+        return inspect_frames(folder).paths
     folder = Path(folder)
     entries = [entry for entry in scan_folder(folder) if not is_junk(entry.name)]
     paths = sorted(
@@ -71,9 +108,6 @@ def list_frames(folder, *, check: bool = True) -> list[Path]:
     )
     if not paths:
         raise DataError(_no_images(folder, entries))
-    if check:
-        _check_numbers(folder, paths)
-        _check_sizes(paths)
     return paths
 
 
@@ -105,19 +139,3 @@ def _check_numbers(folder: Path, paths: list[Path]) -> None:
         gap = next(number for number in range(first, first + num_expected) if number not in numbers)
         more = f" (and {num_expected - len(numbers) - 1} more)" if num_expected > len(numbers) + 1 else ""
         raise DataError(f"{folder}: frame number {gap}{more} is missing. Extract the frames again.")
-
-
-def _check_sizes(paths: list[Path]) -> None:
-    first = None
-    for path in paths:
-        try:
-            with Image.open(path) as image:  # reads the header only
-                size = image.size
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise MediaError(path, "not a readable image", "Extract the frames of its folder again.") from error
-        first = first or size
-        if size != first:
-            raise DataError(
-                f"{path}: {size[0]}x{size[1]}, while {paths[0].name} is {first[0]}x{first[1]}. "
-                "All frames of a folder must have one size; extract them again."
-            )

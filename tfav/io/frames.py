@@ -16,6 +16,7 @@ import numpy as np
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.executor import PrepareReport, Unit, run_units
 from tfav.io.folders import list_classes, list_frame_folders, list_frames, list_videos
+from tfav.io.images import resize
 from tfav.io.listing import (
     IMAGE_SUFFIXES,
     MANIFEST_NAME,
@@ -39,7 +40,7 @@ __all__ = [
     "natural_key",
 ]
 
-_FORMAT = 1  # of the manifest and the way frames are made; a folder of another one is made anew
+_FORMAT = 2  # of the manifest and the way frames are made; a folder of another one is made anew
 
 
 def extract_frames(
@@ -169,9 +170,8 @@ def _write_jpeg(path: Path, frame: np.ndarray, settings: dict) -> None:
     if isinstance(size, int):
         scale = min(1.0, size / min(height, width))
         size = [max(1, round(height * scale)), max(1, round(width * scale))]
-    if size and (height, width) != tuple(size):
-        shrinks = size[0] <= height and size[1] <= width
-        frame = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    if size:
+        frame = resize(frame, *size)
     bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, settings["quality"]])
     if not encoded:

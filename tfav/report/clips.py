@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.errors import MediaError
+from tfav.io import images
 from tfav.io.encoding import write_gif
 from tfav.io.folders import list_frames
 from tfav.io.sampling import indices_evenly
@@ -40,15 +40,10 @@ def gif_data_url(path: Path | str) -> str:
 
 
 def read_pictures(files: Sequence[Path]) -> np.ndarray:
-    """Frames of one folder, `[T, H, W, 3]` uint8 RGB.
+    """Frames of one folder, `[T, H, W, 3]` uint8 RGB, upright and of the size of the first.
 
     Raises:
         MediaError: One that cannot be read.
     """
-    frames = []
-    for file in files:
-        image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise MediaError(file, "not a readable image", "Extract the frames of its folder again.")
-        frames.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    return np.stack(frames)
+    frames = [images.read_picture(file) for file in files]
+    return np.stack([images.resize(frame, *frames[0].shape[:2]) for frame in frames])

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfav.data import service
+from tfav.data.pipeline import bad_picture
 from tfav.data.workers import place
 from tfav.errors import DataError, UsageError
 from tfav.io.lock import locked_folder
@@ -58,6 +59,7 @@ def fit(
         UsageError: The folder is in use, `accumulate` is below 1, or the data do not go through the data service that
             was asked for.
         DataError: A shard is damaged.
+        MediaError: A picture is cut short, or cannot be decoded.
         DiskFullError: No space was left; the same call goes on when there is some.
     """
     accumulate = _accumulate.get() if accumulate is None else accumulate
@@ -83,6 +85,8 @@ def fit(
                 if isinstance(error, tf.errors.DataLossError) or re.search(_DAMAGE, str(error)):
                     reason = " ".join(str(error).split())[:200]
                     raise DataError(f"a shard is damaged ({reason}). Find it with tfav shards verify DIR.") from error
+                if (picture := bad_picture(error)) is not None:
+                    raise picture from error
                 if is_disk_full(error) and not isinstance(error, DiskFullError):  # TensorBoard's logs have no room
                     raise DiskFullError(run_dir) from error
                 raise

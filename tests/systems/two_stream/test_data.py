@@ -1,15 +1,20 @@
 """Samples: which, in what order of channels, what is drawn for them, and what is refused."""
 
+import dataclasses
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.io.clips import write_clip
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.flow_folders import extract_flow, folders_of, picture_path
-from tfav.systems.two_stream import Config, augmentation, build_datasets, data, samples
+from tfav.io.video import read_video
+from tfav.systems.two_stream import Config, augmentation, build_datasets, data, prediction, samples, train
+from tfav.systems.two_stream import model as models
+from tfav.systems.two_stream.stream import load_stream
 
 
 def test_datasets_feed_the_models(small_config):
@@ -140,3 +145,59 @@ def test_mirrored_flow_changes_the_sign_of_u():
     mirrored = augmentation.mirror_flow(stack).numpy()
     assert (mirrored[:, -1, :2] == 107).all() and (mirrored[:, -1, 2:] == 157).all()
     assert (mirrored[:, :-1] == 127).all()
+
+
+def test_prediction_sees_the_pictures_of_training(videos_dir, small_config, run_dirs):
+    for kind, frames_size, size in (("spatial", 40, 32), ("motion", 32, 40)):  # shrinks, and grows
+        config = small_config(kind, frames_size=frames_size, image_size=size, samples_per_video=1)
+        example = samples.find_examples(config).examples[0]
+        root = samples.pictures_root(config, [example])
+        columns = samples.columns_of(config, [example], [example.label])
+        row = {name: column[0] for name, column in columns.items()}
+        seen = samples.reader(config, 1)(row)[0].numpy() * 255
+        folders = folders_of(root, example.name)
+        if kind == "spatial":
+            picture = read_video(example.path).frames[0]  # 48 x 48, and then as a JPEG of 40 x 40
+            tolerance = 4
+        else:
+            picture = cv2.imread(str(picture_path(folders.u, 1)), cv2.IMREAD_GRAYSCALE)
+            seen, tolerance = seen[..., 0], 1
+        stream = load_stream(run_dirs[kind], kind)
+        stream = stream._replace(model=models.build_model(config), config=config)
+        expected = prediction.fit_square(picture, stream)
+        assert np.abs(seen - expected).mean() < tolerance and expected.std() > 3
+
+
+@pytest.fixture
+def prepared(videos_dir, tmp_path):
+    extract_flow(videos_dir, tmp_path / "prepared", method="dis", workers=0, quiet=True)
+    return tmp_path / "prepared"
+
+
+def test_frames_held_on_their_side_are_turned(prepared, small_config):
+    config = small_config("spatial", data_dir=str(prepared), val_fraction=0.0)
+    example = samples.find_examples(config).examples[0]
+    plain = next(iter(data.build_dataset(config, [example], [example.label])))[0].numpy()
+    for path in folders_of(prepared, example.name).frames.iterdir():
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.open(path).rotate(90, expand=True).save(path, exif=exif, quality=98, subsampling=0)
+    turned = next(iter(data.build_dataset(config, [example], [example.label])))[0].numpy()
+    assert np.abs(turned - plain).mean() < 0.01 < np.abs(np.rot90(plain, axes=(1, 2)) - plain).mean()
+    first = picture_path(folders_of(prepared, example.name).frames, 1)
+    Image.open(first).save(first)
+    with pytest.raises(DataError, match=r"different orientations in EXIF, \[1, 6, 6\]"):
+        data.build_dataset(config, [example], [example.label])
+
+
+@pytest.mark.parametrize("stream", ["spatial", "motion"])
+def test_a_cut_picture_ends_training_with_its_name(prepared, small_config, tmp_path, stream):
+    config = small_config(stream, data_dir=str(prepared), epochs=1)
+    example = samples.find_examples(config).examples[0]
+    folders = folders_of(prepared, example.name)
+    for path in (folders.frames if stream == "spatial" else folders.v).iterdir():
+        if path.stem not in ("frame000001", "frame000005", "frame000010"):  # the three that are looked at before
+            path.write_bytes(path.read_bytes()[:-60])
+    config = dataclasses.replace(config, train_samples=8)
+    with pytest.raises(MediaError, match=rf"{example.name}.*\.jpg: an image that is cut short"):
+        train(config, tmp_path / "run", verbose=0)

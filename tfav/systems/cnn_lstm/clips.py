@@ -8,8 +8,9 @@ import cv2
 import joblib
 import numpy as np
 
-from tfav.errors import MediaError, TfavError
-from tfav.io.folders import list_frames
+from tfav.errors import TfavError
+from tfav.io import images
+from tfav.io.folders import inspect_frames
 from tfav.io.sampling import indices_evenly, median_interval_sec
 from tfav.io.video import frame_chooser, select_frames
 from tfav.systems.cnn_lstm import views
@@ -17,17 +18,21 @@ from tfav.systems.cnn_lstm.config import Config
 
 
 class Clip(NamedTuple):
-    """`pixels` `[V, T, S, S, 3]` uint8 RGB, one for each of the config's views; `mask` `[T]` bool, true where real."""
+    """`pixels` `[V, T, S, S, 3]` uint8 RGB, one for each of the config's views; `mask` `[T]` bool, true where real.
+
+    `warnings`: what a person should know, one line each.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray
+    warnings: tuple[str, ...] = ()
 
     def shuffled(self, rng: np.random.Generator) -> "Clip":
         """The same frames in random order; padding stays at the end."""
         order = np.arange(len(self.mask))
         real = np.flatnonzero(self.mask)
         order[real] = rng.permutation(real)
-        return Clip(self.pixels[:, order], self.mask)
+        return self._replace(pixels=self.pixels[:, order])
 
 
 def read_clip(path: Path | str, config: Config) -> Clip:
@@ -39,12 +44,14 @@ def read_clip(path: Path | str, config: Config) -> Clip:
     """
     # The frames alone need no others; pictures of change need what comes before and after.
     limit = config.num_frames if config.views == ("frame",) else views.MAX_FRAMES
-    video = (_read_folder if Path(path).is_dir() else _read_video)(Path(path), limit)
+    # Pixels are brought to the model's size in one step, as in training.
+    size = None if config.cache_features else config.image_size
+    video, warnings = (_read_folder if Path(path).is_dir() else _read_video)(Path(path), limit, size)
     indices = indices_evenly(len(video.frames), config.num_frames)
     pixels = views.compute(video, indices, config.views, config.image_size)
     missing = config.num_frames - len(indices)
     mask = np.arange(config.num_frames) < len(indices)
-    return Clip(np.pad(pixels, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)]), mask)
+    return Clip(np.pad(pixels, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)]), mask, tuple(warnings))
 
 
 def read_clips(paths: Sequence[Path | str], config: Config) -> Iterator[Clip | TfavError]:
@@ -61,28 +68,35 @@ def _read_or_error(path, config: Config) -> Clip | TfavError:
         return error
 
 
-def _read_video(path: Path, limit: int) -> views.Video:
+def _read_video(path: Path, limit: int, size: int | None) -> tuple[views.Video, list[str]]:
     kept: dict[int, np.ndarray] = {}
 
     def keep(index: int, frame: np.ndarray) -> None:
-        kept[index] = _reduced(frame)  # at once, so that a long film in 4K does not fill the memory
+        kept[index] = _reduced(frame, size)  # at once, so that a long film in 4K does not fill the memory
 
     selection = select_frames(path, frame_chooser(num_frames=limit), keep, threads=1)
     frames = np.stack([kept[index] for index in selection.indices.tolist()])
-    return views.Video(frames, median_interval_sec(selection.times_sec))
+    return views.Video(frames, median_interval_sec(selection.times_sec)), []
 
 
-def _read_folder(folder: Path, limit: int) -> views.Video:
-    files = list_frames(folder)
-    images = []
-    for index in indices_evenly(len(files), limit):
-        image = cv2.imdecode(np.fromfile(files[index], np.uint8), cv2.IMREAD_COLOR)  # imread fails on some paths
-        if image is None:
-            raise MediaError(files[index], "not a readable image", "Extract the frames of its folder again.")
-        images.append(_reduced(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
-    return views.Video(np.stack(images))
+def _read_folder(folder: Path, limit: int, size: int | None) -> tuple[views.Video, list[str]]:
+    found = inspect_frames(folder)
+    frames: list[np.ndarray] = []
+    for index in indices_evenly(len(found.paths), limit):
+        frame = _reduced(images.read_picture(found.paths[index]), size)
+        if frames and frame.shape != frames[0].shape:  # motion is seen in frames of one size only
+            frame = images.resize(frame, *frames[0].shape[:2])
+        frames.append(frame)
+    sizes = found.describe_sizes()
+    return views.Video(np.stack(frames)), [f"{folder}: {sizes}; each is resized by itself."] if sizes else []
 
 
-def _reduced(frame: np.ndarray) -> np.ndarray:
+def _reduced(frame: np.ndarray, size: int | None) -> np.ndarray:
+    if size is not None:
+        return images.resize(frame, size, size)
     scale = views.HEIGHT / frame.shape[0]
-    return frame if scale >= 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if scale >= 1:
+        return frame
+    if round(frame.shape[1] * scale) < 1:  # OpenCV makes no picture without a column
+        return images.resize(frame, views.HEIGHT, 1)
+    return cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -9,6 +9,7 @@ folders in natural order, stored with the model.
 
 import functools
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from tfav.data import ops, pipeline
 from tfav.data.class_trees import check_class_count, make_split
 from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError
-from tfav.io.folders import list_frames
+from tfav.io.folders import inspect_frames
 from tfav.io.frames import extract_frames
 from tfav.io.sampling import indices_evenly
 from tfav.systems.cnn_lstm import features
@@ -72,8 +73,13 @@ def build_dataset(
         columns["path"] = np.array([str(path) for path in files])
         load, clip_bytes = _load_features(config, len(labels)), 8 * config.num_frames * head_size(config)
     else:
-        columns["paths"] = pipeline.frame_column(_frame_files(config, examples), config.num_frames)
-        load, clip_bytes = _load_pixels(config, len(labels)), config.num_frames * config.image_size**2 * 3
+        files, orientations = _frame_files(config, examples)
+        columns["paths"] = pipeline.frame_column(files, config.num_frames)
+        orientations = pipeline.orientation_column(orientations, config.num_frames)
+        if orientations is not None:
+            columns["orientations"] = orientations
+        load = _load_pixels(config, len(labels), in_python=pipeline.need_python(files))
+        clip_bytes = config.num_frames * config.image_size**2 * 3
     cache = "memory" if clip_bytes * len(examples) <= _MEMORY_CACHE_BYTES else None
     if not training:
         dataset = pipeline.for_evaluation(columns, load, batch_size=config.batch_size, cache=cache)
@@ -100,15 +106,25 @@ def fitted_front(config: Config) -> keras.Model | None:
     return fit_front(config, features.compute([example.path for example in examples], config))
 
 
-def _frame_files(config: Config, examples: Sequence[Example]) -> list[list[Path]]:
-    """The `num_frames` evenly spaced frame files of each example; those of videos are extracted first."""
+def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list[Path]], list[list[int]]]:
+    """The `num_frames` evenly spaced frame files of each example, and their orientations; videos are extracted."""
     if examples[0].path.is_file():
         examples = _extracted(config, examples)
-    chosen = []
+    chosen, orientations, uneven = [], [], []
     for example in examples:
-        frames = list_frames(example.path)
-        chosen.append([frames[index] for index in indices_evenly(len(frames), config.num_frames)])
-    return chosen
+        paths, facts = frames = inspect_frames(example.path)
+        indices = indices_evenly(len(paths), config.num_frames)
+        chosen.append([paths[index] for index in indices])
+        orientations.append([facts[index].orientation for index in indices])
+        if frames.describe_sizes():
+            uneven.append(f"{example.path} has {frames.describe_sizes()}")
+    if uneven:
+        warnings.warn(
+            f"{len(uneven)} of {len(examples)} frame folders hold pictures of several sizes, each of which is resized "
+            f"by itself; first: {uneven[0]}.",
+            stacklevel=3,
+        )
+    return chosen, orientations
 
 
 def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
@@ -124,11 +140,11 @@ def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
     return [example._replace(path=out_dir / example.path.relative_to(data_dir).with_suffix("")) for example in examples]
 
 
-def _load_pixels(config: Config, num_classes: int):
-    decode = pipeline.decode_frames(config.image_size, config.image_size)
+def _load_pixels(config: Config, num_classes: int, *, in_python: bool):
+    decode = pipeline.decode_frames(config.image_size, config.image_size, in_python=in_python)
 
     def load(example):
-        clip, mask = decode(example["paths"])
+        clip, mask = decode(example["paths"], example.get("orientations"))
         return {"clip": clip, "mask": tf.cast(mask, tf.float32)}, _target(config, example["label"], num_classes)
 
     return load

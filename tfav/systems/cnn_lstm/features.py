@@ -9,6 +9,7 @@ is ever taken for what it is not, and another run with the same extractor finds 
 import functools
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,14 +52,18 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     failed: list[TfavError] = []
+    told: list[str] = []
     read = clips.read_clips([path for path, _ in missing], config)
     bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR, disable=None)
     for (_, file), clip in zip(missing, bar, strict=True):
         if isinstance(clip, TfavError):
             failed.append(clip)
             continue
+        told += clip.warnings
         with partial_file(file) as partial:
             extract(clip, extractor, orientations(config)).astype(np.float16).tofile(partial)
+    if told:
+        warnings.warn(f"{len(told)} of {len(paths)} videos are not as usual; first: {told[0]}", stacklevel=3)
     if failed:
         raise DataError(f"{len(failed)} of {len(paths)} videos cannot be used; first: {failed[0]}")
     return files

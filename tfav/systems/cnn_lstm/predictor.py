@@ -15,8 +15,8 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         run_dir: A trained run.
 
     Returns:
-        A function `(path, *, top=5, progress=...)` from a video to its row, JSON-ready: `path`, `ranking`. It raises
-        `MediaError` for a video that cannot be read, and whatever `progress` raises.
+        A function `(path, *, top=5, progress=...)` from a video to its row, JSON-ready: `path`, `ranking`, `warnings`.
+        It raises `MediaError` for a video that cannot be read, and whatever `progress` raises.
 
     Raises:
         UsageError: Not a run of this system.
@@ -29,6 +29,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         progress(0.0, "Reading the frames")
         clip = clips.read_clip(path, config)
         progress(0.5, "Looking at the frames")
-        return {"path": str(path), "ranking": ranking(score(clip), run.facts["labels"], top)}
+        found = ranking(score(clip), run.facts["labels"], top)
+        return {"path": str(path), "ranking": found, "warnings": list(clip.warnings)}
 
     return predict_file

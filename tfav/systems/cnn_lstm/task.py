@@ -38,6 +38,7 @@ class Prediction(NamedTuple):
     path: Path
     probabilities: np.ndarray | None  # [num_classes] float32
     error: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Networks(NamedTuple):
@@ -157,7 +158,7 @@ def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames:
             continue
         if shuffle_frames:
             clip = clip.shuffled(rng)
-        yield Prediction(Path(path), score(clip))
+        yield Prediction(Path(path), score(clip), warnings=clip.warnings)
 
 
 def evaluate(
@@ -229,6 +230,7 @@ def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int 
             row["error"] = prediction.error
         else:
             row["ranking"] = ranking(prediction.probabilities, labels, top)
+            row["warnings"] = list(prediction.warnings)
         rows.append(row)
     return {"files": rows, "labels": labels}
 

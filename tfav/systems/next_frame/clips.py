@@ -15,8 +15,9 @@ import numpy as np
 
 from tfav.data.records import fingerprint
 from tfav.errors import DataError, MediaError, UsageError
+from tfav.io import images
 from tfav.io.executor import PrepareReport, Unit, run_units
-from tfav.io.folders import list_frames
+from tfav.io.folders import inspect_frames, list_frames
 from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, describe_left_out, file_state, name_key, walk_files
 from tfav.io.partial import partial_file, write_json
 from tfav.io.sequence_files import write_sequences
@@ -46,7 +47,7 @@ def frame_size(path: Path | str) -> tuple[int, int]:
     """Height and width of a video's frames, in pixels."""
     path = Path(path)
     if path.is_dir():
-        return cv2.imread(str(list_frames(path)[0])).shape[:2]
+        return inspect_frames(path).facts[0].upright_size
     info = probe(path, exact=False)
     return info.height, info.width
 
@@ -178,7 +179,7 @@ def group_sizes(path: Path, count: int) -> list[int]:
     return sizes if sum(sizes) == count else [1] * count
 
 
-def _cut_video(video: str, cut: str, shape: tuple[int, int, int, int]) -> None:
+def _cut_video(video: str, cut: str, shape: tuple[int, int, int, int]) -> str | None:
     num_frames, size, _, channels = shape
     total = 0
     with partial_file(cut) as partial, partial.open("wb") as file:
@@ -190,6 +191,8 @@ def _cut_video(video: str, cut: str, shape: tuple[int, int, int, int]) -> None:
                 video, f"{total} frames, and a sequence has {num_frames}", "Remove it, or ask for shorter ones."
             )
         file.truncate(total // num_frames * math.prod(shape))
+    sizes = inspect_frames(video).describe_sizes() if Path(video).is_dir() else ""
+    return f"{sizes}; each is resized by itself" if sizes else None
 
 
 def _is_cut(video: str, cut: str, shape: tuple[int, int, int, int]) -> bool:
@@ -204,19 +207,13 @@ def _iter_frames(path: Path) -> Iterator[np.ndarray]:
             yield frame
         return
     for file in list_frames(path):
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if image is None:
-            raise MediaError(file, "not a readable image", "Extract the frames of its folder again.")
-        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        yield images.read_picture(file)
 
 
 def _resized(frame: np.ndarray, size: int, channels: int) -> np.ndarray:
     if channels == 1:
         frame = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    if frame.shape[:2] != (size, size):
-        shrinks = frame.shape[0] >= size
-        frame = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return frame.reshape(size, size, channels)
+    return images.resize(frame, size, size).reshape(size, size, channels)
 
 
 def _facts_path(path: Path) -> Path:

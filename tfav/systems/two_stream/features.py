@@ -29,6 +29,7 @@ from tfav.systems.two_stream.config import Config
 from tfav.systems.two_stream.stream import Stream, load_stream, with_features
 
 _SECONDS_BEFORE_BAR = 2.0
+_FORMAT = 2  # of how samples are made; 1 resized them otherwise
 
 
 class Stored(NamedTuple):
@@ -54,6 +55,7 @@ def compute(stream: Stream, config: Config, examples: Sequence[Example], *, prog
 
     Raises:
         DataError: Videos that cannot be used, counted.
+        MediaError: A picture is cut short.
     """
     config = config_of(stream, config)
     root = samples.pictures_root(config, examples)
@@ -128,13 +130,18 @@ def _answers(stream, config, examples) -> Iterator[tuple[np.ndarray, np.ndarray]
     batches = pipeline.for_evaluation(columns, samples.reader(config, len(labels)), batch_size=config.batch_size)
     run = tf.function(with_features(stream.model), reduce_retracing=True)
     waiting = [np.zeros((0, 0)), np.zeros((0, 0))]
-    for batch, _ in batches:
+    for batch, _ in _named(batches):
         new = [output.numpy() for output in run(batch, training=False)]
         waiting = [np.concatenate([old, more]) if len(old) else more for old, more in zip(waiting, new, strict=True)]
         while counts and len(waiting[0]) >= counts[0]:
             count = counts.pop(0)
             yield waiting[0][:count], waiting[1][:count]
             waiting = [array[count:] for array in waiting]
+
+
+def _named(batches) -> Iterator[tuple]:
+    with pipeline.naming_bad_pictures():
+        yield from batches
 
 
 def _read(files: Sequence[Path], num_samples: int) -> Stored:
@@ -157,7 +164,9 @@ def _file_name(root: Path, example: Example) -> str:
 
 def _key(stream: Stream, config: Config, root: Path) -> str:
     digest = hashlib.sha256()
-    digest.update(repr((str(root.resolve()), stream.kind, config.image_size, config.samples_per_video)).encode())
+    digest.update(
+        repr((_FORMAT, str(root.resolve()), stream.kind, config.image_size, config.samples_per_video)).encode()
+    )
     for weight in stream.model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:16]

@@ -18,6 +18,7 @@ import joblib
 import numpy as np
 
 from tfav.errors import MediaError, UsageError
+from tfav.io import images
 from tfav.io.flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.progress import Progress, told, unheard
 from tfav.io.video import iter_frames, probe, write_video
@@ -130,8 +131,8 @@ def score_video(
         if keep is not None:
             keep(Moment(frame, levels[..., 0], levels[..., 1]))
         moves = moves or bool((levels != _STILL).any())
-        spatial_batches.add(_fit_square(frame, spatial.image_size))
-        window.append([_fit_square(levels[..., side], motion.image_size) for side in (0, 1)])
+        spatial_batches.add(fit_square(frame, spatial))
+        window.append([fit_square(levels[..., side], motion) for side in (0, 1)])
         if len(window) == length:
             motion_batches.add(np.stack([pair[side] for side in (0, 1) for pair in window], axis=-1))
     if len(source.times_sec) <= length:
@@ -141,7 +142,7 @@ def score_video(
             "Give a longer clip.",
         ) from source.error
     for frame in source.waiting:  # the last frame has no flow of its own
-        spatial_batches.add(_fit_square(frame, spatial.image_size))
+        spatial_batches.add(fit_square(frame, spatial))
     warnings = [] if source.error is None else [f"{source.error} The scores are of these frames."]
     if not moves:
         warnings.append(f"{path}: nothing moves in it, so the motion stream has nothing to go by.")
@@ -224,7 +225,7 @@ class _Source:
             for _, time_sec, frame in iter_frames(self._path):
                 self.times_sec.append(time_sec)
                 self.waiting.append(frame)
-                yield _shrink(frame, self._size)
+                yield images.shrink(frame, self._size)
         except MediaError as error:
             if not self.times_sec:
                 raise
@@ -254,17 +255,21 @@ class _Batches:
         self._pictures.clear()
 
 
-def _fit_square(picture: np.ndarray, size: int) -> np.ndarray:
-    """Stretch to `size` x `size`: cubic as the notebook does, unless so much smaller that pixels would be left out."""
+def fit_square(picture: np.ndarray, stream: Stream) -> np.ndarray:
+    """Stretches a frame, or a picture of its flow, to what a stream takes.
+
+    Args:
+        picture: `[H, W]` or `[H, W, 3]` uint8.
+        stream: Of a run: as its training's pictures were made. Of a file: cubic as the notebook does, unless it is so
+            much smaller that pixels would be left out.
+
+    Returns:
+        `[S, S]` or `[S, S, 3]` uint8.
+    """
+    size = stream.image_size
+    if stream.config is not None:
+        return images.resize(images.shrink(picture, stream.config.frames_size), size, size)
     if picture.shape[:2] == (size, size):
         return picture
     much_smaller = min(picture.shape[:2]) > 1.5 * size
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if much_smaller else cv2.INTER_CUBIC)
-
-
-def _shrink(frame: np.ndarray, size: int) -> np.ndarray:
-    height, width = frame.shape[:2]
-    if not size or min(height, width) <= size:
-        return frame
-    scale = size / min(height, width)
-    return cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)

@@ -17,11 +17,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, splits
+from tfav.data import ops, pipeline, splits
 from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError, UsageError
-from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of
+from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of, picture_path
 from tfav.io.folders import list_classes, natural_key
+from tfav.io.images import inspect_picture
 from tfav.io.text_files import same_form
 from tfav.systems.two_stream import augmentation
 from tfav.systems.two_stream.config import Config
@@ -140,18 +141,39 @@ def sample_starts(num_starts: int, samples: int) -> np.ndarray:
 def columns_of(
     config: Config, examples: Sequence[Example], labels: Sequence[str], *, training: bool = False
 ) -> dict[str, np.ndarray]:
-    """One row per sample: its folders, its start (0 where it is drawn anew), the number of starts, the class number."""
+    """One row per sample: its folders, its start (0 where it is drawn anew), the number of starts, the class number.
+
+    There is also the `orientation` of its frames where any is not upright.
+    """
     root = pictures_root(config, examples)
-    rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": []}
+    rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": [], "orientation": []}
     for example, num_starts in zip(examples, count_starts(config, root, examples), strict=True):
         folders = folders_of(root, example.name)
+        orientation = _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1
         chosen = [0] * config.train_samples if training else sample_starts(num_starts, config.samples_per_video)
         for start in chosen:
-            values = (*map(str, folders), start, num_starts, labels.index(example.label))
+            values = (*map(str, folders), start, num_starts, labels.index(example.label), orientation)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     text = {key: np.array(rows[key]) for key in ("frames", "u", "v")}
-    return text | {key: np.array(rows[key], np.int32) for key in ("start", "num_starts", "label")}
+    numbers = ["start", "num_starts", "label"] + ["orientation"] * any(turn != 1 for turn in rows["orientation"])
+    return text | {key: np.array(rows[key], np.int32) for key in numbers}
+
+
+def _orientation(folder: Path, num_frames: int) -> int:
+    """EXIF's orientation of a video's frames, by three of them: a header for each of millions would take minutes.
+
+    Raises:
+        MediaError: One of the three cannot be read or is cut short.
+        DataError: They differ.
+    """
+    numbers = sorted({1, (num_frames + 1) // 2, num_frames})
+    found = [inspect_picture(picture_path(folder, number)).orientation for number in numbers]
+    if len(set(found)) > 1:
+        raise DataError(
+            f"{folder}: frames with different orientations in EXIF, {found} of frames {numbers}. Store them upright."
+        )
+    return found[0]
 
 
 def _in_order(labels: list[str]) -> list[str]:
@@ -165,18 +187,18 @@ def _sample_reader(config: Config):
 
     def read(folder, number, channels):
         name = tf.strings.join([folder, "/frame", tf.strings.as_string(number, width=6, fill="0"), ".jpg"])
-        return tf.io.decode_jpeg(tf.io.read_file(name), channels=channels)
+        return pipeline.decode_picture(name, channels)
 
     def read_sample(row, start):
         if config.stream == "spatial":
             sample = read(row["frames"], start + 1, 3)
+            if "orientation" in row:
+                sample = pipeline.turn_upright(sample, row["orientation"])
         else:
             numbers = [start + 1 + i for i in range(config.stack_length)]
             pictures = [read(row[side], number, 1) for side in ("u", "v") for number in numbers]
             sample = tf.concat(pictures, axis=-1)
-        resized = tf.image.resize(sample, (size, size), antialias=True)
-        resized = tf.saturate_cast(tf.round(resized), tf.uint8)
-        return tf.ensure_shape(resized, [size, size, config.channels()])
+        return tf.ensure_shape(pipeline.resize(sample, size, size), [size, size, config.channels()])
 
     return read_sample
 
