@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -14,35 +14,12 @@ import keras
 from tfav.errors import TfavError
 from tfav.io.console import say
 from tfav.io.partial import partial_file, partial_folder, require_space
+from tfav.training.averaging import averaged_weights
+from tfav.training.watching import BestCheckpoint, EarlyStopping
 
 _BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, their trees
 # What Keras' own callbacks remember from epoch to epoch and forget when the process dies.
-_REMEMBERED = ("best", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
-
-
-@contextlib.contextmanager
-def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Puts the moving average that the optimizer keeps (`use_ema`) in the model's place, and takes it out again.
-
-    Without such an average nothing happens; nor in the first `3 / (1 - momentum)` steps, as long as more than a
-    twentieth of the average is what the weights were before training.
-    """
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it to scale the loss
-    averages = getattr(optimizer, "_model_variables_moving_average", ()) if getattr(optimizer, "use_ema", 0) else ()
-    # By way of NumPy: a variable that is mirrored over several devices is no number to Python.
-    if not averages or int(keras.ops.convert_to_numpy(optimizer.iterations)) < 3 / (1 - optimizer.ema_momentum):
-        yield
-        return
-    variables = optimizer._trainable_variables
-    kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for variable, average in zip(variables, averages, strict=True):
-        variable.assign(keras.ops.convert_to_numpy(average))
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+_REMEMBERED = ("best", "watched", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
 class ValidateAveraged(keras.callbacks.Callback):
@@ -90,35 +67,6 @@ class MetricsLog(keras.callbacks.Callback):
         rows = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [row]
         with partial_file(self.path) as partial:
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-class BestCheckpoint(keras.callbacks.Callback):
-    """Saves the model whenever a metric reaches a new best; without such a metric, after every epoch.
-
-    Where the optimizer keeps an average of the weights, that is what is saved.
-
-    Args:
-        path: The `.keras` file.
-        monitor: Metric to watch, such as `"val_accuracy"`; `None` keeps the last state.
-        mode: `"max"` or `"min"`.
-    """
-
-    def __init__(self, path: Path | str, monitor: str | None, mode: str = "max"):
-        super().__init__()
-        self.path = Path(path)
-        self.monitor = monitor
-        self.mode = mode
-        self.best = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Compares and saves."""
-        if self.monitor is not None:
-            value = (logs or {})[self.monitor]
-            if self.best is not None and (value <= self.best if self.mode == "max" else value >= self.best):
-                return
-            self.best = float(value)
-        with partial_file(self.path) as partial, averaged_weights(self.model):
-            self.model.save(partial)
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
@@ -244,7 +192,7 @@ def standard(
     run_dir = Path(run_dir)
     kept = [BestCheckpoint(run_dir / "best.keras", monitor, mode)]
     if monitor and patience:
-        kept.append(keras.callbacks.EarlyStopping(monitor, mode=mode, patience=patience, verbose=1))
+        kept.append(EarlyStopping(monitor, mode=mode, patience=patience, verbose=1))
     if schedule is not None:
         kept.append(schedule)
     return [

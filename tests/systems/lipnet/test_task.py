@@ -16,7 +16,7 @@ from tfav.systems.lipnet.recognition import open_reader
 from tfav.systems.lipnet.task import compile_args, learning_rate, train
 from tfav.training import model_files
 from tfav.training import run as runs
-from tfav.training.callbacks import averaged_weights
+from tfav.training.averaging import averaged_weights
 
 SMALL = {
     "filters": (2, 3, 4),

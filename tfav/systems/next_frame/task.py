@@ -25,6 +25,7 @@ from tfav.training import model_files, settings
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 from tfav.training.run_folder import RunFolder
+from tfav.training.watching import ReduceLROnPlateau
 
 
 def compile_args(config: Config) -> dict:
@@ -48,7 +49,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
     elif config.schedule == "plateau":
         monitor = _monitor(config) if config.has_val else "loss"
-        schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience)
+        schedule = ReduceLROnPlateau(monitor, patience=config.plateau_patience)
     sampling = [ScheduledSampling(config.sampling_epochs)] if config.sampling_epochs else []
     standard = training_callbacks.standard(
         run_dir,

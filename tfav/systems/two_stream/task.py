@@ -27,6 +27,7 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import model_files, settings
 from tfav.training import run as runs
 from tfav.training.run_folder import RunFolder
+from tfav.training.watching import ReduceLROnPlateau
 
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 
@@ -50,7 +51,7 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
     else:
         monitor = "val_loss" if has_val else "loss"
-        schedule = keras.callbacks.ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
+        schedule = ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
     monitor = "val_accuracy" if has_val else None
     standard = training_callbacks.standard(run_dir, monitor=monitor, schedule=schedule, extra=extra)
     return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
