@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfav.errors import TfavError
+from tfav.errors import TfavError, UsageError
 from tfav.training import callbacks, loop
 from tfav.training.callbacks import BackupAndRestore, BestCheckpoint, MetricsLog, read_jsonl
 
@@ -142,3 +142,34 @@ def test_metrics_log_replaces_a_repeated_epoch(tmp_path, model):
         log.on_epoch_end(epoch, {"loss": loss})
     rows = [json.loads(line) for line in (tmp_path / "m.jsonl").read_text().splitlines()]
     assert [(row["epoch"], row["loss"]) for row in rows] == [(1, 3.0), (2, 1.5), (3, 1.0)]
+
+
+def plain_fit(model, used, epochs):
+    x = np.ones((4, 2), "float32")
+    return model.fit(x, x[:, :1], epochs=epochs, callbacks=used, verbose=0).epoch
+
+
+def test_a_second_fit_with_the_same_callbacks_trains_on_or_says_why_not(tmp_path, model):
+    used = callbacks.standard(tmp_path / "run", monitor="val_loss", mode="min", patience=5)
+    assert plain_fit(model, used, 2) == [0, 1]
+    before = model.get_weights()[0].copy()
+    with pytest.raises(UsageError, match=r"run: trained to epoch 2 already, and fit asks for epochs=2\. Give a larger"):
+        plain_fit(model, used, 2)
+    assert plain_fit(model, used, 4) == [2, 3]
+    assert not np.array_equal(before, model.get_weights()[0])
+    assert [row["epoch"] for row in read_jsonl(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_the_same_script_again_says_that_nothing_is_left(tmp_path, model, capsys):
+    for _ in range(2):
+        epochs = plain_fit(model, callbacks.standard(tmp_path, monitor=None), 2)
+    assert epochs == []
+    assert "trained to epoch 2 already, and fit asks for epochs=2: nothing is left" in capsys.readouterr().out
+
+
+def test_another_fit_begins_at_its_first_epoch(tmp_path, model):
+    """Keras keeps the epoch that a callback went on from, and the next `fit` trained nothing."""
+    plain_fit(model, callbacks.standard(tmp_path / "one", monitor=None), 2)
+    assert plain_fit(model, callbacks.standard(tmp_path / "one", monitor=None), 3) == [2]
+    assert plain_fit(model, [], 2) == [0, 1]
+    assert plain_fit(model, callbacks.standard(tmp_path / "two", monitor=None), 2) == [0, 1]

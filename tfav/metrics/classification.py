@@ -32,14 +32,15 @@ def evaluate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) ->
     """All scores at once, JSON-ready.
 
     Returns:
-        `count`; `top1` and `top5` with `top1_interval` and `top5_interval` (Wilson, 95 %); `per_class`: a row per class
-        with `precision`, `recall`, `f1` and `count`; `confusion`: `[true][predicted]` counts; `labels`.
+        `count`; `top1` and `top5` with `top1_interval` and `top5_interval` (Wilson, 95 %), of equal probabilities the
+        first class first; `per_class`: a row per class with `precision`, `recall`, `f1` and `count`; `confusion`:
+        `[true][predicted]` counts; `labels`.
     """
     truth, probabilities = np.asarray(truth), np.asarray(probabilities)
     validate(truth, probabilities, labels)
     numbers = list(range(len(labels)))
     predicted = probabilities.argmax(1)
-    rank = (probabilities > probabilities[np.arange(len(truth)), truth][:, None]).sum(1)
+    rank = _ranks(truth, probabilities)
     precision, recall, f1, count = metrics.precision_recall_fscore_support(
         truth, predicted, labels=numbers, zero_division=0
     )
@@ -56,6 +57,17 @@ def evaluate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) ->
         "confusion": metrics.confusion_matrix(truth, predicted, labels=numbers).tolist(),
         "labels": list(labels),
     }
+
+
+def _ranks(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """How many classes stand before the true one, `[N]` int.
+
+    Of equally likely classes the first one stands first, as in `argmax` and in `ranking.ranking`: a model that says the
+    same of all has a true class among its first five as often as one that guesses.
+    """
+    of_truth = probabilities[np.arange(len(truth)), truth][:, None]
+    is_earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    return ((probabilities > of_truth) | ((probabilities == of_truth) & is_earlier)).sum(1)
 
 
 def wilson_interval(hits: int, count: int) -> list[float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from tfav.errors import TfavError
+from tfav.errors import TfavError, UsageError
 from tfav.io.console import say
 from tfav.io.partial import partial_file, partial_folder, require_space
 from tfav.training.averaging import averaged_weights
@@ -85,17 +85,38 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     def __init__(self, backup_dir: Path | str, callbacks=()):
         super().__init__(str(backup_dir), delete_checkpoint=False)
         self._kept = list(callbacks)
+        self._was_used = False
 
     def on_train_begin(self, logs=None):
-        """Puts model, optimizer, epoch and the other callbacks back to where they stood."""
+        """Puts model, optimizer, epoch and the other callbacks back to where they stood.
+
+        Raises:
+            UsageError: `fit` was called with these callbacks before, and asks for no epoch beyond.
+        """
+        again, self._was_used = self._was_used, True
+        self.model._initial_epoch = None  # Keras keeps it from an earlier `fit`, whatever the next one asks for
         for folder in reversed(self._states()):
             try:
                 self._restore(folder)
-                return
+                break
             except Exception as error:  # a state that cannot be read is reported below, whatever is wrong with it
                 say(f"warning: {folder} cannot be read ({_one_line(error)}); trying the one before it.")
-        if self._states():
-            raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
+        else:
+            if self._states():
+                raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
+            return
+        done, asked = self.model._initial_epoch, (self.params or {}).get("epochs") or math.inf
+        if done >= asked:
+            told = f"{Path(self.backup_dir).parent}: trained to epoch {done} already, and fit asks for epochs={asked}"
+            remedy = "Give a larger epochs to train on, or make callbacks for another run folder."
+            if again:
+                raise UsageError(f"{told}. {remedy}")
+            say(f"{told}: nothing is left to train. {remedy}")
+
+    def on_train_end(self, logs=None):
+        """Leaves the model as one that `fit` begins with at its first epoch."""
+        super().on_train_end(logs)
+        self.model._initial_epoch = None
 
     def _restore(self, folder: Path) -> None:
         state = json.loads((folder / "state.json").read_bytes())
