@@ -263,7 +263,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `tfav` command; returns its exit code."""
-    return command_line.run(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
+    return command_line.run(lambda: _dispatch(command_line.expand_home(sys.argv[1:] if argv is None else argv)))
 
 
 if __name__ == "__main__":

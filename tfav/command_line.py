@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -90,6 +91,18 @@ def parse_train(options_cls: type, system: str, arguments: Sequence[str]) -> tup
     prog = f"tfav train {system}"
     parsed = parse(both, prog, arguments, default=both(options_cls(run_dir=tyro.MISSING, preset=name), default))
     return parsed.options, parsed.config
+
+
+def expand_home(arguments: Iterable[str]) -> list[str]:
+    """Replaces `~` where a path begins with it, as in `--data-dir=~/v`, which shells leave as it is."""
+
+    def home(match: re.Match) -> str:
+        try:
+            return match[1] + str(Path(match[2]).expanduser())
+        except RuntimeError:  # nobody is called so
+            return match[0]
+
+    return [re.sub(r"(^|[=,])(~[^/=,]*)(?=/|,|$)", home, argument) for argument in arguments]
 
 
 def check_owners(system: str, given: Iterable[str], owners: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from tfav.errors import DataError
 from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.listing import file_state
 from tfav.io.partial import partial_file
+from tfav.io.result_names import short_name
 
 STAGING_DIR = "staging"
 
@@ -83,7 +84,8 @@ def fingerprint(*facts) -> str:
 
 def staging_path(out_dir: Path | str, record_id: str) -> Path:
     """Where a finished example waits for its shard."""
-    return Path(out_dir) / STAGING_DIR / f"{record_id}.npz"
+    *folders, name = record_id.split("/")
+    return Path(out_dir, STAGING_DIR, *folders, f"{short_name(name)}.npz")
 
 
 def stage_record(

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from tfav.errors import MediaError
+from tfav.io.environment import whole_number
 
 _REPLACE = "Replace it with a fresh copy or remove it."
 # Tags such as a title are often in another encoding than UTF-8. PyAV 19 replaces what it cannot read by itself.
@@ -72,7 +73,7 @@ def open_video(path, threads: int | None = None):
         context = stream.codec_context
         if threads is None:
             small = context.width * context.height <= 640 * 480
-            threads = int(os.environ.get("TFAV_DECODE_THREADS", 1 if small else 0))
+            threads = whole_number("TFAV_DECODE_THREADS", 1 if small else 0)
         context.thread_type = "AUTO"
         context.thread_count = threads
         yield container, stream

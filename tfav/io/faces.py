@@ -5,7 +5,6 @@ model file is never silently missing: it is given by path or by `$TFAV_FACE_DETE
 """
 
 import dataclasses
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.io.environment import variable
 from tfav.io.fetch import DATASETS, fetch
 
 DETECT_EVERY = 4  # frames: a head moves little in 160 ms, and detection costs ten times what decoding does
@@ -75,13 +75,14 @@ def detector_file(path: Path | str | None = None) -> Path:
     """
     for given, what in (
         (path, "given as the face detector's model"),
-        (os.environ.get("TFAV_FACE_DETECTOR"), "named by $TFAV_FACE_DETECTOR"),
+        (variable("TFAV_FACE_DETECTOR"), "named by $TFAV_FACE_DETECTOR"),
     ):
         if given:
-            if not Path(given).is_file():
+            path = Path(given).expanduser()
+            if not path.is_file():
                 hint = "Correct the path, or leave it out to fetch the model."
                 raise UsageError(f"{given}: no such file, {what}. {hint}")
-            return Path(given)
+            return path
     return fetch("face-detector", cache_folder(), quiet=True) / DATASETS["face-detector"].files[0].name
 
 

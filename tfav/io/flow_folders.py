@@ -26,6 +26,7 @@ from tfav.io.folders import list_frames
 from tfav.io.images import shrink
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.partial import partial_folder, write_json
+from tfav.io.result_names import short_name
 from tfav.io.video import iter_frames
 from tfav.ranges import check_number
 
@@ -216,7 +217,7 @@ def _is_complete(source: str, out_dir: str, settings: dict) -> bool:
 
 
 def _manifest_path(out_dir, source: Path) -> Path:
-    return Path(out_dir) / MANIFESTS_DIR / f"{source.stem}.json"
+    return Path(out_dir) / MANIFESTS_DIR / f"{short_name(source.stem)}.json"
 
 
 def _identity(source: Path) -> dict:

@@ -27,6 +27,7 @@ from tfav.io.listing import (
     walk_files,
 )
 from tfav.io.partial import partial_folder, write_json
+from tfav.io.result_names import short_name
 from tfav.io.video import frame_chooser, select_frames
 from tfav.ranges import check_number
 
@@ -182,6 +183,7 @@ def _write_jpeg(path: Path, frame: np.ndarray, settings: dict) -> None:
 def _number_frames(partial: Path, name: str, selection) -> list[dict]:
     """Give the frames, stored under their index, their final names; return their manifest entries."""
     digits = max(2, len(str(len(selection.indices) - 1)))
+    name = short_name(name)
     indices = selection.indices.tolist()
     frames = []
     for position, (index, time_sec) in enumerate(zip(indices, selection.times_sec.tolist(), strict=True)):

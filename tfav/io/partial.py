@@ -45,8 +45,12 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _partial_path(path: Path) -> Path:
-    # The end of the name is kept: writers choose the format by the suffix. Two writers never share a name.
-    return path.with_name(f"{PREFIX}{uuid.uuid4().hex[:8]}-{path.name[-80:]}")
+    # The end of the name is kept: writers choose the format by the suffix. Two writers never share a name. Systems
+    # count a name's bytes, of which a letter may have four.
+    end = path.name
+    while len(os.fsencode(end)) > 80:
+        end = end[1:]
+    return path.with_name(f"{PREFIX}{uuid.uuid4().hex[:8]}-{end}")
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tfav.errors import UsageError
 from tfav.io.partial import partial_file
+from tfav.io.result_names import as_paths
 from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.command import repeating_command
@@ -44,6 +45,7 @@ def write_comparison(run_dirs: Sequence[Path | str], out: Path | str | None = No
     Raises:
         UsageError: Fewer than two runs, one named twice, or a folder that is none.
     """
+    run_dirs = as_paths(run_dirs)
     if len(run_dirs) < 2 or len({Path(run_dir).resolve() for run_dir in run_dirs}) < len(run_dirs):
         raise UsageError(f"--compare needs two different runs or more. Received: {', '.join(map(str, run_dirs))}")
     found = dict(zip(_names(run_dirs), map(runs.load, run_dirs), strict=True))

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tfav.io.partial import partial_file
+from tfav.io.result_names import as_paths
 from tfav.io.text_files import write_text
 from tfav.report import markup
 from tfav.report.comparison import figures
@@ -31,7 +32,7 @@ def write_summary(run_dirs: Sequence[Path | str], out: Path | str, *, title: str
         UsageError: A folder that is no run.
     """
     out = Path(out)
-    rows = [_row(runs.load(run_dir), out.parent) for run_dir in run_dirs]
+    rows = [_row(runs.load(run_dir), out.parent) for run_dir in as_paths(run_dirs)]
     head = ("system", "what it does", "scores (95 % interval)", "epochs", "minutes of training")
     with partial_file(out) as partial:
         sections = [("Reports", markup.table(head, rows))]

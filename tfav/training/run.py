@@ -91,7 +91,7 @@ def resolve(run_dir: Path | str, system: str | None) -> Path:
         UsageError: The system ships no weights; the message lists those that do.
     """
     if not is_shipped(run_dir):
-        return Path(run_dir)
+        return Path(run_dir).expanduser()
     folder = _SYSTEMS / (system or "") / PRETRAINED
     if system is None or not (folder / "config.json").exists():
         ships = ", ".join(sorted(path.parent.parent.name for path in _SYSTEMS.glob(f"*/{PRETRAINED}/config.json")))
@@ -129,13 +129,31 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
             run.facts["labels"] = [same_form(label) for label in run.facts["labels"]]
         if not all(isinstance(value, kind) for value, kind in zip(run[1:], (str, dict, dict, dict, str), strict=True)):
             raise ValueError("of other types")
-    except FileNotFoundError as error:
-        raise UsageError(f"{run_dir}: not a run folder (no config.json). Train one first with tfav train.") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError(_why_no_run(run_dir, error)) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TfavError(f"{path}: cannot be read as a run's configuration. Train again into a new folder.") from error
     if system is not None and run.system != system:
         raise UsageError(f"{run_dir}: a run of {run.system}, not of {system}. Use tfav ... {run.system}.")
     return run
+
+
+def _why_no_run(run_dir: Path, error: OSError) -> str:
+    """What stands at the path in place of a run folder, and what to give."""
+    if run_dir.is_file():
+        beside = run_dir.parent if (run_dir.parent / "config.json").exists() else None
+        meant = f"Give --run-dir {beside}." if beside else "Give the folder that tfav train made."
+        return f"{run_dir}: a file, and a run is the folder of its files. {meant}"
+    if not run_dir.exists():
+        return f"{run_dir}: not a run folder: it is not there. Check the spelling, or train one with tfav train."
+    if not isinstance(error, FileNotFoundError):
+        return f"{run_dir / 'config.json'}: cannot be read ({error.strerror}). Change its permissions."
+    inside = sorted(path.parent.name for path in run_dir.glob("*/config.json"))
+    if inside:
+        return f"{run_dir}: not a run folder, but holds some: {', '.join(inside[:6])}. Give one of them."
+    if (run_dir.parent / "config.json").exists():
+        return f"{run_dir}: a part of a run. Give --run-dir {run_dir.parent}."
+    return f"{run_dir}: not a run folder (no config.json). Train one first with tfav train."
 
 
 def is_finished(run_dir: Path | str, epochs: int) -> bool:

@@ -5,6 +5,7 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 
 from tfav.errors import UsageError
 
@@ -26,7 +27,8 @@ def from_preset(cls: type[ConfigT], presets: Mapping[str, dict], name: str, over
     if name not in presets:
         raise UsageError(f"unknown preset {name!r}.{_hint(name, presets)} Valid presets: {', '.join(presets)}.")
     check_fields(cls, overrides)
-    return cls(**{**presets[name], "preset_name": name, **overrides})
+    homes = {key: str(Path(value).expanduser()) for key, value in overrides.items() if str(value).startswith("~/")}
+    return cls(**{**presets[name], "preset_name": name, **overrides, **homes})
 
 
 def check_fields(cls: type, names) -> None:

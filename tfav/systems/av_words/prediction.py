@@ -18,6 +18,7 @@ from tfav.io.container import open_container, scan_packets
 from tfav.io.encoding import write_video
 from tfav.io.faces import detector_file
 from tfav.io.progress import Progress, unheard
+from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import read_video
 from tfav.metrics.ranking import ranking
@@ -52,7 +53,7 @@ class Heard(NamedTuple):
 
 def predict_files(
     run_dir: Path | str,
-    files: Sequence[Path | str],
+    files: Sequence[Path | str] | Path | str,
     *,
     at: float | None = None,
     out: Path | str | None = None,
@@ -63,9 +64,10 @@ def predict_files(
 
     Args:
         run_dir: A trained run, the folder of one of its stages, or `pretrained`.
-        files: Videos, with sound or without, or sound alone; one that cannot be used stops no other.
+        files: Videos or one path, with sound or without, or sound alone; one that cannot be used stops no other.
         at: Second at which the word is said; None: the middle.
-        out: Folder for `NAME_words.html`; None: `predictions/` in the run folder, for `pretrained` in the current one.
+        out: Folder for `NAME_words.html`, with a NAME by `result_names.name_results`; None: `predictions/` in the run
+            folder, for `pretrained` in the current one.
         top: Words to rank.
         **others: Options of other systems, refused.
 
@@ -80,9 +82,10 @@ def predict_files(
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
-    for path in map(Path, files):
+    files = as_paths(files)
+    for path, name in zip(files, name_results(files, folder), strict=True):
         try:
-            rows.append(predict_file(path, out=folder, at=at, top=top))
+            rows.append(predict_file(path, out=folder, name=name, at=at, top=top))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows}
@@ -95,10 +98,10 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         run_dir: As in `predict_files`.
 
     Returns:
-        A function `(path, *, out, at=None, top=5, progress=...)` from a clip to its row, JSON-ready: `path`; `text`,
-        the likeliest word; `ranking`; `used`, which of `both`, `audio` and `video` it is by; `streams`, the ranking of
-        each of them that could be asked; `window_sec`, `warnings`, `wrote`. It raises `MediaError` for a clip that
-        cannot be used, and whatever `progress` raises.
+        A function `(path, *, out, name="", at=None, top=5, progress=...)` from a clip to its row, JSON-ready: `path`;
+        `text`, the likeliest word; `ranking`; `used`, which of `both`, `audio` and `video` it is by; `streams`, the
+        ranking of each of them that could be asked; `window_sec`, `warnings`, `wrote`. It raises `MediaError` for a
+        clip that cannot be used, and whatever `progress` raises.
 
     Raises:
         UsageError: No run.
@@ -107,7 +110,13 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
     recognizer = open_recognizer(run_dir)
 
     def predict_file(
-        path: Path | str, *, out: Path | str, at: float | None = None, top: int = 5, progress: Progress = unheard
+        path: Path | str,
+        *,
+        out: Path | str,
+        name: str = "",
+        at: float | None = None,
+        top: int = 5,
+        progress: Progress = unheard,
     ) -> dict:
         progress(0.0, "Reading the clip")
         heard = hear(path, recognizer.config, at)
@@ -116,7 +125,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         row["warnings"] = [f"{path}: {line}" for line in row["warnings"]]
         progress(0.8, "Writing the page")
         Path(out).mkdir(parents=True, exist_ok=True)
-        page = Path(out) / f"{Path(path).stem}_words.html"
+        page = Path(out) / f"{name or short_name(Path(path).stem)}_words.html"
         row["wrote"] = [str(write_page(page, row, *_playable(heard, recognizer.config, Path(out))))]
         return row
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from tfav.errors import DataError, TfavError
 from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
+from tfav.io.result_names import short_name
 from tfav.systems.cnn_lstm import clips, views
 from tfav.systems.cnn_lstm.config import Config
 from tfav.systems.cnn_lstm.extractor import cached_extractor, feature_size
@@ -156,4 +157,4 @@ def _key(config: Config, extractor: keras.Model) -> str:
 def _video_key(path: Path) -> str:
     size, changed = file_state(path)
     identity = os.fsencode(f"{path.resolve()}|{size}|{changed}")
-    return f"{path.stem[:60]}-{hashlib.sha256(identity).hexdigest()[:16]}"
+    return f"{short_name(path.stem, added=180)}-{hashlib.sha256(identity).hexdigest()[:16]}"

@@ -18,6 +18,7 @@ from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
 from tfav.io.partial import partial_file
+from tfav.io.result_names import as_paths
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.cnn_lstm import clips, data, features
@@ -141,17 +142,20 @@ def train(
     return history
 
 
-def predict(run_dir: Path | str, files: Sequence[Path | str], *, shuffle_frames: bool = False) -> Iterator[Prediction]:
+def predict(
+    run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, shuffle_frames: bool = False
+) -> Iterator[Prediction]:
     """Scores video files, or folders of frames, one after the other.
 
     Args:
         run_dir: A trained run.
-        files: What to score; a file that cannot be read gives a `Prediction` with its error and stops no other.
+        files: What to score, or one path; a file that cannot be read gives a `Prediction` with its error and stops no
+            other.
         shuffle_frames: Put the frames in random order first, to see what the order is worth to the model.
     """
     run, config = open_run(run_dir)
     score = load_scorer(run.dir, config)
-    rng = np.random.default_rng(config.seed)
+    rng, files = np.random.default_rng(config.seed), as_paths(files)
     for path, clip in zip(files, clips.read_clips(files, config), strict=True):
         if isinstance(clip, TfavError):
             yield Prediction(Path(path), None, str(clip))
@@ -214,7 +218,7 @@ def evaluate(
     return result
 
 
-def predict_files(run_dir: Path | str, files: Sequence[Path | str], *, top: int = 5, **others) -> dict:
+def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5, **others) -> dict:
     """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`.
 
     Raises:

@@ -15,6 +15,7 @@ from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
 from tfav.io.progress import Progress, told, unheard
+from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet import captions as drawing
@@ -59,7 +60,7 @@ class Reading(NamedTuple):
 
 def predict_files(
     run_dir: Path | str,
-    files: Sequence[Path | str],
+    files: Sequence[Path | str] | Path | str,
     *,
     face: int | None = None,
     out: Path | str | None = None,
@@ -72,9 +73,10 @@ def predict_files(
 
     Args:
         run_dir: A trained run, or `pretrained`.
-        files: Videos; one that cannot be read stops no other.
+        files: Videos, or one path; one that cannot be read stops no other.
         face: Which face, counted from 1 from the left; None: the one that speaks.
-        out: Folder for `NAME.srt`, `.vtt`, `.align` and `NAME_mouth.gif`; None: `predictions/` in the run folder, for
+        out: Folder for `NAME.srt`, `.vtt`, `.align` and `NAME_mouth.gif`, with a NAME by
+            `result_names.name_results`; None: `predictions/` in the run folder, for
             `pretrained` in the current one.
         captions: An `.mp4` to write of a single file, with the words drawn in as they are said.
         grammar: A grammar file, or `none`; None: the run's.
@@ -90,14 +92,15 @@ def predict_files(
     """
     if others or run_dir is None:
         raise UsageError(f"lipnet takes --run-dir and videos. Received: {', '.join(others) or 'no run folder'}")
+    files = as_paths(files)
     if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
     predict_file = open_predictor(run_dir, grammar=grammar)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
-    for path in map(Path, files):
+    for path, name in zip(files, name_results(files, folder), strict=True):
         try:
-            rows.append(predict_file(path, out=folder, face=face, captions=captions))
+            rows.append(predict_file(path, out=folder, name=name, face=face, captions=captions))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows}
@@ -111,9 +114,9 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
         grammar: A grammar file, or `none`; None: the run's.
 
     Returns:
-        A function `(path, *, out, face=None, captions=None, progress=...)` from a video to its row as in
-        `predict_files`. It raises `MediaError` for a video that cannot be read, `UsageError` for a face that is not
-        there, and whatever `progress` raises.
+        A function `(path, *, out, name="", face=None, captions=None, progress=...)` from a video to its row as in
+        `predict_files`, `name` being that of its results. It raises `MediaError` for a video that cannot be read,
+        `UsageError` for a face that is not there, and whatever `progress` raises.
 
     Raises:
         UsageError: No run, or no face detector at the given path.
@@ -125,25 +128,26 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
     if reader.config.box in FOLLOWING:
         detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
 
-    def predict_file(path, *, out, face=None, captions=None, progress: Progress = unheard) -> dict:
-        return _predict_file(reader, Path(path), detector, face, Path(out), captions, progress)
+    def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = unheard) -> dict:
+        stem = Path(out) / (name or short_name(Path(path).stem))
+        return _predict_file(reader, Path(path), detector, face, stem, captions, progress)
 
     return predict_file
 
 
-def _predict_file(reader: Reader, path: Path, detector, face, folder: Path, captions, progress: Progress) -> dict:
+def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captions, progress: Progress) -> dict:
     box = FOLLOWING.get(reader.config.box, WIDE)
     mouth = find_mouth(path, detector, face, box, progress=lambda share, what: progress(0.6 * share, what))
     progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
     progress(0.8, "Writing subtitles")
-    folder.mkdir(parents=True, exist_ok=True)
+    stem.parent.mkdir(parents=True, exist_ok=True)
     wrote = [
-        str(times.write_times(folder / f"{path.stem}{suffix}", reading.words, mouth.duration_sec))
+        str(times.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
         for suffix in (".srt", ".vtt", ".align")
     ]
     pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
-    wrote.append(str(write_gif(folder / f"{path.stem}_mouth.gif", pictures, FPS)))
+    wrote.append(str(write_gif(stem.with_name(f"{stem.name}_mouth.gif"), pictures, FPS)))
     progress(0.9, "Drawing captions")
     if captions is not None:
         wrote.append(str(drawing.burn_captions(path, captions, reading.words)))

@@ -9,6 +9,7 @@ import numpy as np
 from tfav.errors import MediaError, TfavError, UsageError
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.progress import Progress, unheard
+from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.ranges import check_number
 from tfav.systems.next_frame import clips
 from tfav.systems.next_frame.evaluation import load_model
@@ -22,7 +23,7 @@ _MARK = (235, 110, 40)  # RGB, the bar under frames that are predicted
 
 def predict_files(
     run_dir: Path | str,
-    files: Sequence[Path | str],
+    files: Sequence[Path | str] | Path | str,
     *,
     frames: int | None = None,
     out: Path | str | None = None,
@@ -33,10 +34,11 @@ def predict_files(
 
     Args:
         run_dir: A trained run, or `pretrained`.
-        files: Videos or folders of frames; one that cannot be used stops no other.
+        files: Videos or folders of frames, or one path; one that cannot be used stops no other.
         frames: Frames to predict; None: as many as in the run's training.
-        out: Folder for `NAME_next.gif` and `NAME_next.mp4`: the frames looked at, then the predicted ones, which have a
-            bar under them; None: `predictions/` in the run folder, of `pretrained` in the current one.
+        out: Folder for `NAME_next.gif` and `NAME_next.mp4`, with a NAME by `result_names.name_results`: the frames
+            looked at, then the predicted ones, which have a bar under them; None: `predictions/` in the run folder, of
+            `pretrained` in the current one.
         top: Of other systems, no meaning here.
         **others: Options of other systems, which are refused.
 
@@ -52,9 +54,10 @@ def predict_files(
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []
-    for path in map(Path, files):
+    files = as_paths(files)
+    for path, name in zip(files, name_results(files, folder), strict=True):
         try:
-            rows.append(predict_file(path, out=folder, frames=frames))
+            rows.append(predict_file(path, out=folder, name=name, frames=frames))
         except TfavError as error:
             rows.append({"path": str(path), "error": str(error)})
     return {"files": rows}
@@ -67,8 +70,9 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         run_dir: A trained run, or `pretrained`.
 
     Returns:
-        A function `(path, *, out, frames=None, progress=...)` from a video to its row as in `predict_files`. It raises
-        `MediaError` for a video that cannot be read or is too short, and whatever `progress` raises.
+        A function `(path, *, out, name="", frames=None, progress=...)` from a video to its row as in `predict_files`,
+        `name` being that of its results. It raises `MediaError` for a video that cannot be read or is too short, and
+        whatever `progress` raises.
 
     Raises:
         UsageError: No run.
@@ -77,14 +81,14 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
     run, config = open_run(run_dir)
     model = load_model(run.dir, config)
 
-    def predict_file(path, *, out, frames: int | None = None, progress: Progress = unheard) -> dict:
+    def predict_file(path, *, out, name: str = "", frames: int | None = None, progress: Progress = unheard) -> dict:
         path, num_frames = Path(path), frames or config.output_frames
         progress(0.0, "Reading the frames")
         seen, warnings = _read(path, config, least_frames(model))
         progress(0.2, "Predicting the next frames")
         predicted = predict_next(model, seen[None].astype(np.float32) / 255, num_frames)[0]
         progress(0.8, "Drawing them")
-        wrote = _write(Path(out) / f"{path.stem}_next", seen, predicted, clips.frame_rate(path))
+        wrote = _write(Path(out) / f"{name or short_name(path.stem)}_next", seen, predicted, clips.frame_rate(path))
         return {"path": str(path), "frames": num_frames, "wrote": wrote, "warnings": warnings}
 
     return predict_file

@@ -24,6 +24,7 @@ from tfav.io.arrays import ArraysError, read_npz
 from tfav.io.flow_folders import folders_of
 from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
+from tfav.io.result_names import short_name
 from tfav.systems.two_stream import samples
 from tfav.systems.two_stream.config import Config
 from tfav.systems.two_stream.stream import Stream, load_stream, with_features
@@ -159,7 +160,7 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
 
 def _file_name(root: Path, example: Example) -> str:
     states = json.dumps([file_state(folder) for folder in folders_of(root, example.name)])
-    return f"{example.name}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
+    return f"{short_name(example.name)}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
 
 
 def _key(stream: Stream, config: Config, root: Path) -> str:

@@ -17,6 +17,7 @@ from tfav.io.executor import PrepareReport
 from tfav.io.flow_folders import extract_flow
 from tfav.io.partial import write_json
 from tfav.io.progress import Progress, unheard
+from tfav.io.result_names import as_paths
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import data, features, fusion, fusion_run, prediction, samples
@@ -195,7 +196,7 @@ def evaluate_fusion(
 def predict_streams(
     spatial,
     motion,
-    files: Sequence[Path | str],
+    files: Sequence[Path | str] | Path | str,
     *,
     labels: Sequence[str] | Path | str | None = None,
     demo: Path | str | None = None,
@@ -210,7 +211,7 @@ def predict_streams(
     Args:
         spatial: Run folder or legacy `.h5` file of the spatial stream.
         motion: Of the motion stream.
-        files: Video files; one that cannot be read gives its error and stops no other.
+        files: Video files, or one path; one that cannot be read gives its error and stops no other.
         labels: Class names, or a file of them, one a line; None: those of the runs, or UCF101's where there are 101.
         demo: Also write the annotated video to this .mp4 file; for one video file at a time.
         top: Classes in each ranking.
@@ -229,6 +230,7 @@ def predict_streams(
             to share one demo.
         WeightsError: A `.h5` file that is none.
     """
+    files = as_paths(files)
     if demo is not None and len(files) != 1:
         raise UsageError(f"demo goes with one video file. Received: {len(files)} files")
     if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
@@ -263,7 +265,7 @@ def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=No
     return _open_streams(spatial, motion)[0]
 
 
-def predict_files(run_dir: Path | str | None, files: Sequence[Path | str], **options) -> dict:
+def predict_files(run_dir: Path | str | None, files: Sequence[Path | str] | Path | str, **options) -> dict:
     """As `predict_streams`, with the two streams of a fusion run, or with `spatial` and `motion` among the options.
 
     Raises:
