@@ -5,6 +5,7 @@ a `load` function made of TensorFlow ops, so that the whole chain runs in the gr
 way, and fit for a tf.data service.
 """
 
+import base64
 import contextlib
 import os
 import re
@@ -157,7 +158,7 @@ def frame_column(clips: Sequence[Sequence[Path]], num_frames: int) -> np.ndarray
     """Frame files of many clips as one `[N, num_frames]` array of paths; missing ones at the end are empty strings."""
     column = np.full((len(clips), num_frames), b"", dtype=object)
     for row, frames in zip(column, clips, strict=True):
-        row[: len(frames)] = [str(path).encode() for path in frames[:num_frames]]
+        row[: len(frames)] = [os.fsencode(path) for path in frames[:num_frames]]
     return column
 
 
@@ -235,7 +236,9 @@ def decode_picture(path: tf.Tensor, channels: int = 3) -> tf.Tensor:
     end = tf.strings.substr(data, tf.maximum(tf.strings.length(data) - 8, 0), 8)
     is_whole = tf.cond(_holds(end, mark), lambda: True, lambda: _holds(data, mark))
     is_good = tf.logical_and(tf.logical_or(is_jpeg, is_png), is_whole)
-    with tf.control_dependencies([tf.debugging.Assert(is_good, [_BAD_PICTURE, path])]):
+    # No message can hold bytes of a name that are no UTF-8: it is told for people, and exactly for `bad_picture`.
+    told = [_BAD_PICTURE, tf.strings.unicode_transcode(path, "UTF-8", "UTF-8"), tf.io.encode_base64(path)]
+    with tf.control_dependencies([tf.debugging.Assert(is_good, told)]):
         picture = tf.io.decode_image(data, channels=channels, expand_animations=False)
     return tf.ensure_shape(picture, [None, None, channels])
 
@@ -246,14 +249,15 @@ def _holds(data: tf.Tensor, mark: tf.Tensor) -> tf.Tensor:
 
 def bad_picture(error: BaseException) -> MediaError | None:
     """What an error of a data set says of a picture that cannot be decoded, `None` where it is of another kind."""
-    found = re.search(rf"\[{_BAD_PICTURE}\] \[(.*?)\]$", str(error), re.MULTILINE)
+    found = re.search(rf"\[{_BAD_PICTURE}\] \[.*?\] \[([\w-]*)\]$", str(error), re.MULTILINE)
     if found is None:
         return None
+    path = os.fsdecode(base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)))
     try:
-        images.read_picture(found[1])
+        images.read_picture(path)
     except MediaError as known:
         return known
-    return MediaError(found[1], "not a readable JPEG or PNG", "Replace it with a fresh copy.")
+    return MediaError(path, "not a readable JPEG or PNG", "Replace it with a fresh copy.")
 
 
 @contextlib.contextmanager

@@ -148,7 +148,7 @@ def encode(record: Record, kind: str = "raw", quality: int = 95) -> bytes:
     else:
         pictures = [tf.io.encode_jpeg(frame, quality=quality).numpy() for frame in record.frames]
     texts = {"id": [record.id], "text": [record.text], "words": record.words}
-    blobs = {name: [text.encode() for text in values] for name, values in texts.items()}
+    blobs = {name: [text.encode("utf-8", "surrogateescape") for text in values] for name, values in texts.items()}
     blobs |= {"frames": pictures, "audio": [b"" if record.audio is None else record.audio.tobytes()]}
     numbers = {"schema": [SCHEMA], "shape": record.frames.shape, "audio_rate_hz": [record.audio_rate_hz]}
     floats = {"fps": [record.fps], "word_times_sec": np.ravel(record.word_times_sec)}
@@ -212,7 +212,7 @@ def read_rows(
     for row, entry in enumerate(entries):
         rows[names.index(entry.shard), entry.position] = row
     # Which row a record is follows from its place, so nothing is looked up by name.
-    columns = {"id": np.array([entry.id for entry in entries]), **(columns or {})}
+    columns = {"id": np.array([entry.id.encode("utf-8", "surrogateescape") for entry in entries]), **(columns or {})}
     if any(len(column) != len(entries) for column in columns.values()):
         lengths = {name: len(column) for name, column in columns.items()}
         raise ValueError(f"columns must have {len(entries)} rows. Received: {lengths}")

@@ -1,6 +1,7 @@
 """`tfav shards verify`: every shard and every example of a folder looked at, and all that is wrong with it named."""
 
 import concurrent.futures
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -71,11 +72,11 @@ def _wrong_records(index: Index, name: str, by_position: Mapping[int, Entry], de
             entry = by_position.get(position)
             if entry is None:
                 continue  # left out of the index when its source changed or went
-            record = decode({"serialized": serialized, "id": tf.constant(entry.id)})
+            record = decode({"serialized": serialized, "id": tf.constant(os.fsencode(entry.id))})
             shape = (entry.num_frames, entry.height, entry.width, entry.channels)
             if tuple(record["frames"].shape) != shape:
                 return f"{entry.id}: frames {tuple(record['frames'].shape)}, in the index {shape}"
-            if record["text"].numpy().decode() != entry.text:
+            if record["text"].numpy().decode("utf-8", "surrogateescape") != entry.text:
                 return f"{entry.id}: another text than in the index"
             if len(record.get("audio", ())) != entry.audio_samples:
                 return f"{entry.id}: sound of another length than in the index"

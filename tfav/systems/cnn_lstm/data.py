@@ -9,6 +9,7 @@ folders in natural order, stored with the model.
 
 import functools
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +71,7 @@ def build_dataset(
     columns = {"label": np.array([labels.index(example.label) for example in examples], np.int32)}
     if config.cache_features:
         files = features.compute([example.path for example in examples], config)
-        columns["path"] = np.array([str(path) for path in files])
+        columns["path"] = np.array([os.fsencode(path) for path in files])
         load, clip_bytes = _load_features(config, len(labels)), 8 * config.num_frames * head_size(config)
     else:
         files, orientations = _frame_files(config, examples)
@@ -129,7 +130,7 @@ def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list
 
 def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
     data_dir = examples[0].path.parent.parent
-    key = hashlib.sha256(f"{data_dir.resolve()}|{config.num_frames}|{config.image_size}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(os.fsencode(f"{data_dir.resolve()}|{config.num_frames}|{config.image_size}")).hexdigest()[:12]
     out_dir = config.cache_path() / f"frames-{key}"
     # At the model's own size: a quarter of the pixels to decode in each of the epochs to come.
     size = (config.image_size, config.image_size)

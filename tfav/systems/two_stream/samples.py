@@ -9,6 +9,7 @@ samples at random; evaluation takes 19 of each video, evenly, and averages what 
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +156,7 @@ def columns_of(
             values = (*map(str, folders), start, num_starts, labels.index(example.label), orientation)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
-    text = {key: np.array(rows[key]) for key in ("frames", "u", "v")}
+    text = {key: np.array([os.fsencode(path) for path in rows[key]]) for key in ("frames", "u", "v")}
     numbers = ["start", "num_starts", "label"] + ["orientation"] * any(turn != 1 for turn in rows["orientation"])
     return text | {key: np.array(rows[key], np.int32) for key in numbers}
 

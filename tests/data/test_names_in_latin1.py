@@ -1,0 +1,114 @@
+"""Names that are no UTF-8, as old archives and disks have them: everything works, and everything can be written."""
+
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.io.clips import write_clip
+from tfav import command_line
+from tfav.data import named_splits, pipeline, shards, splits
+from tfav.data.folders import scan
+from tfav.data.records import Record, fingerprint, load_staged, stage_record
+from tfav.data.verification import verify_shards
+from tfav.errors import MediaError
+from tfav.io import flow_folders, frames
+from tfav.io.executor import PrepareReport
+from tfav.io.folders import list_frames
+from tfav.io.partial import write_json
+from tfav.io.text_files import write_text
+from tfav.report import markup
+from tfav.report.clips import gif_data_url
+from tfav.systems.cnn_lstm import features
+from tfav.systems.next_frame import clips
+
+CAFE = os.fsdecode(b"caf\xe9")
+QUIET = {"workers": 0, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """A class tree in which folders and files have such names."""
+    root = tmp_path_factory.mktemp("latin1")
+    try:
+        (root / CAFE).mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    for name in (f"{CAFE}/{CAFE}1", f"{CAFE}/{CAFE}2", f"b/{CAFE}3", f"b/{CAFE}4"):
+        (root / name).parent.mkdir(exist_ok=True)
+        write_clip(root / "clip.avi", 6)
+        (root / "clip.avi").rename(root / f"{name}.avi")
+    return root
+
+
+def test_videos_are_prepared_and_listed(videos, tmp_path):
+    tree = scan(videos)
+    assert tree.labels == ["b", CAFE]
+    report = frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
+    assert (len(report.done), report.failed) == (4, {})
+    assert json.loads((tmp_path / "f" / "prepare_report.json").read_bytes())["done"] == 4
+    assert frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET).skipped == report.done
+    assert [example.name for example in scan(tmp_path / "f").examples] == [example.name for example in tree.examples]
+    flow = flow_folders.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET)
+    assert len(flow.done) == 4
+    assert flow_folders.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET).skipped == flow.done
+    assert clips.cut_folder(videos, tmp_path / "s.npy", num_frames=2, size=8, channels=1, **QUIET).ok
+    assert clips.group_sizes(tmp_path / "s.npy", 12) == [3] * 4
+    assert len(clips.read_frames(tmp_path / "f" / CAFE / f"{CAFE}1", 8, 1)) == 3
+    assert clips.frame_size(tmp_path / "f" / CAFE / f"{CAFE}1") == clips.frame_size(videos / CAFE / f"{CAFE}1.avi")
+    assert gif_data_url(tmp_path / "f" / CAFE / f"{CAFE}1").startswith("data:image/gif")
+
+
+def test_pictures_are_read_inside_the_graph(videos, tmp_path):
+    frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
+    files = [list_frames(example.path) for example in scan(tmp_path / "f").examples]
+    decode = pipeline.decode_frames(8, 8)
+    columns = {"paths": pipeline.frame_column(files, 3)}
+    dataset = pipeline.for_evaluation(columns, lambda row: decode(row["paths"]), batch_size=4)
+    (((pixels, mask),),) = [list(dataset)]
+    assert pixels.shape == (4, 3, 8, 8, 3) and np.all(mask)
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+    folder = tmp_path / CAFE
+    folder.mkdir()
+    picture = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    (folder / "f_0.jpg").write_bytes(picture[: len(picture) // 2])
+    decode = pipeline.decode_frames(8, 8)
+    columns = {"paths": pipeline.frame_column([[folder / "f_0.jpg"]], 1)}
+    with pytest.raises(MediaError) as told, pipeline.naming_bad_pictures():
+        list(pipeline.for_evaluation(columns, lambda row: decode(row["paths"]), batch_size=1))
+    assert told.value.path == str(folder / "f_0.jpg")
+
+
+def test_keys_and_splits_take_them(videos):
+    examples = scan(videos).examples
+    assert fingerprint(examples[0].path, str(examples[0].path))
+    assert features._video_key(examples[0].path)
+    assert len(splits.by_fraction(examples, val=0.5, test=0.0).val) == 2
+    assert sum(map(len, named_splits.by_hash([f"s1/{CAFE}"], val=0.1, test=0.1))) == 1
+
+
+def test_shards_keep_them(tmp_path):
+    record = Record(f"s1/{CAFE}", np.zeros((3, 2, 2, 1), np.uint8), text=CAFE)
+    stage_record(lambda: (record, ""), (), str(tmp_path), record.id, "mark")
+    assert load_staged(tmp_path, record.id).id == record.id
+    shards.write_shards(tmp_path / "out", [record.id], lambda name: record, marks={record.id: "mark"})
+    index = shards.read_index(tmp_path / "out")
+    assert [entry.id for entry in index.entries] == [record.id]
+    assert not verify_shards(tmp_path / "out").problems
+
+
+def test_all_that_is_written_takes_them(tmp_path, capsys):
+    write_json(tmp_path / "a.json", {CAFE: [CAFE]})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {CAFE: [CAFE]}
+    page = markup.page(CAFE, CAFE, [(CAFE, markup.table([CAFE], [[CAFE]]) + markup.json_block({CAFE: CAFE}))])
+    write_text(tmp_path / "a.html", page)
+    assert "caf\\xe9" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    report = PrepareReport(failed={CAFE: f"{CAFE}: broken"}, warnings=[CAFE])
+    write_json(tmp_path / "r.json", report.as_dict())
+    with (tmp_path / "console.txt").open("w", encoding="utf-8", errors="backslashreplace") as file:
+        print(report.summary(), file=file)
+    assert command_line.expand_home([f"--data-dir={CAFE}"]) == [f"--data-dir={CAFE}"]
