@@ -9,7 +9,9 @@ import sys
 import pytest
 
 from tfav import cli
+from tfav.cli.commands import OF_A_SYSTEM, parsed
 from tfav.data import synthetic
+from tfav.systems import SYSTEMS
 
 SMALL = [
     "--num-frames",
@@ -68,10 +70,24 @@ def test_help_is_quick_and_loads_no_tensorflow():
 
 @pytest.mark.parametrize("name", [name.split() for name in cli.COMMANDS], ids=" ".join)
 def test_every_command_has_help_with_an_example(name, capsys):
-    arguments = [*name, "cnn_lstm", "--help"] if name == ["train"] else [*name, "--help"]
-    assert tfav(*arguments) == 0
+    systems = SYSTEMS if " ".join(name) in OF_A_SYSTEM else [""]
+    for system in systems:
+        assert tfav(*filter(None, [*name, system, "--help"])) == 0
+        said = capsys.readouterr().out
+        assert "Example:" in said and f"tfav {' '.join(name)}" in said
+
+
+@pytest.mark.parametrize("name", OF_A_SYSTEM)
+def test_help_without_a_system_lists_them(name, capsys):
+    assert tfav(name, "--help") == 0
     said = capsys.readouterr().out
-    assert "Example:" in said and f"tfav {' '.join(name)}" in said
+    assert all(system in said for system in SYSTEMS) and f"tfav {name} SYSTEM --help" in said
+
+
+def test_a_flag_of_another_system_is_unknown(capsys):
+    assert tfav("prepare", "lipnet", "--source", "a", "--out", "b", "--from", "lrw") == 2
+    said = capsys.readouterr().err
+    assert "unknown field --from" in said and "box" in said and "every-sec" not in said
 
 
 def test_train_evaluate_predict_report(run, videos, capsys):
@@ -148,7 +164,8 @@ BAD_CALLS = {
         "Did you mean --epochs",
     ),
     "wrong type": (["train", "cnn_lstm", "--preset", "demo", "--run-dir", "r", "--epochs", "abc"], "--epochs"),
-    "missing flag": (["predict", "cnn_lstm", "v.mp4"], "needs --run-dir"),
+    "missing flag": (["predict", "cnn_lstm", "v.mp4"], "--run-dir"),
+    "missing run": (["predict", "two_stream", "v.mp4"], "needs --run-dir"),
     "not a run": (["predict", "cnn_lstm", "--run-dir", "nowhere", "v.mp4"], "nowhere: not a run folder"),
     "no data": (
         ["train", "cnn_lstm", "--preset", "demo", "--run-dir", "r", "--data-dir", "gone"],
@@ -181,12 +198,10 @@ def test_a_run_of_other_labels_or_settings_is_refused(run, videos, tmp_path, cap
 
 
 def test_switches_can_be_spelt_out():
-    from tfav.command_line import parse_train
-
-    base = ["--preset", "demo", "--run-dir", "r", "--data-dir", "d"]
-    assert parse_train(cli.Train, "cnn_lstm", [*base, "--flip", "true"])[1].flip is True
-    assert parse_train(cli.Train, "cnn_lstm", [*base, "--flip"])[1].flip is True
-    assert parse_train(cli.Train, "cnn_lstm", [*base, "--subtract-mean", "False"])[1].subtract_mean is False
+    base = ["cnn_lstm", "--preset", "demo", "--run-dir", "r", "--data-dir", "d"]
+    assert parsed("train", [*base, "--flip", "true"])[2].flip is True
+    assert parsed("train", [*base, "--flip"])[2].flip is True
+    assert parsed("train", [*base, "--subtract-mean", "False"])[2].subtract_mean is False
 
 
 @pytest.fixture

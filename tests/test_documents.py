@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tfav import cli, command_line
+from tfav import cli
+from tfav.cli import commands as cli_commands
+from tfav.cli import parsing
 from tfav.errors import UsageError
-from tfav.flags import OWNERS, Train
+from tfav.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "data").glob("*.md"), *ROOT.glob("t*/**/*.md")])
@@ -45,7 +47,7 @@ def command_of(words: list[str]) -> tuple[str, list[str]]:
     for name in (" ".join(words[:2]), words[0]):
         if name in cli.COMMANDS:
             return name, words[len(name.split()) :]
-    raise command_line.unknown_command(words, cli.COMMANDS)
+    raise parsing.unknown_command(words, cli.COMMANDS)
 
 
 def check_line(words: list[str]) -> None:
@@ -55,13 +57,10 @@ def check_line(words: list[str]) -> None:
         UsageError: It would be refused.
     """
     name, rest = command_of(words)
-    if name == "train":
-        command_line.parse_train(Train, rest[0], rest[1:])
-        return
-    command_line.parse(cli.COMMANDS[name][0], f"tfav {name}", rest)
-    if name in ("prepare", "evaluate", "predict"):
-        flags = [word[2:].replace("-", "_") for word in rest if word.startswith("--")]
-        command_line.check_owners(rest[0], [flag for flag in flags if flag in OWNERS], OWNERS)
+    if name in cli_commands.OF_A_SYSTEM:
+        cli_commands.parsed(name, rest)
+    else:
+        parsing.parse(cli.COMMANDS[name][0], f"tfav {name}", rest)
 
 
 def check_mention(words: list[str]) -> None:
@@ -73,10 +72,20 @@ def check_mention(words: list[str]) -> None:
     if words[0] in ("--help", "--version", "COMMAND"):
         return
     name, rest = command_of(words)
+    flags = [word for word in rest if word != "--help"]
     if name == "train" and rest and not rest[0].startswith("-"):
         check_line(words)
-        return
-    command_line._check_flags(cli.COMMANDS[name][0], f"tfav {name}", [word for word in rest if word != "--help"])
+    elif name in cli_commands.OF_A_SYSTEM:
+        options = {"prepare": "PrepareOptions", "evaluate": "EvaluateOptions", "predict": "PredictOptions"}.get(name)
+        # Where no system is named, one of them has to have the flag.
+        named = [rest[0]] if rest and rest[0] in SYSTEMS else SYSTEMS
+        own = [getattr(SYSTEMS[system], options or "Config") for system in named]
+        valid = {flag for cls in (cli.COMMANDS[name][0], *own) for flag in parsing._flags(cls)}
+        given = {word[2:].split("=")[0].removeprefix("no-") for word in flags if word.startswith("--")}
+        if given - valid:
+            raise UsageError(f"no such flags: {given - valid}")
+    else:
+        parsing._check_flags(cli.COMMANDS[name][0], f"tfav {name}", flags)
 
 
 def name_of(path: Path) -> str:
@@ -112,8 +121,8 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_make_targets_are_there(path):
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    named = re.findall(r"(?:^|`)make ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert not set(named) - set(targets)
 
 

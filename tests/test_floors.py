@@ -24,12 +24,10 @@ FLOORS = {
     "app": 5,
     "export": 5,
     "doctor": 5,
-    "command_line": 6,
-    "flags": 6,
     "cli": 6,
     "__main__": 7,
 }
-NO_TENSORFLOW = ("errors", "ranges", "io", "cli", "command_line", "doctor", "flags", "old_packages")
+NO_TENSORFLOW = ("errors", "ranges", "io", "cli", "doctor", "old_packages")
 
 
 def imports_of(path: Path) -> set[str]:

@@ -6,9 +6,11 @@ import typing
 import numpy as np
 import pytest
 
-from tfav import cli, flags, ranges
+from tfav import cli, ranges
+from tfav.cli import flags
 from tfav.errors import TfavError, UsageError
 from tfav.ranges import Range, check_number, kinds_of
+from tfav.systems import SYSTEMS
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,11 @@ def test_an_argument():
 
 
 COMMANDS = [cls for cls in vars(flags).values() if dataclasses.is_dataclass(cls)]
+COMMANDS += [
+    getattr(system, name)
+    for system in SYSTEMS.values()
+    for name in ("PrepareOptions", "EvaluateOptions", "PredictOptions")
+]
 
 
 @pytest.mark.parametrize("cls", COMMANDS, ids=lambda cls: cls.__name__)

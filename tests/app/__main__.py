@@ -41,7 +41,7 @@ def _shoot(page, tab, clip: str | None, path: Path) -> None:
     if clip:
         page.set_input_files(f"#{tab.system}-upload input[type=file]", clip)
     else:
-        page.get_by_role("button", name=tab.example[0]).locator("visible=true").click()
+        page.get_by_role("button", name=tab.example_label).locator("visible=true").click()
     page.wait_for_selector(f"#{tab.system}-status >> text=Ready")
     page.click(f"#{tab.system}-run")
     page.wait_for_selector(f"#{tab.system}-status .done, #{tab.system}-status .wrong")

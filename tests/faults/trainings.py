@@ -36,7 +36,7 @@ def train(run_dir, *, epochs=EPOCHS, units=8, slow=True):
 if __name__ == "__main__":
     import signal
 
-    from tfav.command_line import run
+    from tfav.cli.parsing import run
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     options = {"epochs": 3, "units": 2000, "slow": False} if sys.argv[2:] == ["large"] else {}

@@ -38,10 +38,11 @@ def test_a_library_speaks_to_any_console(encoding, monkeypatch):
 def test_a_command_prints_anything(encoding, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream(encoding))
     monkeypatch.setattr(sys, "stderr", stream(encoding, "backslashreplace"))
-    from tfav import command_line
+    from tfav import report
+    from tfav.cli import parsing
 
     row = {"path": "caf\udce9.mp4", "ranking": [{"probability": 1.0, "label": "日本語"}], "warnings": ["é ━"]}
-    assert command_line.run(lambda: command_line.print_predictions({"files": [row]}) or 0) == 0
+    assert parsing.run(lambda: report.print_predictions({"files": [row]}) or 0) == 0
     assert "100.0%" in written(sys.stdout)
     assert "warning: " in written(sys.stderr)
 
@@ -51,7 +52,7 @@ def test_json_on_the_last_line_stays_json(encoding, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream(encoding))
     console.never_fail()
     result = {"label": "日本語 😀", "path": "caf\udce9"}
-    cli._print_json(type("Args", (), {"json": True}), result)
+    cli.commands._print_json(type("Args", (), {"json": True}), result)
     assert json.loads(written(sys.stdout)) == result
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.io.clips import write_clip
-from tfav import command_line
+from tfav.cli import parsing
 from tfav.data.records import staging_path
 from tfav.errors import DataError, UsageError
 from tfav.io import environment, flow_folders, frames
@@ -166,7 +166,7 @@ def test_the_home_folder_is_found_where_shells_leave_it(monkeypatch, tmp_path):
         ("--x=~nobody_is_called_so/v", "--x=~nobody_is_called_so/v"),
         ("v/~/w", "v/~/w"),
     ):
-        assert command_line.expand_home([given]) == [meant]
+        assert parsing.expand_home([given]) == [meant]
     assert next_frame.Config.preset("demo", data_dir="~/v").data_dir == f"{tmp_path}/v"
 
 

@@ -5,9 +5,9 @@ import shlex
 
 import pytest
 
-from tfav import command_line, report
+from tfav import report
+from tfav.cli.commands import parsed
 from tfav.errors import UsageError
-from tfav.flags import Train
 from tfav.io.partial import write_json
 from tfav.report import comparison
 from tfav.report.command import repeating_command
@@ -58,7 +58,7 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path):
     command = repeating_command(run)
     program, train, system, *arguments = shlex.split(command)
     assert (program, train, system) == ("tfav", "train", "next_frame") and "--epochs" not in arguments
-    options, config = command_line.parse_train(Train, system, arguments)
+    _, options, config = parsed("train", [system, *arguments])
     assert settings.to_dict(config) == run.config
     assert str(options.run_dir) == f"{run.dir}-again"
     other = run._replace(config=run.config | {"of_another_version": 1})

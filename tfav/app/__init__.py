@@ -1,7 +1,7 @@
 """Floor 5: the web page. A person drops a video on it and reads what the systems make of it.
 
-page.py       what the browser shows, built by Gradio from the table in tabs.py
-tabs.py       one entry per system: words, controls, how its result is shown (rendering.py)
+page.py       what the browser shows, built by Gradio from the systems' own tabs
+tabs.py       the systems' tabs, and by kind of result how it is shown (rendering.py)
 desk.py       what happens when a person uploads, starts, cancels or leaves
 uploads.py    what a file must be before anything decodes it
 jobs.py       videos wait in line and are worked on one at a time, in a process that can be ended

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tfav.app.jobs import CANCELLED, DONE, WAITING, Job, Line
 from tfav.app.rendering import brief, status
-from tfav.app.tabs import Tab
+from tfav.app.tabs import Tab, render
 from tfav.app.uploads import Limits, check_upload
 from tfav.errors import TfavError
 
@@ -88,7 +88,7 @@ class Desk:
                     shown = now
                 await asyncio.sleep(_LOOK_SEC)
             if job.state == DONE:
-                result = tab.render(job.row, self._link)
+                result = render(tab, job.row, self._link)
                 said = f"Done in {time.monotonic() - started:.1f} seconds"
                 said += f": {brief(job.row)}." if brief(job.row) else "."
                 yield View(status("done", said), result, False)

@@ -112,7 +112,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
                     include_audio=True,
                     elem_id=f"{tab.system}-camera",
                 )
-            example = gr.Button(tab.example[0], size="md") if tab.example else None
+            example = gr.Button(tab.example_label, size="md")
             controls = [
                 gr.Number(
                     label=control.label,
@@ -135,8 +135,7 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
             )
             result = gr.HTML("", elem_classes=["result"], elem_id=f"{tab.system}-result")
     _connect(desk, tab, (upload, camera), controls, run, cancel, status, result)
-    if example is not None:
-        _offer(tab, examples, desk, example, upload, status)
+    _offer(tab, examples, desk, example, upload, status)
 
 
 def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, result) -> None:
@@ -173,7 +172,7 @@ def _offer(tab: Tab, examples: Path, desk: Desk, button, upload, status) -> None
 
     def give(request: gr.Request):
         if not made.exists():
-            tab.example[1](made)
+            tab.write_example(made)
         # A name of its own, as an upload has: it is deleted like one.
         folder = desk.served / uuid.uuid4().hex
         folder.mkdir(mode=0o700)

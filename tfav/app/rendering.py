@@ -83,7 +83,7 @@ def lips(row: Mapping, link: Link) -> str:
     return "".join(parts)
 
 
-def next_frames(row: Mapping, link: Link) -> str:
+def frames(row: Mapping, link: Link) -> str:
     """The frames seen and those predicted, as a moving picture."""
     wrote = {Path(path).suffix: path for path in row["wrote"]}
     count = row["frames"]

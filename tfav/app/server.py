@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfav.app.jobs import Line
-from tfav.app.tabs import TABS
+from tfav.app.tabs import TABS, open_where
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
 from tfav.ranges import check_number
@@ -106,7 +106,7 @@ def find_runs(run_dirs: Sequence[str]) -> dict[str, dict]:
         system, _, run = given.partition("=")
         if system not in tabs or not run:
             raise UsageError(f"--run-dir takes SYSTEM=RUN. Systems: {', '.join(tabs)}. Received: {given}")
-        wheres[system] = tabs[system].where(system, run)
+        wheres[system] = open_where(tabs[system], run)
     for system in tabs:
         if system not in wheres:
             with contextlib.suppress(UsageError):  # it ships none

@@ -4,8 +4,9 @@ YuNet (Wu et al., 2023, "YuNet: a tiny millisecond-level face detector") gives a
 model file is never silently missing: it is given by path or by `$TFAV_FACE_DETECTOR`, or fetched once and verified.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +87,21 @@ def detector_file(path: Path | str | None = None) -> Path:
     return fetch("face-detector", cache_folder(), quiet=True) / DATASETS["face-detector"].files[0].name
 
 
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """OpenCV 5 warns of a setting that nobody made; OpenCV 4 does not, and has no such module."""
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is None:
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(level)
+
+
 class FaceDetector:
     """Finds the faces in one frame.
 
@@ -99,15 +115,11 @@ class FaceDetector:
 
     def __init__(self, path: Path | str | None = None):
         path = detector_file(path)
-        level = cv2.utils.logging.getLogLevel()
-        # Errors only: OpenCV 5 warns of a setting that nobody made.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
-            self._detector = cv2.FaceDetectorYN.create(str(path), "", _SIDES_PX, _MIN_SCORE, 0.3, 100)
+            with _errors_only():
+                self._detector = cv2.FaceDetectorYN.create(str(path), "", _SIDES_PX, _MIN_SCORE, 0.3, 100)
         except cv2.error as error:
             raise UsageError(f"{path}: not a face detector that OpenCV can read. Fetch it anew.") from error
-        finally:
-            cv2.utils.logging.setLogLevel(level)
 
     def __call__(self, frame: np.ndarray) -> list[Face]:
         """Return the faces in a frame `[H, W, 3]` uint8 RGB, from the left."""

@@ -18,7 +18,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         """`[..., C]` to the same shape, in the layer's precision; statistics are float32."""
         fused = training and self.trainable and mask is None and self.scale and self.center
-        fused = fused and self.axis in (-1, len(inputs.shape) - 1) and not (self.renorm or self.synchronized)
+        renorm = getattr(self, "renorm", False)  # only newer Keras has it
+        fused = fused and self.axis in (-1, len(inputs.shape) - 1) and not (renorm or self.synchronized)
         if not fused or tf.config.list_physical_devices("GPU"):
             return super().call(inputs, training=training, mask=mask)
         # oneDNN is slower in bfloat16 than in float32, up to twenty times, unless it can take whole blocks of channels.

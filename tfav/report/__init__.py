@@ -2,6 +2,7 @@
 
 from tfav.report.comparison import write_comparison
 from tfav.report.page import write_report
+from tfav.report.predictions import print_predictions
 from tfav.report.summary import write_summary
 
-__all__ = ["write_comparison", "write_report", "write_summary"]
+__all__ = ["print_predictions", "write_comparison", "write_report", "write_summary"]

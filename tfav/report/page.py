@@ -9,16 +9,18 @@ from tfav.io.text_files import write_text
 from tfav.report import classes, forecast, markup, plots, sentences, words
 from tfav.report.command import repeating_command
 from tfav.report.markup import Html, Section
-from tfav.systems import SYSTEMS
+from tfav.systems import load
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 
 REPORT_NAME = "report.html"
-# From run folder and evaluation to titles and HTML; systems that are not here sort videos into classes.
+# By kind of result: from run folder and evaluation to titles and HTML.
 _SECTIONS: dict[str, Callable[[Path, dict], list[Section]]] = {
-    "next_frame": forecast.sections,
-    "lipnet": sentences.sections,
-    "av_words": words.sections,
+    "classes": classes.sections,
+    "timeline": classes.sections,
+    "frames": forecast.sections,
+    "sentences": sentences.sections,
+    "words": words.sections,
 }
 # Fields that say what the data are, where a system has them, in this order.
 _DATA_FIELDS = (
@@ -42,16 +44,17 @@ def write_report(run_dir: Path | str) -> Path:
         UsageError: Not a run folder.
     """
     run = runs.load(run_dir)
+    system = load(run.system)
     result = evaluation_of(run)
     sections = [
         ("Data", _data(run, result)),
-        *(_SECTIONS.get(run.system, classes.sections)(run.dir, result) if result else _unscored(run)),
+        *(_SECTIONS[system.kind](run.dir, result) if result else _unscored(run)),
         ("Training", _training(read_jsonl(run.dir / "metrics.jsonl"))),
         ("Repeat it", _repeat(run)),
         ("Settings", markup.json_block(run.config)),
         ("Versions", markup.json_block(run.environment)),
     ]
-    subtitle = f"{SYSTEMS.get(run.system, '')} · run {run.dir.name} · preset {run.config['preset_name']}"
+    subtitle = f"{system.summary} · run {run.dir.name} · preset {run.config['preset_name']}"
     path = run.dir / REPORT_NAME
     with partial_file(path) as partial:
         write_text(partial, markup.page(f"{run.system}: {run.dir.name}", subtitle, sections))

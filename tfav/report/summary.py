@@ -12,7 +12,7 @@ from tfav.report import markup
 from tfav.report.comparison import figures
 from tfav.report.markup import Html
 from tfav.report.page import REPORT_NAME, evaluation_of, write_report
-from tfav.systems import SYSTEMS
+from tfav.systems import load
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 
@@ -51,4 +51,4 @@ def _row(run: runs.Run, folder: Path) -> tuple:
     history = read_jsonl(run.dir / "metrics.jsonl")
     minutes = sum(row["seconds"] for row in history) / 60
     text = Html("<br>".join(map(markup.escaped, scores)))
-    return link, SYSTEMS.get(run.system, ""), text, len(history), f"{minutes:.1f}"
+    return link, load(run.system).summary, text, len(history), f"{minutes:.1f}"

@@ -27,7 +27,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
     Args:
         run: A trained run; its `evaluation.json`, where there is one, is kept along, without long tables.
         config: The configuration to store, free of this machine's paths; JSON-ready.
-        out: The folder, such as `tfav/systems/lipnet/pretrained`.
+        out: The folder, a system's `pretrained`.
         card: The model card: text, or a file of it.
 
     Returns:

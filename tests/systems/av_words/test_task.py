@@ -128,8 +128,6 @@ def test_scores_in_noise(run_dir):
 def test_what_cannot_be_scored(run_dir, shard_dir, tmp_path):
     with pytest.raises(UsageError, match="no test part"):
         evaluate(run_dir, part="test", progress=False)
-    with pytest.raises(UsageError, match="noise and corrupted pictures instead"):
-        evaluate(run_dir, shuffle_frames=True)
     with pytest.raises(UsageError, match="black, frozen, blurred"):
         evaluate(run_dir, corrupt_video="red")
     with pytest.raises(UsageError, match="white, pink, babble, folder"):

@@ -68,8 +68,6 @@ def test_another_rate_is_brought_to_25_by_time(tmp_path, make_video):
 
 
 def test_options_and_speakers_that_do_not_fit(grid, tmp_path):
-    with pytest.raises(UsageError, match="Leave out: every_sec, size"):
-        data.prepare(grid, tmp_path / "out", every_sec=1, size=4)
     with pytest.raises(UsageError, match=r"no speaker s9\. There are: s1, s2"):
         data.prepare(grid, tmp_path / "out", box="fixed", speakers=("s9",))
     with pytest.raises(UsageError, match="close, follow, fixed"):

@@ -76,8 +76,6 @@ def test_scores(run_dir, tmp_path):
     assert evaluate(run_dir, progress=False)["clips"] == 24
     with pytest.raises(UsageError, match="no part 'test'"):
         evaluate(run_dir, part="test", progress=False)
-    with pytest.raises(UsageError, match="nothing to shuffle"):
-        evaluate(run_dir, shuffle_frames=True)
 
 
 def test_command_line_and_page(run_dir, shard_dir, capsys):

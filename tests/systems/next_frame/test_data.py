@@ -101,8 +101,6 @@ def test_prepare_writes_moving_mnist(tmp_path):
     report = prepare(tmp_path / "mnist.npz", tmp_path / "seq.npy", sequences=6, num_frames=8)
     assert report.ok
     assert np.load(tmp_path / "seq.npy", mmap_mode="r").shape == (8, 6, 64, 64)
-    with pytest.raises(UsageError, match="does not take flow_method"):
-        prepare(tmp_path / "mnist.npz", tmp_path / "seq.npy", flow_method="dis")
     with pytest.raises(UsageError, match=r"one \.npy file"):
         prepare(tmp_path / "mnist.npz", tmp_path / "seq")
 

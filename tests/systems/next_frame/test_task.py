@@ -192,8 +192,6 @@ def test_what_cannot_be_scored(run_dir, tmp_path, small_config):
         evaluate(run_dir, tmp_path / "mnist_test_seq.npy", progress=False)
     with pytest.raises(UsageError, match="the test set is scored"):
         evaluate(run_dir, part="train", progress=False)
-    with pytest.raises(UsageError, match="nothing to shuffle"):
-        evaluate(run_dir, shuffle_frames=True)
     with pytest.raises(TfavError, match="no readable model"):
         load_model(tmp_path, small_config)
 

@@ -103,8 +103,6 @@ def test_what_cannot_be_trained_or_scored(run_dirs, small_config, videos_dir, tm
         evaluate(run_dirs["motion"], part="dev")
     with pytest.raises(UsageError, match="no test part"):
         evaluate(run_dirs["motion"], part="test")
-    with pytest.raises(UsageError, match="no frames to shuffle"):
-        evaluate(run_dirs["motion"], shuffle_frames=True)
     with pytest.raises(UsageError, match="other settings: learning_rate"):
         train(small_config("motion", epochs=3, train_samples=2, learning_rate=1.0), run_dirs["motion"], verbose=0)
     other = tmp_path / "videos"
@@ -118,8 +116,6 @@ def test_what_cannot_be_trained_or_scored(run_dirs, small_config, videos_dir, tm
 def test_prepare_writes_the_fields_folders(videos_dir, tmp_path):
     report = prepare(videos_dir / "grow", tmp_path / "out", flow_method="dis", size=32, workers=0, quiet=True)
     assert report.ok and len(report.done) == 3
-    with pytest.raises(UsageError, match="every frame"):
-        prepare(videos_dir, tmp_path / "out", every_sec=1.0)
 
 
 def test_two_devices_train_as_one(small_config):

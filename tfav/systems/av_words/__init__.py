@@ -10,6 +10,15 @@ model.fit(train_data, validation_data=val, epochs=config.epochs, callbacks=callb
 
 import lazy_loader
 
+from tfav.training.system import System
+
+SYSTEM = System(
+    name="av_words",
+    summary="audio-visual word recognition in noise: by sound, by lips, by both; GRID's words and LRW",
+    kind="words",
+    package=__name__,
+)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
@@ -22,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "losses",
         "made",
         "model",
+        "options",
         "noise",
         "page",
         "prediction",
@@ -35,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "windows",
     ],
     submod_attrs={
+        "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS", "STAGES"],
         "data": ["build_dataset", "build_datasets", "prepare"],
         "demo": ["demo"],

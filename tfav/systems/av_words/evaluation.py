@@ -27,7 +27,6 @@ def evaluate(
     snr: str | Sequence | None = None,
     noise: str = "babble",
     corrupt_video: str | None = None,
-    shuffle_frames: bool = False,
     progress: bool = True,
     **changes,
 ) -> dict:
@@ -40,7 +39,6 @@ def evaluate(
         snr: Signal to noise ratios to score at, as in `"clean,20,0,-5"` or a sequence of such; None: `clean`.
         noise: Kind of noise: `white`, `pink`, `babble` of the run's training recordings, or `folder`.
         corrupt_video: `black`, `frozen` or `blurred` frames; None: as they are.
-        shuffle_frames: Not for this system.
         progress: Show a bar.
         **changes: Fields that only the data look at, such as `cache_dir` or `noise_dir`.
 
@@ -55,10 +53,6 @@ def evaluate(
         UsageError: No run, no such part, ratio, noise or corruption, or words that are not the run's.
         DataError: Not one usable window.
     """
-    if shuffle_frames:
-        raise UsageError(
-            "av_words scores noise and corrupted pictures instead: --snr clean,0,-5, --corrupt-video frozen."
-        )
     ratios = parse_snr(snr)
     if noise not in NOISES:
         raise UsageError(f"noise must be one of {', '.join(NOISES)}. Received: noise={noise}")

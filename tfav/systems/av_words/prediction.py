@@ -58,7 +58,6 @@ def predict_files(
     at: float | None = None,
     out: Path | str | None = None,
     top: int = 5,
-    **others,
 ) -> dict:
     """Says what word is spoken in each file.
 
@@ -69,7 +68,6 @@ def predict_files(
         out: Folder for `NAME_words.html`, with a NAME by `result_names.name_results`; None: `predictions/` in the run
             folder, for `pretrained` in the current one.
         top: Words to rank.
-        **others: Options of other systems, refused.
 
     Returns:
         `{"files": [...]}`, JSON-ready: rows as of `open_predictor`, or `path` and `error`.
@@ -77,8 +75,6 @@ def predict_files(
     Raises:
         UsageError: Options that do not apply, no run, or no face detector at the given path.
     """
-    if others or run_dir is None:
-        raise UsageError(f"av_words takes --run-dir and clips. Received: {', '.join(others) or 'no run folder'}")
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     rows = []

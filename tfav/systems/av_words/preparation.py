@@ -33,7 +33,6 @@ def prepare(
     backend: str = "loky",
     address: str | None = None,
     quiet: bool = False,
-    **unsuitable,
 ) -> PrepareReport:
     """Cuts mouth and sound out of every video, once, in parallel, into compressed shards; resumable.
 
@@ -52,7 +51,6 @@ def prepare(
         backend: As in `tfav.io.executor.run_units`.
         address: As in `tfav.io.executor.run_units`.
         quiet: No progress bar.
-        **unsuitable: Options of other systems, refused.
 
     Returns:
         What became of each recording; a broken alignment, a video without sound or face, or one that cannot be read is
@@ -63,8 +61,6 @@ def prepare(
         DataError: There are no videos, or none could be used.
         FetchError: The face detector cannot be fetched.
     """
-    if unsuitable:
-        raise UsageError(f"av_words keeps every frame at 25 a second. Leave out: {', '.join(sorted(unsuitable))}.")
     if layout not in LAYOUTS:
         raise UsageError(f"the layout (--from) must be one of {', '.join(LAYOUTS)}. Received: {layout}")
     box = box or _BOXES[layout]

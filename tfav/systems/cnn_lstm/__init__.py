@@ -9,10 +9,32 @@ model.fit(train, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
 
 import lazy_loader
 
+from tfav.training.system import System
+
+SYSTEM = System(
+    name="cnn_lstm",
+    summary="video classification: a CNN per frame under an LSTM",
+    kind="classes",
+    package=__name__,
+)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["clips", "config", "data", "extractor", "features", "model", "predictor", "serving", "task", "views"],
+    submodules=[
+        "clips",
+        "config",
+        "data",
+        "extractor",
+        "features",
+        "model",
+        "options",
+        "predictor",
+        "serving",
+        "task",
+        "views",
+    ],
     submod_attrs={
+        "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
         "extractor": ["build_extractor"],

@@ -14,7 +14,7 @@ from tfav import training
 from tfav.data.class_trees import check_class_count, check_known_classes, make_split, part_of
 from tfav.data.folders import Example, scan
 from tfav.data.splits import Split
-from tfav.errors import DataError, TfavError, UsageError
+from tfav.errors import DataError, TfavError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
 from tfav.io.partial import partial_file
@@ -218,14 +218,12 @@ def evaluate(
     return result
 
 
-def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5, **others) -> dict:
+def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5) -> dict:
     """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`.
 
     Raises:
-        UsageError: Options that are two_stream's, or no run.
+        UsageError: No run.
     """
-    if others or run_dir is None:
-        raise UsageError(f"cnn_lstm takes --run-dir alone. Received: {', '.join(others) or 'no run folder'}")
     labels = open_run(run_dir)[0].facts["labels"]
     rows = []
     for prediction in predict(run_dir, files):
@@ -239,14 +237,8 @@ def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str,
     return {"files": rows, "labels": labels}
 
 
-def prepare(source: Path | str, out: Path | str, *, flow_method: str | None = None, **options) -> PrepareReport:
-    """Turns videos into folders of frames; options as in `tfav.io.frames.extract_frames`.
-
-    Raises:
-        UsageError: Flow is asked for, which this system does not use.
-    """
-    if flow_method is not None:
-        raise UsageError("cnn_lstm uses no flow. Leave --flow-method out, or prepare two_stream.")
+def prepare(source: Path | str, out: Path | str, **options) -> PrepareReport:
+    """Turns videos into folders of frames; options as in `tfav.io.frames.extract_frames`."""
     return extract_frames(source, out, **options)
 
 

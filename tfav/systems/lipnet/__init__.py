@@ -9,6 +9,15 @@ model.fit(train, validation_data=val, epochs=config.epochs, callbacks=callbacks(
 
 import lazy_loader
 
+from tfav.training.system import System
+
+SYSTEM = System(
+    name="lipnet",
+    summary="lip reading: sentences with word times from silent video of a face; GRID corpus",
+    kind="sentences",
+    package=__name__,
+)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
@@ -24,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "grammar",
         "made",
         "model",
+        "options",
         "old_weights",
         "prediction",
         "recognition",
@@ -34,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "alphabet": ["ALPHABETS", "Alphabet"],
+        "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets", "prepare"],
         "demo": ["demo"],

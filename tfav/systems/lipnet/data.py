@@ -51,7 +51,6 @@ def prepare(
     backend: str = "loky",
     address: str | None = None,
     quiet: bool = False,
-    **unsuitable,
 ) -> PrepareReport:
     """Cuts the mouth out of every video, once, in parallel, into compressed shards; resumable.
 
@@ -65,7 +64,6 @@ def prepare(
         backend: As in `tfav.io.executor.run_units`.
         address: As in `tfav.io.executor.run_units`.
         quiet: No progress bar.
-        **unsuitable: Options of other systems, refused.
 
     Returns:
         What became of each clip; broken alignments, names that spell no sentence and videos that cannot be read are
@@ -76,8 +74,6 @@ def prepare(
         DataError: There are no videos, or none could be used.
         FetchError: The face detector cannot be fetched.
     """
-    if unsuitable:
-        raise UsageError(f"lipnet keeps every frame in a size of its own. Leave out: {', '.join(sorted(unsuitable))}.")
     if box not in crops.BOXES:
         raise UsageError(f"box must be one of {', '.join(crops.BOXES)}. Received: box={box}")
     clips, failures, warnings = corpus.find_clips(source, exclude=out)

@@ -28,7 +28,6 @@ def evaluate(
     data_dir: Path | str | None = None,
     *,
     part: str = "all",
-    shuffle_frames: bool = False,
     progress: bool = True,
     **changes,
 ) -> dict:
@@ -41,7 +40,6 @@ def evaluate(
         data_dir: Prepared shards; or videos in one of GRID's trees, whose mouths are then cut out into the cache. None:
             the run's own.
         part: `train`, `val` or `test` of the run's split, or `all` clips.
-        shuffle_frames: Not for this system.
         progress: Show a bar.
         **changes: Fields that only decoding and the data look at, such as `grammar`, `word_share`, `cache_dir`.
 
@@ -56,8 +54,6 @@ def evaluate(
         UsageError: No run, no such part, or a box that does not fit.
         DataError: Not one usable clip.
     """
-    if shuffle_frames:
-        raise UsageError("lipnet reads sentences from the order of frames; there is nothing to shuffle.")
     started = time.monotonic()
     reader = open_reader(run_dir, **changes)
     config = _at_home(reader.config, data_dir, part)

@@ -66,8 +66,6 @@ def predict_files(
     out: Path | str | None = None,
     captions: Path | str | None = None,
     grammar: str | None = None,
-    top: int | None = None,
-    **others,
 ) -> dict:
     """Reads lips in video files of any size, rate and length.
 
@@ -80,8 +78,6 @@ def predict_files(
             `pretrained` in the current one.
         captions: An `.mp4` to write of a single file, with the words drawn in as they are said.
         grammar: A grammar file, or `none`; None: the run's.
-        top: Of other systems, no meaning here.
-        **others: Options of other systems, refused.
 
     Returns:
         `{"files": [...]}`, JSON-ready: `path`, `text`, `words` (`text`, `start_sec`, `end_sec`), `readings`,
@@ -90,8 +86,6 @@ def predict_files(
     Raises:
         UsageError: Options that do not apply, no run, or no face detector at the given path.
     """
-    if others or run_dir is None:
-        raise UsageError(f"lipnet takes --run-dir and videos. Received: {', '.join(others) or 'no run folder'}")
     files = as_paths(files)
     if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")

@@ -10,6 +10,15 @@ frames = predict_next(model, test_inputs, 10)
 
 import lazy_loader
 
+from tfav.training.system import System
+
+SYSTEM = System(
+    name="next_frame",
+    summary="next-frame prediction with ConvLSTM networks on Moving MNIST or any videos",
+    kind="frames",
+    package=__name__,
+)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
@@ -17,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data",
         "evaluation",
         "model",
+        "options",
         "motion",
         "prediction",
         "recurrence",
@@ -25,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "task",
     ],
     submod_attrs={
+        "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
         "demo": ["demo"],

@@ -61,7 +61,6 @@ def evaluate(
     *,
     part: str = "all",
     progress: bool = True,
-    shuffle_frames: bool = False,
     **changes,
 ) -> dict:
     """Scores a run's forecasts per predicted step and over all.
@@ -75,7 +74,6 @@ def evaluate(
         part: Without `data_dir`: `test`, or of data on disk also `train`, `val` or `all`. Of Moving MNIST the test set
             is all there is.
         progress: Show a bar.
-        shuffle_frames: Not for this system.
         **changes: Fields of the configuration that say what is scored, such as `mnist` and `test_sequences`.
 
     Returns:
@@ -83,11 +81,9 @@ def evaluate(
         `published`; `data` and `count`; `failed`, empty. JSON-ready.
 
     Raises:
-        UsageError: The frames are to be shuffled, or the data are not there.
+        UsageError: The data are not there.
         DataError: The data cannot be used as they stand.
     """
-    if shuffle_frames:
-        raise UsageError("next_frame predicts from the order of frames; there is nothing to shuffle.")
     started = time.monotonic()
     run, config = open_run(run_dir)
     config = dataclasses.replace(config, **changes)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.errors import MediaError, TfavError, UsageError
+from tfav.errors import MediaError, TfavError
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.progress import Progress, unheard
 from tfav.io.result_names import as_paths, name_results, short_name
@@ -27,8 +27,6 @@ def predict_files(
     *,
     frames: int | None = None,
     out: Path | str | None = None,
-    top: int | None = None,
-    **others,
 ) -> dict:
     """Predicts how videos go on after their last frame.
 
@@ -39,17 +37,13 @@ def predict_files(
         out: Folder for `NAME_next.gif` and `NAME_next.mp4`, with a NAME by `result_names.name_results`: the frames
             looked at, then the predicted ones, which have a bar under them; None: `predictions/` in the run folder, of
             `pretrained` in the current one.
-        top: Of other systems, no meaning here.
-        **others: Options of other systems, which are refused.
 
     Returns:
         `{"files": [...]}`, each with `path`, `frames`, `wrote` and `warnings`, or with `error`.
 
     Raises:
-        UsageError: No frames are asked for, or options of other systems.
+        UsageError: No frames are asked for, or no run.
     """
-    if others or run_dir is None:
-        raise UsageError(f"next_frame takes --run-dir, --frames and --out. Received: {', '.join(others) or 'no run'}")
     check_number("frames", frames, whole=True, ge=1)
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)

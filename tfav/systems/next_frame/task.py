@@ -157,7 +157,6 @@ def prepare(
     backend: str = "loky",
     address: str | None = None,
     quiet: bool = False,
-    **others,
 ) -> PrepareReport:
     """Writes sequences to disk once, in the benchmark's layout.
 
@@ -175,13 +174,10 @@ def prepare(
         backend: As in `tfav.io.executor.run_units`.
         address: As in `tfav.io.executor.run_units`.
         quiet: No progress bar.
-        **others: Options of other systems, which are refused.
 
     Raises:
         UsageError: Options that do not apply.
     """
-    if others:
-        raise UsageError(f"next_frame's prepare does not take {', '.join(others)}.")
     if Path(out).suffix != ".npy":
         raise UsageError(f"{out}: sequences are written as one .npy file; give --out such a name.")
     for name, value in {"sequences": sequences, "num_frames": num_frames, "size": size}.items():

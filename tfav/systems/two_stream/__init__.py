@@ -11,6 +11,15 @@ predict_streams("runs/spatial", "runs/motion", ["holiday.mp4"], demo="demo.mp4")
 
 import lazy_loader
 
+from tfav.training.system import System
+
+SYSTEM = System(
+    name="two_stream",
+    summary="action recognition from RGB frames and optical flow; opens old Keras weights",
+    kind="timeline",
+    package=__name__,
+)
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
@@ -22,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "fusion",
         "fusion_run",
         "model",
+        "options",
         "prediction",
         "samples",
         "serving",
@@ -29,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "task",
     ],
     submod_attrs={
+        "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
         "data": ["build_datasets"],
         "model": ["build_backbone", "build_fusion", "build_model"],

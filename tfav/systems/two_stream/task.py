@@ -120,7 +120,6 @@ def evaluate(
     data_dir: Path | str | None = None,
     *,
     part: str = "all",
-    shuffle_frames: bool = False,
     progress: bool = True,
 ) -> dict:
     """Scores videos: the mean over each one's samples against its class.
@@ -129,7 +128,6 @@ def evaluate(
         run_dir: A trained run: a stream, or the fusion.
         data_dir: Folder of `CLASS/VIDEO`, or a prepared one; None: the run's own.
         part: `all` videos of it, or the `train`, `val` or `test` part of the run's split.
-        shuffle_frames: There is no such thing here: the order of a stack of flow is its meaning.
         progress: Show a bar.
 
     Returns:
@@ -141,8 +139,6 @@ def evaluate(
         DataError: A class the model does not know, or videos that cannot be used.
     """
     started = time.monotonic()
-    if shuffle_frames:
-        raise UsageError("two_stream has no frames to shuffle: a stack of flow means its order. Leave the flag out.")
     run, config = open_run(run_dir)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
@@ -249,9 +245,9 @@ def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=No
     """Opens two streams once, to ask them about one video after the other.
 
     Args:
-        run_dir: A fusion run; or
-        spatial: run folder or legacy `.h5` file of the spatial stream, and
-        motion: of the motion stream.
+        run_dir: A fusion run.
+        spatial: Without `run_dir`: run folder or legacy `.h5` file of the spatial stream.
+        motion: Without `run_dir`: of the motion stream.
 
     Returns:
         A function `(path, *, demo=None, top=5, progress=...)` from a video to its row as in `predict_streams`. It
@@ -272,6 +268,8 @@ def predict_files(run_dir: Path | str | None, files: Sequence[Path | str] | Path
         UsageError: The run is one stream alone.
     """
     if run_dir is None:
+        if not {"spatial", "motion"} <= set(options):
+            raise UsageError("two_stream needs --run-dir of a fusion, or --spatial and --motion.")
         return predict_streams(files=files, **options)
     spatial, motion = _streams_of(run_dir)
     return predict_streams(**{"spatial": spatial, "motion": motion, **options}, files=files)
@@ -282,17 +280,9 @@ def prepare(
     out: Path | str,
     *,
     flow_method: str = "tvl1",
-    every_sec: float | None = None,
-    num_frames: int | None = None,
     **options,
 ) -> PrepareReport:
-    """Extracts frames and flow of all videos; options as in `tfav.io.flow_folders.extract_flow`.
-
-    Raises:
-        UsageError: Frames are to be left out, though flow is between neighbours.
-    """
-    if every_sec is not None or num_frames is not None:
-        raise UsageError("two_stream needs every frame, since flow is between neighbours. Leave the flag out.")
+    """Extracts frames and flow of all videos; options as in `tfav.io.flow_folders.extract_flow`."""
     return extract_flow(source, out, method=flow_method, **options)
 
 

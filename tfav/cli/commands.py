@@ -1,19 +1,17 @@
-"""The command line: the dataclasses in `flags` and each system's `Config` in, calls to the floors below.
+"""The commands: the dataclasses in `flags` and each system's own options in, calls to the floors below.
 
 Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
 """
 
-import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
+from typing import Any
 
-from tfav import command_line
 from tfav._version import __version__
-from tfav.errors import UsageError
-from tfav.flags import (
-    OWNERS,
+from tfav.cli import parsing
+from tfav.cli.flags import (
     DataService,
     Demo,
     Doctor,
@@ -29,43 +27,32 @@ from tfav.flags import (
     WeightsConvert,
     WeightsInspect,
 )
+from tfav.errors import UsageError
 from tfav.io import console
 from tfav.io.partial import write_json
 from tfav.systems import SYSTEMS, load
 from tfav.training.run import is_shipped
 from tfav.training.start import start_tensorflow
+from tfav.training.system import System, given
 
 
-def _prepare(args: Prepare) -> int:
+def _prepare(arguments: Sequence[str]) -> int:
+    system, args, options = parsed("prepare", arguments)
     start_tensorflow()
-    common = ("system", "source", "out", "json")
-    names = [field.name for field in dataclasses.fields(Prepare) if field.name not in common]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    command_line.check_owners(args.system, given, OWNERS)
-    report = load(args.system).prepare(args.source, args.out, **given)
+    report = system.prepare(args.source, args.out, **given(options))
     print(report.summary())
     _print_json(args, report.as_dict())
     return 0 if report.ok else 1
 
 
-def _evaluate(args: Evaluate) -> int:
-    system = load(args.system)
+def _evaluate(arguments: Sequence[str]) -> int:
+    system, args, options = parsed("evaluate", arguments)
     if args.data_dir is None and args.part is None:
         raise UsageError("tfav evaluate needs --data-dir FOLDER, or --part test for that part of the run's own data.")
-    own = ("snr", "noise", "corrupt_video")
-    given = {name: getattr(args, name) for name in own if getattr(args, name) is not None}
-    command_line.check_owners(args.system, given, OWNERS)
     start_tensorflow()
-    result = system.evaluate(
-        args.run_dir,
-        args.data_dir,
-        part=args.part or "all",
-        shuffle_frames=args.shuffle_frames,
-        progress=True,
-        **given,
-    )
+    result = system.evaluate(args.run_dir, args.data_dir, part=args.part or "all", progress=True, **given(options))
     shipped = is_shipped(args.run_dir)
-    if not args.shuffle_frames and not shipped:  # shuffled scores are an experiment, not the run's result
+    if not shipped and not result.get("shuffled_frames"):  # shuffled scores are an experiment, not the run's result
         # Experiments that a system has a name for stand beside the plain scores on the page.
         name = "_".join(filter(None, ["evaluation", result.get("variant")]))
         write_json(args.run_dir / f"{name}.json", result)
@@ -76,23 +63,31 @@ def _evaluate(args: Evaluate) -> int:
     return 1 if result["failed"] else 0
 
 
-def _predict(args: Predict) -> int:
-    streams = _given_streams(args)
-    command_line.check_owners(args.system, streams, OWNERS)
+def _predict(arguments: Sequence[str]) -> int:
+    system, args, options = parsed("predict", arguments)
     start_tensorflow()
-    result = load(args.system).predict_files(args.run_dir, args.files, top=args.top, **streams)
-    command_line.print_predictions(result)
+    from tfav.report import print_predictions
+
+    result = system.predict_files(**({"run_dir": None} | given(options)), files=args.files)
+    print_predictions(result)
     _print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
 
 
-def _given_streams(args: Predict) -> dict:
-    common = ("system", "files", "run_dir", "top", "json")
-    names = [field.name for field in dataclasses.fields(Predict) if field.name not in common]
-    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.run_dir is None and not {"spatial", "motion"} <= set(given):
-        raise UsageError("tfav predict needs --run-dir, or --spatial and --motion for two_stream.")
-    return given
+def parsed(command: str, arguments: Sequence[str]) -> tuple[System, Any, Any]:
+    """The system that is named first, the command's flags, and the system's own options or configuration.
+
+    Raises:
+        UsageError: No system, an unknown one, or flags that do not fit.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError(f"tfav {command} needs a system first. Valid systems: {', '.join(SYSTEMS)}.")
+    system, rest = load(arguments[0]), list(arguments[1:])
+    if command == "train":
+        return system, *parsing.parse_train(Train, system.Config, system.PRESETS, system.name, rest)
+    options = {"prepare": "PrepareOptions", "evaluate": "EvaluateOptions", "predict": "PredictOptions"}[command]
+    flags = COMMANDS[command][0]
+    return system, *parsing.parse_system(flags, getattr(system, options), command, system.name, rest)
 
 
 def _report(args: Report) -> int:
@@ -120,9 +115,9 @@ def _export(args: Export) -> int:
 
 def _demo(args: Demo) -> int:
     start_tensorflow()
-    for name in SYSTEMS:
-        print(f"== {name}: {SYSTEMS[name]}")
-        load(name).demo(args.run_dir / name)
+    for name, system in SYSTEMS.items():
+        print(f"== {name}: {system.summary}")
+        system.demo(args.run_dir / name)
         _report(Report(args.run_dir / name / "run"))
     from tfav import report
 
@@ -198,11 +193,7 @@ def _convert(args: WeightsConvert) -> int:
 
 
 def _train(arguments: Sequence[str]) -> int:
-    if not arguments or arguments[0].startswith("-"):
-        raise UsageError(f"tfav train needs a system first. Valid systems: {', '.join(SYSTEMS)}.")
-    name, *rest = arguments
-    load(name)  # an unknown name ends here
-    options, config = command_line.parse_train(Train, name, rest)
+    system, options, config = parsed("train", arguments)
     if options.deterministic and options.data_service:
         raise UsageError("batches of a data service come in any order. Leave out --deterministic or --data-service.")
     start_tensorflow()
@@ -213,10 +204,10 @@ def _train(arguments: Sequence[str]) -> int:
         training.be_deterministic()
     run_dir = training.own_folder(options.run_dir)
     with through_service(options.data_service), training.accumulating(options.accumulate):
-        history = load(name).train(config, run_dir, devices=options.devices)
+        history = system.train(config, run_dir, devices=options.devices)
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")
-    print(f"Next: tfav evaluate {name} --run-dir {options.run_dir} --part test, or --data-dir FOLDER")
+    print(f"Next: tfav evaluate {system.name} --run-dir {options.run_dir} --part test, or --data-dir FOLDER")
     _print_json(options, last)
     return 0
 
@@ -245,9 +236,13 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
 }
 
 
+# These are given a system first, whose options they take beside their own flags.
+OF_A_SYSTEM = ("prepare", "train", "evaluate", "predict")
+
+
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(command_line.overview(COMMANDS, SYSTEMS))
+        print(parsing.overview(COMMANDS, SYSTEMS))
         return 0
     if arguments[0] in ("--version", "version"):
         print(__version__)
@@ -257,13 +252,18 @@ def _dispatch(arguments: Sequence[str]) -> int:
         if name in COMMANDS:
             cls, work = COMMANDS[name]
             rest = arguments[words:]
-            return work(rest if cls is Train else command_line.parse(cls, f"tfav {name}", rest))
-    raise command_line.unknown_command(arguments, COMMANDS)
+            if name not in OF_A_SYSTEM:
+                return work(parsing.parse(cls, f"tfav {name}", rest))
+            if rest[:1] in (["-h"], ["--help"]):
+                print(parsing.systems_overview(cls, name, SYSTEMS))
+                return 0
+            return work(rest)
+    raise parsing.unknown_command(arguments, COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `tfav` command; returns its exit code."""
-    return command_line.run(lambda: _dispatch(command_line.expand_home(sys.argv[1:] if argv is None else argv)))
+    return parsing.run(lambda: _dispatch(parsing.expand_home(sys.argv[1:] if argv is None else argv)))
 
 
 if __name__ == "__main__":

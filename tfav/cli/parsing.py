@@ -1,9 +1,8 @@
-"""What lies between the shell and `cli.py`: parsing with one-line errors, the overview, exit codes."""
+"""What lies between the shell and `commands`: parsing with one-line errors, the overview, exit codes."""
 
 import contextlib
 import dataclasses
 import difflib
-import importlib
 import inspect
 import io
 import os
@@ -11,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -62,35 +61,40 @@ def parse(cls: type, prog: str, arguments: Sequence[str], **settings) -> Any:
     except SystemExit as leaving:
         reason = _first_message(said.getvalue()).removeprefix("Error parsing config: ")
         raise UsageError(f"{reason} See {prog} --help.") from leaving
-    for part in (parsed, getattr(parsed, "options", None)):
-        if part is not None:
-            check_fields(part, lambda name: f"--{name.replace('_', '-')}")
+    parts = [value for value in vars(parsed).values() if dataclasses.is_dataclass(value)]
+    for part in parts or [parsed]:
+        check_fields(part, lambda name: f"--{name.replace('_', '-')}")
     return parsed
 
 
-def parse_train(options_cls: type, system: str, arguments: Sequence[str]) -> tuple[Any, Any]:
-    """Parses `tfav train SYSTEM`: the options, and every field of the system's `Config` on top of a preset.
+def parse_system(flags: type, options: type, command: str, system: str, arguments: Sequence[str]) -> tuple[Any, Any]:
+    """Parses `tfav COMMAND SYSTEM`: flags that all systems have, and the system's own options.
 
     Returns:
-        The options and the configuration.
+        Both, as objects of their classes.
     """
-    config_cls = importlib.import_module(f"tfav.systems.{system}.config").Config
-    presets = importlib.import_module(f"tfav.systems.{system}.config").PRESETS
+    both = _joined(flags, options, system)
+    # The options' own text says what this system does; the command's says what holds for all.
+    both.__doc__ = f"{inspect.getdoc(options)}\n\n{inspect.getdoc(flags)}"
+    parsed = parse(both, f"tfav {command} {system}", arguments)
+    return parsed.common, getattr(parsed, system)
+
+
+def parse_train(flags: type, config_cls: type, presets: Mapping[str, dict], system: str, arguments: Sequence[str]):
+    """Parses `tfav train SYSTEM`: the flags, and every field of the system's `Config` on top of a preset.
+
+    Returns:
+        The flags and the configuration.
+    """
     wants_help = any(argument in ("-h", "--help") for argument in arguments)
     name = _value_of("--preset", arguments) or (next(iter(presets)) if wants_help else None)
     if name is None:
         raise UsageError(f"tfav train {system} needs --preset. Valid presets: {', '.join(presets)}.")
-    both = dataclasses.make_dataclass(
-        "both",
-        [("options", tyro.conf.OmitArgPrefixes[options_cls]), ("config", tyro.conf.OmitArgPrefixes[config_cls])],
-        frozen=True,
-    )
-    both.__doc__ = f"{inspect.getdoc(options_cls)}\n\nPresets of {system}: {', '.join(presets)}."
-    default = config_cls.preset(name)
-    arguments = _spelt_out_switches(config_cls, arguments)
-    prog = f"tfav train {system}"
-    parsed = parse(both, prog, arguments, default=both(options_cls(run_dir=tyro.MISSING, preset=name), default))
-    return parsed.options, parsed.config
+    both = _joined(flags, config_cls, system)
+    both.__doc__ = f"{inspect.getdoc(flags)}\n\nPresets of {system}: {', '.join(presets)}."
+    default = both(flags(run_dir=tyro.MISSING, preset=name), config_cls.preset(name))
+    parsed = parse(both, f"tfav train {system}", _spelt_out_switches(config_cls, arguments), default=default)
+    return parsed.common, getattr(parsed, system)
 
 
 def expand_home(arguments: Iterable[str]) -> list[str]:
@@ -105,50 +109,31 @@ def expand_home(arguments: Iterable[str]) -> list[str]:
     return [re.sub(r"(^|[=,])(~[^/=,]*)(?=/|,|$)", home, argument) for argument in arguments]
 
 
-def check_owners(system: str, given: Iterable[str], owners: Mapping[str, str]) -> None:
-    """Refuses flags that are another system's.
-
-    Args:
-        system: The system that was named.
-        given: Names of the flags that were given.
-        owners: From the flags that few systems have to those systems, as in `lipnet` or `lipnet and next_frame`.
-
-    Raises:
-        UsageError: Naming the flag and whose it is.
-    """
-    for name in given:
-        if system not in owners.get(name, system).split(" and "):
-            flag = {"layout": "from"}.get(name, name.replace("_", "-"))
-            raise UsageError(f"--{flag} is for {owners[name]}; leave it out for {system}.")
+def _joined(flags: type, options: type, system: str) -> type:
+    fields = [
+        ("common", Annotated[flags, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help="Flags of every system.")]),
+        (system, Annotated[options, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=f"Flags of {system}.")]),
+    ]
+    return dataclasses.make_dataclass("both", fields, frozen=True)
 
 
-def print_predictions(result: Mapping) -> None:
-    """Prints what `predict_files` of a system gives: text, ranked classes, files; warnings and errors to stderr."""
-    for row in result["files"]:
-        if "error" in row:
-            print(f"error: {row['error']}", file=sys.stderr)
-            continue
-        for warning in row.get("warnings", ()):
-            print(f"warning: {warning}", file=sys.stderr)
-        print(row["path"])
-        if "text" in row:
-            print(f"  {row['text']}")
-        for rank in row.get("ranking", ()):
-            print(f"  {rank['probability']:6.1%}  {rank['label']}")
-        for written in row.get("wrote", ()):
-            print(f"  wrote {written}")
-        if "demo" in row:
-            print(f"  wrote {row['demo']}")
-
-
-def overview(commands: Mapping[str, tuple[type, Callable]], systems: Mapping[str, str]) -> str:
+def overview(commands: Mapping[str, tuple[type, Callable]], systems: Mapping) -> str:
     """The text of `tfav --help`."""
     width = max(map(len, [*commands, *systems])) + 2
     lines = ["tfav: audio-visual video models in Keras 3 on TensorFlow", "", "Commands (tfav COMMAND --help for each):"]
     lines += [f"  {name:<{width}}{inspect.getdoc(cls).splitlines()[0]}" for name, (cls, _) in commands.items()]
     lines += ["", "Systems:"]
-    lines += [f"  {name:<{width}}{what}" for name, what in systems.items()]
-    lines += ["", "Example:", "  tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/mine"]
+    lines += [f"  {name:<{width}}{system.summary}" for name, system in systems.items()]
+    lines += ["", "Example:", "  tfav train SYSTEM --preset demo --data-dir videos --run-dir runs/mine"]
+    return "\n".join(lines)
+
+
+def systems_overview(flags: type, command: str, systems: Mapping) -> str:
+    """The text of `tfav COMMAND --help` for a command that takes a system first."""
+    width = max(map(len, systems)) + 2
+    lines = [f"usage: tfav {command} SYSTEM ...", "", inspect.getdoc(flags), "", "Systems:"]
+    lines += [f"  {name:<{width}}{system.summary}" for name, system in systems.items()]
+    lines += ["", f"For the flags of one: tfav {command} SYSTEM --help"]
     return "\n".join(lines)
 
 

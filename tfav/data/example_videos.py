@@ -1,4 +1,4 @@
-"""Made videos to click on the page, for whoever has none at hand."""
+"""Made videos, each one that some system can make something of, for whoever has none at hand. Loads no TensorFlow."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ from tfav.data.made_speech import FRAMES_PER_LETTER, WORDS, sing
 from tfav.data.mnist import small_digits
 from tfav.io.encoding import write_video
 
-SUNG = ("white", "blue", "soon")  # words of av_words' made data set
+SUNG = ("white", "blue", "soon")  # words of `made_speech`
 _SAMPLE_RATE = 16000
 
 _FPS = 10
@@ -25,7 +25,7 @@ def write_speaking_face(path: Path | str) -> Path:
 
 
 def write_singing_face(path: Path | str) -> Path:
-    """A drawn face that says "white blue soon" in the mouths and the tones of av_words' made data set."""
+    """A drawn face that says "white blue soon" in the mouths and the tones of `made_speech`."""
     pause = " " * 6
     seen, heard = (
         pause + pause.join("".join(letter * FRAMES_PER_LETTER for letter in letters) for letters in lines) + pause

@@ -1,0 +1,27 @@
+"""Predictions as text on a terminal or in a notebook."""
+
+import sys
+from collections.abc import Mapping
+
+
+def print_predictions(result: Mapping) -> None:
+    """Prints what `predict_files` of a system gives: text, ranked classes, files; warnings and errors to stderr.
+
+    Args:
+        result: `{"files": [row]}`; a row has `path`, or also `error`.
+    """
+    for row in result["files"]:
+        if "error" in row:
+            print(f"error: {row['error']}", file=sys.stderr)
+            continue
+        for warning in row.get("warnings", ()):
+            print(f"warning: {warning}", file=sys.stderr)
+        print(row["path"])
+        if "text" in row:
+            print(f"  {row['text']}")
+        for rank in row.get("ranking", ()):
+            print(f"  {rank['probability']:6.1%}  {rank['label']}")
+        for written in row.get("wrote", ()):
+            print(f"  wrote {written}")
+        if "demo" in row:
+            print(f"  wrote {row['demo']}")
