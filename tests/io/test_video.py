@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import struct
+import subprocess
+import warnings
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -82,6 +86,63 @@ def test_the_rotation_flag_is_applied(tmp_path, anticlockwise, clockwise):
     assert frames.shape[1:3] == ((48, 176) if anticlockwise == 180 else (176, 48))
     assert read_numbers(np.rot90(frames, -anticlockwise // 90, axes=(1, 2))) == [0, 1, 2]
     assert [read_number(np.rot90(frame, -anticlockwise // 90)) for _, _, frame in iter_frames(path)] == [0, 1, 2]
+
+
+def set_display_matrix(path, a, b, c, d):
+    """Writes the four numbers of a display matrix that turn and mirror into the track header of an MP4."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40  # behind version, times, volume
+    numbers = [round(value * 65536) for value in (a, b, 0, c, d, 0, 0, 0)]
+    data[start : start + 36] = struct.pack(">9i", *numbers, 1 << 30)
+    path.write_bytes(data)
+
+
+MATRICES = {
+    (1, 0, 0, 1): lambda frame: frame,
+    (-1, 0, 0, 1): lambda frame: frame[:, ::-1],  # a selfie as the mirror shows it
+    (-1, 0, 0, -1): lambda frame: frame[::-1, ::-1],
+    (1, 0, 0, -1): lambda frame: frame[::-1],
+    (0, 1, 1, 0): lambda frame: frame.swapaxes(0, 1),
+    (0, 1, -1, 0): lambda frame: np.rot90(frame, -1),
+    (0, -1, -1, 0): lambda frame: np.rot90(frame, 2).swapaxes(0, 1),
+    (0, -1, 1, 0): lambda frame: np.rot90(frame),
+}
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("size", [(48, 176), (49, 175)])
+def test_videos_are_turned_and_mirrored_as_players_do(tmp_path, matrix, size):
+    path, options = tmp_path / "a.mp4", {"codec": "libx264", "pix_fmt": "yuv444p", "size": size}
+    write_clip(path, 3, **options)
+    stored = read_video(path).frames
+    set_display_matrix(path, *matrix)
+    expected = np.stack([MATRICES[matrix](frame) for frame in stored])
+    info = probe(path)
+    assert np.array_equal(read_video(path).frames, expected)
+    assert np.array_equal(np.stack([frame for _, _, frame in iter_frames(path)]), expected)
+    assert (info.height, info.width) == expected.shape[1:3]
+    by_facts = stored[:, :, ::-1] if info.mirrored else stored
+    assert np.array_equal(np.rot90(by_facts, -info.rotation // 90, axes=(1, 2)), expected)
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    shown = subprocess.run(
+        [ffmpeg, "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True
+    ).stdout
+    shown = np.frombuffer(shown, np.uint8).reshape(expected.shape)
+    assert np.abs(shown.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize(("degrees", "turned"), [(0.5, 0), (30, 0), (60, 90), (-100, 270), (170, 180)])
+def test_another_angle_is_read_at_the_nearest_quarter_turn_and_told(tmp_path, degrees, turned):
+    path, angle = tmp_path / "a.mp4", np.radians(degrees)
+    write_clip(path, 2, codec="libx264")
+    set_display_matrix(path, np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle))
+    off = round(abs((degrees + 45) % 90 - 45))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        frames = read_video(path).frames
+    assert read_numbers(np.rot90(frames, turned // 90, axes=(1, 2))) == [0, 1]
+    assert probe(path).rotation == turned
+    assert [str(line.message).split(" degrees")[0].split()[-1] for line in told] == [str(off)] * (off > 1)
 
 
 def test_a_start_time_other_than_zero_is_taken_off(tmp_path):

@@ -2,6 +2,8 @@
 
 import collections
 import heapq
+import struct
+import warnings
 
 import av
 import numpy as np
@@ -9,7 +11,20 @@ from av.video.reformatter import VideoReformatter
 
 from tfav.errors import MediaError
 from tfav.io.container import describe_error, nominal_rate
+from tfav.io.images import turn_upright
 
+_STRAIGHT_DEGREES = 1.0  # off a quarter turn: ffmpeg and players round as well
+# From the orientation to where it shows the axes x and y of the stored picture.
+_SHOWN_AT = {
+    1: ((1, 0), (0, 1)),
+    2: ((-1, 0), (0, 1)),
+    3: ((-1, 0), (0, -1)),
+    4: ((1, 0), (0, -1)),
+    5: ((0, 1), (1, 0)),
+    6: ((0, 1), (-1, 0)),
+    7: ((0, -1), (-1, 0)),
+    8: ((0, -1), (1, 0)),
+}
 _REORDER = 3  # frames held back to put timestamps in order; AVI files with B-frames carry them swapped
 
 
@@ -90,7 +105,13 @@ class RgbConverter:
     def __init__(self, path, first):
         self._path = path
         self._size = first.width, first.height  # a stream may change its size midway
-        self._quarter_turns = count_quarter_turns(first)
+        self._orientation, off_degrees = read_orientation(first)
+        if off_degrees > _STRAIGHT_DEGREES:
+            warnings.warn(
+                f"{path}: players turn it by an angle that is {off_degrees:.0f} degrees off a quarter turn. It is read "
+                "at the nearest quarter turn.",
+                stacklevel=3,
+            )
         self._reformatter = VideoReformatter()  # kept: setting one up costs more than converting a frame
 
     def __call__(self, frame) -> np.ndarray:
@@ -102,9 +123,29 @@ class RgbConverter:
         except (OSError, ValueError) as error:
             reason = f"a frame in the format {frame.format.name} cannot be turned into RGB ({describe_error(error)})"
             raise MediaError(self._path, reason, "Replace it with a fresh copy or remove it.") from error
-        return np.ascontiguousarray(np.rot90(rgb, self._quarter_turns)) if self._quarter_turns else rgb
+        return rgb if self._orientation == 1 else turn_upright(rgb, self._orientation)
 
 
-def count_quarter_turns(frame) -> int:
-    """Return how many quarter turns anticlockwise bring a decoded frame upright, 0 to 3."""
-    return round((frame.rotation or 0) / 90) % 4
+def read_orientation(frame) -> tuple[int, float]:
+    """How a decoded frame is to be turned and mirrored for display, by the display matrix that comes with it.
+
+    Args:
+        frame: From libav.
+
+    Returns:
+        The orientation, 1 to 8 as in `images.turn_upright`, and by how many degrees the matrix turns beyond it.
+    """
+    # Row vectors: a point (x, y) of the stored picture is shown at (a x + c y, b x + d y), y going down.
+    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), b"")
+    if len(matrix) != 36:
+        return 1, 0.0
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
+    axes = np.array([[a, b], [c, d]], np.float64)
+    lengths = np.linalg.norm(axes, axis=1)
+    if not lengths.all():
+        return 1, 0.0
+    axes /= lengths[:, None]
+    fits = {number: float((axes * map_).sum()) for number, map_ in _SHOWN_AT.items()}
+    best = max(fits, key=fits.get)
+    cosines = (axes * _SHOWN_AT[best]).sum(axis=1)
+    return best, float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max())

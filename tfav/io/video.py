@@ -16,7 +16,7 @@ import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
-from tfav.io.decoding import FrameDecoder, RgbConverter, count_quarter_turns
+from tfav.io.decoding import FrameDecoder, RgbConverter, read_orientation
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
 from tfav.ranges import check_number
@@ -35,6 +35,17 @@ __all__ = [
     "write_video",
 ]
 
+# From the orientation to degrees clockwise and whether it is mirrored before.
+_TURNS = {
+    1: (0, False),
+    2: (0, True),
+    3: (180, False),
+    4: (180, True),
+    5: (270, True),
+    6: (90, False),
+    7: (90, True),
+    8: (270, False),
+}
 _UNEVEN = 0.05  # share of the duration, above the rounding of timestamps to milliseconds at 30 fps (2 %)
 _REPLACE = "Replace it with a fresh copy or remove it."
 
@@ -52,6 +63,7 @@ class VideoInfo:
         height: In pixels, as displayed.
         rotation: Degrees clockwise by which the stored picture is turned for display: 0, 90, 180 or 270. Every reader
             here turns it.
+        mirrored: Whether left and right change places before it is turned, as in some selfies. Every reader does it.
         codec: libav's name, such as "h264".
         has_audio: Whether there is a sound stream.
         start_sec: Start of the first frame against the start of the file, where sound may begin.
@@ -68,6 +80,7 @@ class VideoInfo:
     width: int
     height: int
     rotation: int
+    mirrored: bool
     codec: str
     has_audio: bool
     start_sec: float
@@ -126,8 +139,9 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
         stated_fps = nominal_rate(stream)
         if unevenness < _UNEVEN and abs(interval_sec * stated_fps - 1) < _UNEVEN:
             fps = stated_fps  # the exact fraction, free of rounded timestamps and of a frame missing at either end
-        quarter_turns = count_quarter_turns(first)
-        height, width = (first.height, first.width) if quarter_turns % 2 == 0 else (first.width, first.height)
+        orientation, _ = read_orientation(first)
+        rotation, mirrored = _TURNS[orientation]
+        height, width = (first.height, first.width) if orientation < 5 else (first.width, first.height)
         start_ticks = decoder.first_ticks or 0
         return VideoInfo(
             path=str(path),
@@ -136,7 +150,8 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
             duration_sec=duration_sec,
             width=width,
             height=height,
-            rotation=-90 * quarter_turns % 360,
+            rotation=rotation,
+            mirrored=mirrored,
             codec=stream.codec_context.name,
             has_audio=bool(container.streams.audio),
             start_sec=float(start_ticks * stream.time_base) - (container.start_time or 0) / av.time_base,
