@@ -476,3 +476,47 @@ def test_real_mpeg_files_are_whole(shared_data):
         assert (info.width, info.height, info.fps, info.damage) == (360, 288, 25, "")
         assert info.num_frames in (74, 75)
         assert info.has_audio
+
+
+JOINED = [("mpegts", {}, 188), ("mpegts", {"mpegts_m2ts_mode": "1"}, 192)]
+
+
+def write_parts(tmp_path, options, codec="libx264", sizes=((48, 176), (48, 176), (48, 176))):
+    """Transport streams of 12 numbered frames each, as bytes."""
+    parts = []
+    for size in sizes:
+        write_clip(tmp_path / "part.ts", 12, codec=codec, format="mpegts", options=options, size=size)
+        parts.append((tmp_path / "part.ts").read_bytes())
+    return parts
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+@pytest.mark.parametrize(("format", "options", "stride"), JOINED)
+def test_joined_transport_streams_are_whole(tmp_path, codec, format, options, stride):
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(write_parts(tmp_path, options, codec)))
+    info = probe(path)
+    assert (info.num_frames, info.damage) == (36, "")
+    clip = read_video(path)
+    assert read_numbers(clip.frames) == [*range(12)] * 3
+    assert np.allclose(np.diff(clip.times_sec), 0.04)
+    assert read_numbers(read_video(path, num_frames=4).frames) == [0, 0, 11, 11]  # frames 0, 12, 23, 35
+
+
+@pytest.mark.parametrize(("format", "options", "stride"), JOINED)
+def test_losses_in_transport_streams_are_not_taken_for_joints(tmp_path, format, options, stride):
+    first, second, _ = write_parts(tmp_path, options)
+    path = tmp_path / "lossy.ts"
+    path.write_bytes(second + first[: 6 * stride] + second)  # ends in the middle of its first, large frame
+    assert "cut short" in probe(path).damage
+    path.write_bytes(first + second[: 5 * stride] + second[7 * stride :])  # a joint, and a loss behind it
+    assert "cut short" in probe(path).damage
+    path.write_bytes(second + first[: 6 * stride + 50] + second)  # no whole number of packets
+    assert probe(path).damage
+
+
+def test_pictures_that_go_on_in_another_stream_are_told(tmp_path):
+    first = write_parts(tmp_path, {})[0]
+    second = write_parts(tmp_path, {"mpegts_start_pid": "512"})[0]
+    (tmp_path / "a.ts").write_bytes(first + second)
+    assert "go on in another stream" in probe(tmp_path / "a.ts").damage

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfav.errors import MediaError
 from tfav.io.environment import whole_number
+from tfav.io.transport_stream import count_breaks
 
 _REPLACE = "Replace it with a fresh copy or remove it."
 # Tags such as a title are often in another encoding than UTF-8. PyAV 19 replaces what it cannot read by itself.
@@ -134,11 +135,17 @@ def scan_packets(path) -> PacketScan:
     ticks, num_cut, end_sec, truncation = [], 0, 0.0, ""
     with open_video(path, threads=1) as (container, stream):
         compare_duration = container.format.name in _STATES_DURATION
+        wanted = () if compare_duration else container.streams.video
+        last_place, others_from = 0, None  # bytes from the start of the file
         try:
-            for packet in container.demux(() if compare_duration else (stream,)):
+            for packet in container.demux(wanted):
                 if compare_duration and packet.pts is not None:
                     end_sec = max(end_sec, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream_index == stream.index and packet.size:
+                if packet.stream_index != stream.index:
+                    if packet.stream.type == "video" and others_from is None:
+                        others_from = packet.pos
+                elif packet.size:
+                    last_place = max(last_place, packet.pos or 0)
                     num_cut += packet.is_corrupt
                     ticks.append(packet.pts if packet.pts is not None else packet.dts)
         except av.error.FFmpegError as error:
@@ -148,14 +155,24 @@ def scan_packets(path) -> PacketScan:
         found_sec = end_sec - (container.start_time or 0) / av.time_base
         if not truncation and compare_duration and found_sec < stated_sec - max(0.25, stated_sec / 10):
             truncation = f"{found_sec:.1f} of the stated {stated_sec:.1f} seconds are there"
-        if not truncation and num_cut:
+        if not truncation and num_cut and not _is_joined(Path(path), container, stream, num_cut):
             truncation = "frames in it are cut short"
+        if not truncation and container.format.name == "mpegts" and (others_from or 0) > last_place:
+            truncation = "its pictures go on in another stream, which is not read (convert it with ffmpeg)"
         if None in ticks:
             times_sec = np.arange(len(ticks)) / nominal_rate(stream)
         else:
             ordered = np.sort(np.array(ticks, np.int64))
             times_sec = (ordered - ordered[:1]) * float(stream.time_base)
     return PacketScan(times_sec, truncation)
+
+
+def _is_joined(path: Path, container, stream, num_cut: int) -> bool:
+    """Whether what looks like damage comes of recordings put one behind the other, as by `cat`."""
+    if container.format.name != "mpegts":
+        return False
+    joints, losses = count_breaks(path, stream.id)
+    return not losses and num_cut <= 2 * joints  # a frame or two at each
 
 
 def nominal_rate(stream) -> float:
