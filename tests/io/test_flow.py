@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -24,11 +26,32 @@ def moving_frames(num_frames=6, height=40, width=56, shift=SHIFT, seed=0):
     return np.stack([pattern[:, start : start + width] for start in starts])
 
 
+def die_once(flow, witness):
+    """A conversion that kills its process, unless it did so before or this is the process of the test."""
+    if not witness.exists() and os.getpid() != int(witness.with_suffix(".pid").read_text()):
+        witness.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return flow
+
+
 def notebook_flow(frames):
     """What the notebook computes: one object, grey levels 0-1, pair after pair."""
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0 for frame in frames]
     tvl1 = cv2.optflow.DualTVL1OpticalFlow_create()
     return [tvl1.calc(grays[i], grays[i + 1], None) for i in range(len(grays) - 1)]
+
+
+def test_a_worker_that_is_killed_loses_no_pair(tmp_path, deaths=2):
+    (tmp_path / "died.pid").write_text(str(os.getpid()))
+    frames, found = moving_frames(16), []
+    convert = functools.partial(die_once, witness=tmp_path / "died")
+    for flow in iter_flow(iter(frames), "tvl1", workers=2, convert=convert, ahead=6):
+        found.append(flow)
+        if len(found) % 4 == 0 and len(found) // 4 < deaths:
+            assert (tmp_path / "died").exists()
+            (tmp_path / "died").unlink()  # and once more
+    for mine, reference in zip(found, iter_flow(iter(frames), "tvl1", workers=0), strict=True):
+        assert np.array_equal(mine, reference)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

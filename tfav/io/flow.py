@@ -21,6 +21,7 @@ from tfav.io.pools import LokyPool
 from tfav.io.tvl1 import compute_tvl1, equals_opencv, is_covered
 from tfav.ranges import check_number
 
+_TRIES = 2
 FLOW_BOUND = 20.0  # pixels; what UCF101's published flow pictures, and every network trained on them, were cut at
 
 
@@ -182,21 +183,36 @@ def _iter_flow(frames, method, workers, convert, ahead) -> Iterator[np.ndarray]:
                     pending.append((task, pool.submit(_flow_of_pair, *task) if pool else None))
                 previous = following
                 if len(pending) > ahead:
-                    yield _result(pool, *pending.popleft())
+                    yield _take_result(pool, pending)
             while pending:
-                yield _result(pool, *pending.popleft())
+                yield _take_result(pool, pending)
         finally:
             for _, future in pending:  # the caller stopped early; a pair in work is left to end
                 if future is not None:
                     future.cancel()
 
 
-def _result(pool, task, future) -> np.ndarray:
-    try:
-        return _flow_of_pair(*task) if future is None else future.result()
-    except concurrent.futures.BrokenExecutor:
-        pool.restart()  # a process was killed, likely for want of memory; what it was at is done here instead
-        return _flow_of_pair(*task)
+def _take_result(pool, pending: collections.deque) -> np.ndarray:
+    """The flow of the first pair, which leaves `pending`; where a process was killed, all that went with it is redone.
+
+    A pair whose processes were killed twice, likely for want of memory, is computed here.
+    """
+    for _ in range(_TRIES):
+        task, future = pending[0]
+        if future is None:
+            break
+        try:
+            flow = future.result()
+            pending.popleft()
+            return flow
+        except Exception as error:
+            if not pool.is_death(error):
+                raise
+        pool.restart()  # a dying process takes along what the others were at
+        for place, (task, future) in enumerate(pending):
+            if not future.done() or future.cancelled() or future.exception() is not None:
+                pending[place] = task, pool.submit(_flow_of_pair, *task)
+    return _flow_of_pair(*pending.popleft()[0])
 
 
 def _flow_of_pair(previous, following, method, convert) -> np.ndarray:
@@ -218,6 +234,9 @@ class _ThreadPool:
 
     def submit(self, function: Callable, *args) -> concurrent.futures.Future:
         return self._executor.submit(function, *args)
+
+    def is_death(self, error: BaseException) -> bool:
+        return False
 
     def restart(self) -> None:
         pass

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import joblib
 from joblib.externals import loky
+from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
@@ -28,6 +29,8 @@ _ONE_THREAD = {
     "OPENCV_FOR_THREADS_NUM": "1",
     "TFAV_DECODE_THREADS": "1",
 }
+# The second is what calls are told that wait when processes are ended after such a death.
+_DEATHS = (concurrent.futures.BrokenExecutor, ShutdownExecutorError)
 _IDLE_SEC = 30  # processes stay for the next call in the same session, then leave
 _CONNECT_SEC = 15
 _RECOUNT_SEC = 5  # clusters grow and shrink
@@ -62,14 +65,14 @@ class LokyPool:
                 )
             try:
                 return self._executor.submit(function, *args)
-            except concurrent.futures.BrokenExecutor as error:  # it broke between two submissions
+            except _DEATHS as error:  # it broke between two submissions
                 future = concurrent.futures.Future()
                 future.set_exception(error)
                 return future
 
     def is_death(self, error: BaseException | None) -> bool:
-        """Whether the process died."""
-        return isinstance(error, concurrent.futures.BrokenExecutor)
+        """Whether the process died, or was ended because another one did."""
+        return isinstance(error, _DEATHS)
 
     def restart(self) -> None:
         """Ends all processes; the next call starts new ones."""
