@@ -15,14 +15,16 @@ from tfav.data.records import Record, fingerprint, load_staged, stage_record
 from tfav.data.verification import verify_shards
 from tfav.errors import MediaError
 from tfav.io import flow_folders, frames
+from tfav.io.contact_sheet import write_contact_sheet
 from tfav.io.executor import PrepareReport
 from tfav.io.folders import list_frames
 from tfav.io.partial import write_json
 from tfav.io.text_files import write_text
-from tfav.report import markup
+from tfav.report import markup, plots
 from tfav.report.clips import gif_data_url
 from tfav.systems.cnn_lstm import features
 from tfav.systems.next_frame import clips
+from tfav.systems.two_stream import drawing
 
 CAFE = os.fsdecode(b"caf\xe9")
 QUIET = {"workers": 0, "quiet": True}
@@ -112,3 +114,17 @@ def test_all_that_is_written_takes_them(tmp_path, capsys):
     with (tmp_path / "console.txt").open("w", encoding="utf-8", errors="backslashreplace") as file:
         print(report.summary(), file=file)
     assert command_line.expand_home([f"--data-dir={CAFE}"]) == [f"--data-dir={CAFE}"]
+
+
+@pytest.mark.parametrize("name", [CAFE, "$5 to $_10", "a$"])
+def test_plots_and_pictures_take_any_name(tmp_path, name):
+    for drawn in (
+        plots.confusion([[1, 0], [0, 1]], [name, "b"]),
+        plots.intervals([(name, 0.5, (0.4, 0.6))], name),
+        plots.curves_of([(name, [{"epoch": 1, "loss": 1.0}])]),
+        plots.heat(np.zeros((3, 2)), [name, "b"], title=name),
+    ):
+        assert "<svg" in drawn
+    drawing.DemoCanvas(name, [name, "b", name], [name, "b"], (48, 64))
+    assert drawing._ink_of(name, 50).any()
+    assert write_contact_sheet(tmp_path / "sheet.png", [np.zeros((8, 8), np.uint8)], [name]).is_file()

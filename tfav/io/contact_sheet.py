@@ -8,6 +8,7 @@ import numpy as np
 
 from tfav.errors import MediaError, UsageError
 from tfav.io.partial import partial_file
+from tfav.io.text_files import shown
 
 _CAPTION_PX = 12
 _GAP_PX = 2
@@ -46,7 +47,7 @@ def write_contact_sheet(
         cell = sheet[top : top + cell_height, left : left + cell_width]
         cell[:height, :width] = picture
         band = np.ascontiguousarray(cell[height:])
-        cv2.putText(band, caption, (1, 9), cv2.FONT_HERSHEY_PLAIN, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(band, shown(caption), (1, 9), cv2.FONT_HERSHEY_PLAIN, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
         cell[height:] = band
     encoded, data = cv2.imencode(".png", sheet[..., ::-1])
     if not encoded:

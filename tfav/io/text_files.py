@@ -79,6 +79,11 @@ def shown(text) -> str:
     return spelt.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def for_plots(text) -> str:
+    """Text as `shown`, for Matplotlib, which would take what is between two dollar signs for a formula."""
+    return shown(text).replace("$", r"\$")
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Writes text as UTF-8, as `shown` gives it."""
     Path(path).write_text(shown(text), encoding="utf-8", newline="\n")

@@ -10,6 +10,8 @@ matplotlib.use("Agg")  # before pyplot: a server has no display
 import matplotlib.pyplot as plt
 import numpy as np
 
+from tfav.io.text_files import for_plots
+
 _COLORS = {"train": "#1f6fb2", "val": "#d1495b"}
 
 
@@ -66,7 +68,7 @@ def _draw_curve(axis, rows: list[dict], name: str, side: str, label: str, color:
     what = "validation" if side == "val" else "training"
     style = "." if len(rows) == 1 else "-"
     if label:  # many runs: the colour is the run's, training is dashed
-        style, what = (style if side == "val" else style.replace("-", "--")), f"{label}, {what}"
+        style, what = (style if side == "val" else style.replace("-", "--")), f"{for_plots(label)}, {what}"
     values = [np.nan if value is None else value for value in values]
     axis.plot([row["epoch"] for row in rows], values, style, color=color, label=what)
 
@@ -78,9 +80,9 @@ def intervals(rows: list[tuple[str, float, tuple[float, float] | None]], title: 
         if interval is not None:
             axis.plot(interval, [number, number], "-", color=f"C{number}", linewidth=2)
         axis.plot([value], [number], "o", color=f"C{number}")
-    axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axis.set_yticks(range(len(rows)), [for_plots(name) for name, _, _ in rows])
     axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_title(title)
+    axis.set_title(for_plots(title))
     axis.grid(alpha=0.3, axis="x")
     return _svg(figure)
 
@@ -99,7 +101,7 @@ def by_step(sides: dict[str, dict[str, list[float]]], scores: list[tuple[str, st
             style, color = ("o-", _COLORS["train"]) if number == 0 else ("--", "#5b6875")
             axis.plot(steps, values[key], style, color=color, markersize=3, label=name)
         axis.set_xlabel("frames ahead")
-        axis.set_title(title)
+        axis.set_title(for_plots(title))
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].legend()
@@ -114,6 +116,7 @@ def confusion(counts: list[list[int]], labels: list[str]) -> str:
     figure, axis = plt.subplots(figsize=(side, side))
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(labels))
+    labels = [for_plots(label) for label in labels]
     axis.set_xticks(ticks, labels, rotation=60, ha="right")
     axis.set_yticks(ticks, labels)
     axis.set_xlabel("predicted")
@@ -188,9 +191,9 @@ def heat(values: np.ndarray, names: list[str], *, title: str = "", step_sec: flo
     figure, axis = plt.subplots(figsize=(9, 0.9 + 0.22 * len(names)), layout="constrained")
     extent = (0, len(values) * step_sec, len(names) - 0.5, -0.5)
     axis.imshow(np.asarray(values).T, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent)
-    axis.set_yticks(range(len(names)), names)
+    axis.set_yticks(range(len(names)), [for_plots(name) for name in names])
     axis.set_xlabel("seconds")
-    axis.set_title(title)
+    axis.set_title(for_plots(title))
     return _svg(figure)
 
 

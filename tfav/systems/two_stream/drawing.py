@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from PIL import Image, ImageDraw, ImageFont
 
+from tfav.io.text_files import for_plots, shown
+
 FIGURE_INCHES = (16, 12)
 DPI = 72  # 1152 x 864 pixels
 NUM_BARS = 5
@@ -68,9 +70,9 @@ class DemoCanvas:
         self._inferno = np.round(colormaps["inferno"](np.arange(256))[:, :3] * 255).astype(np.uint8)
         figure = Figure(figsize=FIGURE_INCHES, dpi=dpi)
         canvas = FigureCanvasAgg(figure)
-        figure.suptitle(f"Demo for {title}", fontsize=24)
+        figure.suptitle(f"Demo for {for_plots(title)}", fontsize=24)
         for (who, height, color), name in zip(_AVERAGE_LINES, averages, strict=True):
-            figure.text(0.125, height, f"Average Prediction from {who}: {name}", color=color, fontsize=18)
+            figure.text(0.125, height, f"Average Prediction from {who}: {for_plots(name)}", color=color, fontsize=18)
         grid = GridSpec(
             2, 3, height_ratios=[1.5, 1], wspace=0.2, hspace=0.05, left=0.05, right=0.97, bottom=0.05, top=0.8
         )
@@ -171,6 +173,7 @@ def _ink_of(text: str, dpi: int) -> np.ndarray:
     """A class name at its angle, as `[h, w]` uint8 of ink: 0 none, 255 black; in Matplotlib's own font."""
     font_path = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
     font = ImageFont.truetype(str(font_path), round(_NAME_SIZE * dpi / 72 * _OVERSAMPLING))
+    text = shown(text)
     left, top, right, bottom = (round(side) for side in font.getbbox(text))
     if right <= left or bottom <= top:  # a name of blanks
         return np.zeros((1, 1), np.uint8)
