@@ -7,6 +7,7 @@ from tfav.layers.projection import PrincipalComponents
 from tfav.layers.recurrence import BidirectionalGRU
 from tfav.layers.residual import residual_block
 from tfav.layers.sequences import AbsoluteDifference, MaskedPool, SumToOne, TimeJitter
+from tfav.layers.shared_target import SharedTarget
 from tfav.layers.stem import StemConv3D
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MaskedPool",
     "PerFrame",
     "PrincipalComponents",
+    "SharedTarget",
     "StemConv3D",
     "SubtractClipMean",
     "SumToOne",

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from tfav.layers import MaskedPool, PerFrame, SubtractClipMean, SumToOne, TimeJitter
+from tfav.layers import MaskedPool, PerFrame, SharedTarget, SubtractClipMean, SumToOne, TimeJitter
 from tfav.systems.cnn_lstm.config import Config
 from tfav.systems.cnn_lstm.extractor import build_extractor
 from tfav.systems.cnn_lstm.front import head_size
@@ -39,7 +39,7 @@ def build_model(config: Config) -> keras.Model:
         x = SubtractClipMean(name="moving")(clip, mask) if config.subtract_mean else clip
         features = PerFrame(extractor, name="frames")(x)
         probabilities = build_head(config, features.shape[-1])({"features": features, "mask": mask})
-        return keras.Model({"clip": clip, "mask": mask}, probabilities, name=f"cnn_lstm_{config.preset_name}")
+        return _model({"clip": clip, "mask": mask}, probabilities, f"cnn_lstm_{config.preset_name}")
 
 
 def build_head(config: Config, size: int) -> keras.Model:
@@ -47,7 +47,11 @@ def build_head(config: Config, size: int) -> keras.Model:
     features = layers.Input((config.num_frames, size), name="features")
     mask = layers.Input((config.num_frames,), name="mask")
     probabilities = _HEADS[config.head](features, mask, config)
-    return keras.Model({"features": features, "mask": mask}, probabilities, name="head")
+    return _model({"features": features, "mask": mask}, probabilities, "head")
+
+
+def _model(inputs, outputs, name: str) -> keras.Model:
+    return (SharedTarget if isinstance(outputs, dict) else keras.Model)(inputs, outputs, name=name)
 
 
 def _apply_last_head(features, mask, config: Config):
