@@ -161,3 +161,57 @@ def test_without_gradio_the_remedy_is_told(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"pip install 'tfav\[app\]'"), server.running({}, make_models=FakeModels):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+BEHIND = """
+import os, sys, urllib.request
+from tests.app.fakes import FakeModels
+from tfav.app import server
+before = dict(os.environ)
+if __name__ == "__main__":
+    with server.running({}, port=0, make_models=FakeModels) as address:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        print(opener.open(address, timeout=20).status)
+    print([name for name in before if "proxy" in name.lower() and before[name] != os.environ.get(name)])
+"""
+
+
+def test_the_page_comes_up_behind_a_proxy(tmp_path):
+    """One that knows nothing of this machine, and a SOCKS one, for which Gradio lacks a package."""
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'tfav[app]'")
+    nobody = "127.0.0.1:9"
+    proxies = {"http_proxy": f"http://{nobody}", "HTTPS_PROXY": f"http://{nobody}", "all_proxy": f"socks5://{nobody}"}
+    environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")} | proxies
+    script = tmp_path / "behind.py"
+    script.write_text(BEHIND, encoding="utf-8")
+    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines()[-2:] == ["200", "[]"], done.stderr[-600:]
+
+
+def test_the_process_for_the_work_is_given_the_proxies(monkeypatch):
+    given = {}
+
+    class Fake:
+        def __init__(self, *_, environment, **__):
+            given.update(environment)
+            raise UsageError("seen")
+
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setattr(server, "Line", Fake)
+    with pytest.raises(UsageError, match="seen"), server.running({}):
+        pass
+    assert given["https_proxy"] == "http://proxy:3128"
+
+
+def test_a_page_that_cannot_reach_itself_is_one_line(monkeypatch, tmp_path):
+    pytest.importorskip("gradio", reason="Gradio is not installed: pip install 'tfav[app]'")
+    import gradio
+
+    def refuse(*_, **__):
+        raise ValueError("When localhost is not accessible,\na shareable link must be created.")
+
+    monkeypatch.setattr(gradio.Blocks, "launch", refuse)
+    with pytest.raises(UsageError, match=r"cannot be reached at 127\.0\.0\.1:7860 from this machine .*proxy"):
+        server._launch(None, Limits(), tmp_path, {}, "127.0.0.1", 7860)

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfav.app import worker
@@ -74,6 +74,7 @@ class Line:
         job_sec: The longest a job may take.
         unseen_sec: A job that nobody looks at for so long is stopped.
         scratch: Folder for the temporary files of the process, which leaves some when it is ended; None: the system's.
+        environment: Variables that the process has beside this one's.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class Line:
         job_sec: float = 1800.0,
         unseen_sec: float = 60.0,
         scratch: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ):
         self._limit, self._make_models, self._scratch = limit, make_models, scratch
+        self._environment = dict(environment or {})
         self._grace_sec, self._job_sec, self._unseen_sec = grace_sec, job_sec, unseen_sec
         self._waiting: collections.deque[Job] = collections.deque()
         self._running: Job | None = None
@@ -258,7 +261,7 @@ class Line:
             self._end_process()
             context = multiprocessing.get_context("spawn")  # a fork would take the server's threads and locks along
             ours, theirs = context.Pipe()
-            arguments = theirs, self._make_models, self._scratch
+            arguments = theirs, self._make_models, self._scratch, self._environment
             process = context.Process(target=worker.main, args=arguments, name="tfav-worker")
             try:
                 with children.safe_start():

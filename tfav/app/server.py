@@ -16,6 +16,8 @@ from tfav.errors import UsageError
 from tfav.ranges import check_number
 from tfav.training import run as runs
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_NO_PROXIES = ("no_proxy", "NO_PROXY")
 _PREFIX = "tfav-page-"
 
 
@@ -83,10 +85,13 @@ def running(
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # readable by this user alone
     scratch = folder / "scratch"
     scratch.mkdir()
-    line = Line(queue, scratch=scratch, **({"make_models": make_models} if make_models else {}))
+    proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
+    options = {"make_models": make_models} if make_models else {}
+    line = Line(queue, scratch=scratch, environment=proxies, **options)
     page = None
     try:
-        page, address = _launch(line, limits or Limits(), folder, wheres, host, port)
+        with _without_proxies():
+            page, address = _launch(line, limits or Limits(), folder, wheres, host, port)
         yield address
     finally:
         if page is not None:
@@ -144,9 +149,33 @@ def _launch(line: Line, limits: Limits, folder: Path, wheres: dict, host: str, p
             app_kwargs={"middleware": [KeepInside.as_middleware()]},
             **look(),
         )
+    except ValueError as error:  # Gradio asks itself whether it is there
+        reason = " ".join(str(error).split())[:150]
+        raise UsageError(
+            f"the page cannot be reached at {host}:{port} from this machine ({reason}). Check its proxy and firewall, "
+            "or choose another --host."
+        ) from error
     except OSError as error:
         raise UsageError(f"{host}:{port} cannot be used ({error}). Choose another --port or --host.") from error
     return page, address
+
+
+@contextlib.contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Lets the page ask itself whether it is there without a proxy in between, which knows nothing of this machine.
+
+    A SOCKS proxy would want a package that Gradio does not bring along. Nothing else is fetched by the page; its
+    process for the work, which may fetch models, is given the proxies.
+    """
+    names = (*_PROXIES, *_NO_PROXIES)
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(_NO_PROXIES, "*"))
+    try:
+        yield
+    finally:
+        for name in _NO_PROXIES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def _remove_left_over() -> None:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -44,7 +44,10 @@ class SystemModels:
 
 
 def main(
-    connection: Connection, make_models: Callable[[], SystemModels] = SystemModels, scratch: Path | None = None
+    connection: Connection,
+    make_models: Callable[[], SystemModels] = SystemModels,
+    scratch: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Takes requests from a connection, one after the other, until it closes.
 
@@ -53,6 +56,7 @@ def main(
     `"lacking"` with one for whoever runs the server, `"broken"` with a traceback, or `"stopped"`. A bare number stops
     the request of that number, while it is worked on.
     """
+    os.environ.update(environment or {})
     if scratch is not None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     os.setsid()  # a group of its own: what it starts ends with it, and Ctrl-C in a terminal reaches the server alone

@@ -19,6 +19,7 @@ from tfav.io import console
 from tfav.io.partial import DiskFullError, is_disk_full
 from tfav.ranges import check_fields
 
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"  # Python's words, in an error without a file's name
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -39,6 +40,8 @@ def run(work: Callable[[], int]) -> int:
     except OSError as error:
         if is_disk_full(error):
             return _fail(DiskFullError(error.filename or "the output"), 1)
+        if _NO_TEMPORARY_FOLDER in str(error):
+            return _fail("no folder for temporary files can be written to. Set TMPDIR to one that can.", 1)
         if error.filename is None:
             raise
         return _fail(f"{error.filename}: {error.strerror}. Check the path and its permissions.", 1)
