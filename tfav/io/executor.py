@@ -20,6 +20,7 @@ from tqdm import tqdm
 from tfav.errors import TfavError
 from tfav.io.lock import locked_folder
 from tfav.io.partial import DiskFullError, is_disk_full, remove_partials, write_json
+from tfav.io.per_file import describe
 from tfav.io.pools import check_backend, open_pool
 
 REPORT_NAME = "prepare_report.json"
@@ -142,7 +143,7 @@ def run_units(
         todo, order = collections.deque(), {}
         for unit in units:
             order[unit.name] = len(order)
-            if is_done is not None and is_done(*unit.args):
+            if _is_done(is_done, unit.args):
                 report.skipped.append(unit.name)
             else:
                 todo.append(unit)
@@ -221,13 +222,20 @@ def _error_of(future: concurrent.futures.Future) -> BaseException | None:
 def _attempt(work: Callable, is_done: Callable | None, args: tuple) -> tuple[str, str | None]:
     """Do one unit in a worker process; what comes back is plain text, which always survives the way back."""
     try:
-        if is_done is not None and is_done(*args):
+        if _is_done(is_done, args):
             return "done", None
         return "done", work(*args)
     except Exception as error:
         if is_disk_full(error):
             return "full", str(getattr(error, "path", None) or getattr(error, "filename", None) or "")
         return "failed", _one_line(error)
+
+
+def _is_done(is_done: Callable | None, args: tuple) -> bool:
+    try:
+        return is_done is not None and bool(is_done(*args))
+    except Exception:  # a result that cannot even be looked at is made anew
+        return False
 
 
 def _record(report: PrepareReport, unit: Unit, outcome: str, text: str | None) -> None:
@@ -242,5 +250,4 @@ def _record(report: PrepareReport, unit: Unit, outcome: str, text: str | None) -
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, TfavError) else f"{type(error).__name__}: {text}"
+    return " ".join(str(error).split()) if isinstance(error, TfavError) else describe(error)

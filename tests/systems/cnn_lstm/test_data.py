@@ -275,3 +275,14 @@ def test_face_crops_of_several_sizes_are_predicted_and_told(tmp_path):
         clip = clips.read_clip(tmp_path / "v", config)
         assert clip.pixels.shape[1:] == (4, 48, 48, 3) and clip.pixels.std() > 5
         assert len(clip.warnings) == 1 and "pictures of 4 sizes" in clip.warnings[0]
+
+
+@pytest.mark.parametrize("size", [(2000, 2), (2, 2000), (1, 1)])
+@pytest.mark.parametrize("changes", [{}, WITH_FEATURES])
+def test_pictures_of_any_shape_are_read(tmp_path, size, changes):
+    (tmp_path / "v").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / "v" / f"{number}.png"), np.full((*size, 3), 60 * number, np.uint8))
+    config = Config.preset("demo", num_frames=4, image_size=32, **changes)
+    pixels = clips.read_clip(tmp_path / "v", config).pixels
+    assert pixels[0, :, 9, 9, 0].tolist() == [0, 60, 120, 180]

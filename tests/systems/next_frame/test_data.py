@@ -1,6 +1,7 @@
 """Data sets: made, from a file in the benchmark's layout, cut from videos; parts that do not mix."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -125,3 +126,22 @@ def test_data_that_cannot_be_used(videos, tmp_path):
         build_datasets(on_disk(tmp_path / "one", tmp_path))
     with pytest.raises(UsageError, match="part must be one of"):
         part_of(on_disk(tmp_path / "seq.npy", tmp_path), "dev")
+
+
+def test_a_video_that_cannot_be_cut_stops_no_other(videos, tmp_path):
+    shutil.copytree(videos, tmp_path / "videos")
+    bad = next(path for path in sorted((tmp_path / "videos").rglob("*.mp4")) if path.name != "b.mp4")
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:200])
+    report = prepare(tmp_path / "videos", tmp_path / "seq.npy", num_frames=7, size=16)
+    assert list(report.failed) == [str(bad)] and len(report.done) == 2
+    good = json.loads((tmp_path / "seq.npy.json").read_text())["videos"]
+    assert len(good) == 2 and np.load(tmp_path / "seq.npy").shape[1] == sum(count for _, count in good)
+    bad.write_bytes(whole)
+    report = prepare(tmp_path / "videos", tmp_path / "seq.npy", num_frames=7, size=16)
+    assert report.ok and (len(report.done), len(report.skipped)) == (1, 2)  # the others were kept
+    assert len(json.loads((tmp_path / "seq.npy.json").read_text())["videos"]) == 3
+    bad.write_bytes(whole[:200])
+    for _ in range(2):  # training takes all or nothing, the second time as well
+        with pytest.raises(DataError, match="1 of 3 videos cannot be used"):
+            build_datasets(on_disk(tmp_path / "videos", tmp_path / "cache"))

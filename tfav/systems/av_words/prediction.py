@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from tfav.data.grid import FPS
 from tfav.data.ops import center_crop
-from tfav.errors import MediaError, TfavError, UsageError
+from tfav.errors import MediaError, UsageError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.container import open_container, scan_packets
 from tfav.io.encoding import write_video
 from tfav.io.faces import detector_file
+from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, unheard
 from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.io.sampling import indices_every_sec
@@ -77,14 +78,9 @@ def predict_files(
     """
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
-    rows = []
     files = as_paths(files)
-    for path, name in zip(files, name_results(files, folder), strict=True):
-        try:
-            rows.append(predict_file(path, out=folder, name=name, at=at, top=top))
-        except TfavError as error:
-            rows.append({"path": str(path), "error": str(error)})
-    return {"files": rows}
+    named = zip(files, name_results(files, folder), strict=True)
+    return {"files": [row_of(path, predict_file, out=folder, name=name, at=at, top=top) for path, name in named]}
 
 
 def open_predictor(run_dir: Path | str) -> Callable[..., dict]:

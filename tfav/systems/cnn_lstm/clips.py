@@ -11,6 +11,7 @@ import numpy as np
 from tfav.errors import TfavError
 from tfav.io import images
 from tfav.io.folders import inspect_frames
+from tfav.io.per_file import failure_of
 from tfav.io.sampling import indices_evenly, median_interval_sec
 from tfav.io.video import frame_chooser, select_frames
 from tfav.systems.cnn_lstm import views
@@ -64,8 +65,8 @@ def read_clips(paths: Sequence[Path | str], config: Config) -> Iterator[Clip | T
 def _read_or_error(path, config: Config) -> Clip | TfavError:
     try:
         return read_clip(path, config)
-    except TfavError as error:
-        return error
+    except Exception as error:
+        return failure_of(path, error)
 
 
 def _read_video(path: Path, limit: int, size: int | None) -> tuple[views.Video, list[str]]:

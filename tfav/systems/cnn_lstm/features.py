@@ -21,6 +21,7 @@ from tqdm import tqdm
 from tfav.errors import DataError, TfavError
 from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
+from tfav.io.per_file import failure_of
 from tfav.io.result_names import short_name
 from tfav.systems.cnn_lstm import clips, views
 from tfav.systems.cnn_lstm.config import Config
@@ -56,13 +57,18 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     told: list[str] = []
     read = clips.read_clips([path for path, _ in missing], config)
     bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR, disable=None)
-    for (_, file), clip in zip(missing, bar, strict=True):
+    for (path, file), clip in zip(missing, bar, strict=True):
         if isinstance(clip, TfavError):
             failed.append(clip)
             continue
         told += clip.warnings
+        try:
+            found = extract(clip, extractor, orientations(config)).astype(np.float16)
+        except Exception as error:
+            failed.append(failure_of(path, error))
+            continue
         with partial_file(file) as partial:
-            extract(clip, extractor, orientations(config)).astype(np.float16).tofile(partial)
+            found.tofile(partial)
     if told:
         warnings.warn(f"{len(told)} of {len(paths)} videos are not as usual; first: {told[0]}", stacklevel=3)
     if failed:

@@ -18,6 +18,7 @@ from tfav.errors import DataError, TfavError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
 from tfav.io.partial import partial_file
+from tfav.io.per_file import failure_of
 from tfav.io.result_names import as_paths
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
@@ -162,7 +163,11 @@ def predict(
             continue
         if shuffle_frames:
             clip = clip.shuffled(rng)
-        yield Prediction(Path(path), score(clip), warnings=clip.warnings)
+        try:
+            prediction = Prediction(Path(path), score(clip), warnings=clip.warnings)
+        except Exception as error:
+            prediction = Prediction(Path(path), None, str(failure_of(path, error)))
+        yield prediction
 
 
 def evaluate(

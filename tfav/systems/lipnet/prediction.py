@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data.ops import center_crop
-from tfav.errors import DataError, MediaError, TfavError, UsageError
+from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
+from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, told, unheard
 from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.io.sampling import indices_every_sec
@@ -91,13 +92,8 @@ def predict_files(
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
     predict_file = open_predictor(run_dir, grammar=grammar)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
-    rows = []
-    for path, name in zip(files, name_results(files, folder), strict=True):
-        try:
-            rows.append(predict_file(path, out=folder, name=name, face=face, captions=captions))
-        except TfavError as error:
-            rows.append({"path": str(path), "error": str(error)})
-    return {"files": rows}
+    named, options = zip(files, name_results(files, folder), strict=True), {"face": face, "captions": captions}
+    return {"files": [row_of(path, predict_file, out=folder, name=name, **options) for path, name in named]}
 
 
 def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callable[..., dict]:

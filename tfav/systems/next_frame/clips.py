@@ -118,7 +118,8 @@ def cut_folder(
         quiet: No progress bar.
 
     Returns:
-        An account of all videos; where one failed, because it cannot be read or is too short, nothing is written.
+        An account of all videos. Those that failed, because they cannot be read or are too short, are not in the file;
+        nothing is written where all failed.
     """
     out = Path(out).absolute()
     waiting = out.with_name(f".{out.name}.cutting")
@@ -139,11 +140,13 @@ def cut_folder(
         quiet=quiet,
         label="sequences",
     )
-    if report.ok:
-        pieces = [np.memmap(cut, np.uint8, "r").reshape(-1, *shape) for cut in videos.values()]
+    good = {video: cut for video, cut in videos.items() if str(video) not in report.failed}
+    if good:
+        pieces = [np.memmap(cut, np.uint8, "r").reshape(-1, *shape) for cut in good.values()]
         write_sequences(out, (row[None] for piece in pieces for row in piece), sum(map(len, pieces)))
-        counts = [[str(video), len(piece)] for video, piece in zip(videos, pieces, strict=True)]
+        counts = [[str(video), len(piece)] for video, piece in zip(good, pieces, strict=True)]
         write_json(_facts_path(out), {"videos": counts})
+    if report.ok:  # else what is cut waits for the others to be mended
         shutil.rmtree(waiting, ignore_errors=True)
     return report
 
@@ -164,6 +167,8 @@ def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: 
     if not (path.exists() and _facts_path(path).exists()):
         report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)
         if not report.ok:
+            _facts_path(path).unlink(missing_ok=True)  # training takes all or nothing
+            path.unlink(missing_ok=True)
             reason = next(iter(report.failed.values()))
             total = len(found.videos) + len(found.failures)
             raise DataError(f"{folder}: {len(report.failed)} of {total} videos cannot be used; first: {reason}")

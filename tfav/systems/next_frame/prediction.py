@@ -6,8 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.errors import MediaError, TfavError
+from tfav.errors import MediaError
 from tfav.io.encoding import write_gif, write_video
+from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, unheard
 from tfav.io.result_names import as_paths, name_results, short_name
 from tfav.ranges import check_number
@@ -47,14 +48,9 @@ def predict_files(
     check_number("frames", frames, whole=True, ge=1)
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
-    rows = []
     files = as_paths(files)
-    for path, name in zip(files, name_results(files, folder), strict=True):
-        try:
-            rows.append(predict_file(path, out=folder, name=name, frames=frames))
-        except TfavError as error:
-            rows.append({"path": str(path), "error": str(error)})
-    return {"files": rows}
+    named = zip(files, name_results(files, folder), strict=True)
+    return {"files": [row_of(path, predict_file, out=folder, name=name, frames=frames) for path, name in named]}
 
 
 def open_predictor(run_dir: Path | str) -> Callable[..., dict]:

@@ -12,10 +12,11 @@ import numpy as np
 from tfav import training
 from tfav.data.class_trees import check_class_count, check_known_classes, make_split, part_of
 from tfav.data.folders import Example
-from tfav.errors import TfavError, UsageError
+from tfav.errors import UsageError
 from tfav.io.executor import PrepareReport
 from tfav.io.flow_folders import extract_flow
 from tfav.io.partial import write_json
+from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, unheard
 from tfav.io.result_names import as_paths
 from tfav.metrics import classification
@@ -232,13 +233,7 @@ def predict_streams(
     if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
         raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
     predict_file, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers)
-    rows = []
-    for path in files:
-        try:
-            rows.append(predict_file(path, demo=demo, top=top))
-        except TfavError as error:
-            rows.append({"path": str(path), "error": str(error)})
-    return {"files": rows, "labels": names}
+    return {"files": [row_of(path, predict_file, demo=demo, top=top) for path in files], "labels": names}
 
 
 def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=None) -> Callable[..., dict]:

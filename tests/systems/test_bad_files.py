@@ -1,0 +1,61 @@
+"""In every system, a file that raises what nobody foresaw stops no other: it gets a line, the others their answer."""
+
+import importlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tfav.systems import SYSTEMS
+
+FILES = ["a.mp4", "bad.mp4", "c.mp4"]
+
+
+def predictor(path, **options):
+    if Path(path).name == "bad.mp4":
+        raise cv2.error("(-215:Assertion failed) !ssize.empty() in function 'resize'")
+    return {"path": str(path), "ranking": []}
+
+
+def fake(monkeypatch, system):
+    """Puts a predictor in the place of the system's, which needs a run."""
+    if system == "cnn_lstm":
+        from tfav.systems.cnn_lstm import clips, task
+
+        config = task.Config.preset("demo", num_frames=2)
+        run = type("Run", (), {"dir": Path("run"), "facts": {"labels": ["x", "y"]}})
+        monkeypatch.setattr(task, "open_run", lambda run_dir: (run, config))
+        monkeypatch.setattr(task, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
+        monkeypatch.setattr(clips, "read_clip", lambda path, config: predictor(path) and clips.Clip([], []))
+    elif system == "two_stream":
+        from tfav.systems.two_stream import task
+
+        monkeypatch.setattr(task, "_streams_of", lambda run_dir: ("spatial", "motion"))
+        monkeypatch.setattr(task, "_open_streams", lambda *args: (predictor, ["x", "y"]))
+    else:
+        prediction = importlib.import_module(f"tfav.systems.{system}.prediction")
+        monkeypatch.setattr(prediction, "open_predictor", lambda *args, **options: predictor)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_bad_file_stops_no_other(monkeypatch, tmp_path, system):
+    fake(monkeypatch, system)
+    module = importlib.import_module(f"tfav.systems.{system}")
+    options = {} if system in ("cnn_lstm", "two_stream") else {"out": tmp_path}
+    rows = module.predict_files(tmp_path, FILES, **options)["files"]
+    assert [Path(row["path"]).name for row in rows] == FILES
+    assert ["error" in row for row in rows] == [False, True, False]
+    assert "bad.mp4: not expected: error: " in rows[1]["error"] and "\n" not in rows[1]["error"]
+
+
+def test_a_scorer_that_fails_for_one_clip_stops_no_other(monkeypatch, tmp_path):
+    from tfav.systems.cnn_lstm import clips, task
+
+    fake(monkeypatch, "cnn_lstm")
+    monkeypatch.setattr(clips, "read_clip", lambda path, config: clips.Clip(path, []))
+    monkeypatch.setattr(
+        task, "load_scorer", lambda run_dir, config: lambda clip: predictor(clip.pixels) and np.array([0.5, 0.5])
+    )
+    rows = task.predict_files(tmp_path, FILES)["files"]
+    assert ["error" in row for row in rows] == [False, True, False]
