@@ -12,8 +12,10 @@ from tfav.data.folders import scan
 from tfav.data.grid import find_clips
 from tfav.errors import DataError, UsageError
 from tfav.io import flow_folders, frames
+from tfav.systems import two_stream
 from tfav.systems.av_words import corpus
 from tfav.systems.next_frame import clips
+from tfav.systems.two_stream import samples
 
 
 def make(root, *names):
@@ -233,3 +235,11 @@ def test_one_class_in_both_forms_is_refused(tmp_path):
         pytest.skip("this file system has one form only")
     with pytest.raises(DataError, match="two folders are called café"):
         scan(tmp_path)
+
+
+def test_what_lies_beside_prepared_folders_is_told(tmp_path):
+    make(tmp_path, "jpegs_256/v_a_g01_c01/frame000001.jpg", "jpegs_256/.DS_Store", "jpegs_256/list.txt", "tvl1_flow/u/")
+    config = two_stream.Config.preset("demo", data_dir=str(tmp_path))
+    with pytest.warns(UserWarning, match=r"2 left out: 2 that are no folders of frames \(.*\.DS_Store, .*list\.txt\)"):
+        found = samples.find_examples(config)
+    assert [example.name for example in found.examples] == ["v_a_g01_c01"]

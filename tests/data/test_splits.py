@@ -140,6 +140,20 @@ def test_one_name_of_many_that_spells_no_group_is_refused_and_never_divides_grou
     assert class_trees.make_split([*examples, odd], config).val
 
 
+def test_one_group_alone_cannot_be_kept_apart_and_is_told():
+    config = types.SimpleNamespace(
+        split="auto",
+        group_pattern=r"_g(\d+)_",
+        val_fraction=0.3,
+        test_fraction=0.0,
+        seed=0,
+        val_groups=(),
+        test_groups=(),
+    )
+    with pytest.warns(UserWarning, match="all names spell the one group '00'"):
+        assert class_trees.make_split(make_examples(groups=1, clips=9), config).val
+
+
 def test_lists_with_one_name_without_a_group_are_refused_where_validation_is_cut_by_group(tmp_path):
     examples = [*make_examples(), Example(Path("d/a/extra.avi"), "a", "extra")]
     (tmp_path / "train.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples[1:]))

@@ -95,7 +95,8 @@ def scan(data_dir: Path | str) -> Tree:
     told = [describe_left_out(data_dir, _left_out(data_dir, listing, taken))]
     told.append(describe_left_out(data_dir, {EMPTY: [path for path in listing.broken if path in taken]}, "unusable"))
     if any(told):
-        warnings.warn(" ".join(filter(None, told)), stacklevel=2)
+        # From here, and so once in a process: a training lists its data four times.
+        warnings.warn(" ".join(filter(None, told)), stacklevel=1)
     return Tree(examples, labels, next(iter(kinds)))
 
 

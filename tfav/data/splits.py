@@ -6,6 +6,7 @@ on both sides, or by fraction. All are deterministic for a seed and independent 
 
 import random
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -227,6 +228,12 @@ def has_groups(examples: Sequence[Example], pattern: str) -> bool:
     groups = _spelt_groups(examples, pattern)
     if groups:
         group_finder(examples, pattern)
+    if len(set(groups.values())) == 1 < len(examples):
+        only = next(iter(groups.values()))
+        warnings.warn(
+            f"all names spell the one group {only!r} by the pattern {pattern!r}; the parts are not of other groups.",
+            stacklevel=1,  # from here, and so once in a process
+        )
     return len(set(groups.values())) > 1
 
 

@@ -182,7 +182,8 @@ def describe_left_out(folder, left_out: Mapping[str, Sequence[Path]], what: str 
             continue
         named = [path.relative_to(folder).as_posix() for path in paths[:_MAX_NAMED]]
         more = ", ..." if len(paths) > _MAX_NAMED else ""
-        parts.append(f"{len(paths)} {reason} ({', '.join(named)}{more})")
+        names = ", ".join(named).replace("\n", "\\n")  # a name may hold anything, and this is one line
+        parts.append(f"{len(paths)} {reason} ({names}{more})")
     total = sum(map(len, left_out.values()))
     return f"{folder}: {total} {what}: {'; '.join(parts)}." if parts else ""
 

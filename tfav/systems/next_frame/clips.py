@@ -159,7 +159,7 @@ def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: 
     """
     found = _list(folder)
     for line in found.warnings:
-        warnings.warn(line, stacklevel=2)
+        warnings.warn(line, stacklevel=1)  # from here, and so once in a process
     states = [(str(video.resolve()), *file_state(video)) for video in found.videos]
     states += list(found.failures)  # never taken for a file made without them
     key = hashlib.sha256(json.dumps([states, num_frames, size, channels]).encode()).hexdigest()[:16]

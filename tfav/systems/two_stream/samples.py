@@ -11,6 +11,7 @@ samples at random; evaluation takes 19 of each video, evenly, and averages what 
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,9 @@ from tfav.data import ops, pipeline, splits
 from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError, UsageError
 from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of, picture_path
-from tfav.io.folders import list_classes, natural_key
+from tfav.io.folders import list_classes
 from tfav.io.images import inspect_picture
+from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder
 from tfav.io.text_files import same_form
 from tfav.systems.two_stream import augmentation
 from tfav.systems.two_stream.config import Config
@@ -61,7 +63,12 @@ def find_examples(config: Config) -> Found:
     for path in filter(None, (config.train_list, config.test_list)):
         listed |= {same_form(name): same_form(label) for label, name in splits.read_list(path)}
     examples = []
-    for name in list_classes(data_dir / FRAMES_DIR):
+    names = list_classes(data_dir / FRAMES_DIR)
+    paths = (data_dir / FRAMES_DIR / entry.name for entry in scan_folder(data_dir / FRAMES_DIR))
+    others = sorted((path for path in paths if path.name not in names), key=name_key)
+    if line := describe_left_out(data_dir, {"that are no folders of frames": others}):
+        warnings.warn(line, stacklevel=1)  # from here, and so once in a process
+    for name in names:
         match = re.search(config.label_pattern, name)
         spelt = same_form(match[1]) if match else None
         label = listed.get(same_form(name)) or _RESPELT.get(spelt, spelt)
