@@ -43,6 +43,11 @@ LOOKALIKES = {
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
     "pickle": (b"\x80\x04\x95", "pickle, which is never opened"),
     "json": (b'{"class_name": "Sequential"}', "JSON"),
+    "tflite": (b"\x1c\0\0\0TFL3" + bytes(20), r"TensorFlow Lite model \(\.tflite\)"),
+    "safetensors": ((9).to_bytes(8, "little") + b'{"a": {}}', "safetensors file"),
+    "PyTorch": (_zip_of("archive/data.pkl", "archive/data/0"), r"PyTorch file.*load_pt"),
+    "npz": (_zip_of("a.npy", "b.npy"), r"NumPy arrays \(\.npz\)"),
+    "SavedModel, packed": (_zip_of("m/saved_model.pb"), "zip archive of a TensorFlow SavedModel"),
     "noise": (bytes(range(128, 256)) * 4, "no format known|pickle"),
 }
 
@@ -64,6 +69,40 @@ def test_missing_files_and_folders_are_told(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(WeightsError, match=r"SavedModel"):
         load_legacy_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model.onnx", "an ONNX model"),
+        ("saved_model.pb", "part of a TensorFlow SavedModel.*Give its folder"),
+        ("frozen.pb", "a TensorFlow graph"),
+        ("ckpt.index", "part of a TensorFlow checkpoint.*load_checkpoint"),
+        ("ckpt.data-00000-of-00001", "part of a TensorFlow checkpoint.*load_checkpoint"),
+        ("checkpoint", "part of a TensorFlow checkpoint.*load_checkpoint"),
+    ],
+)
+def test_what_has_no_mark_is_known_by_its_name(name, words, tmp_path):
+    (tmp_path / name).write_bytes(b"\x08\x07\x12\x00")
+    with pytest.raises(WeightsError, match=words) as caught:
+        inspect(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        (("config.json", "metadata.json"), r"an unpacked Keras 3 \.keras file"),
+        (("ckpt.index",), "a folder with TensorFlow checkpoints"),
+        (("old.h5", "log"), r"Pass the \.h5 file inside: old\.h5\."),
+        ((), r"it is a folder\. Pass"),
+    ],
+)
+def test_a_folder_is_told_by_what_is_in_it(inside, words, tmp_path):
+    for name in inside:
+        (tmp_path / name).touch()
+    with pytest.raises(WeightsError, match=words):
+        inspect(tmp_path)
 
 
 def _rewrite_config(path, change):

@@ -8,7 +8,6 @@ import contextlib
 import json
 import math
 import mmap
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 
 from tfav.weights.errors import DamagedError, WeightsError
+from tfav.weights.lookalikes import explain_file, explain_folder
 
 MAX_CONFIG_BYTES = 64 * 2**20
 MAX_LAYERS = 20_000
@@ -25,17 +25,6 @@ INFLATION_GRACE_BYTES = 64 * 2**20
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HEAP_SIGNATURE = b"GCOL\x01\0\0\0"
-
-# First bytes -> (what the file is, what to do). Checked in order.
-_LOOKALIKES = (
-    (b"\x1f\x8b", "a gzip archive", "Unpack it and pass the .h5 file inside."),
-    (b"Rar!", "a RAR archive", "Unpack it and pass the .h5 file inside."),
-    (b"7z\xbc\xaf", "a 7-zip archive", "Unpack it and pass the .h5 file inside."),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Run `git lfs pull` where it came from."),
-    (b"\x93NUMPY", "a NumPy array", "Pass a Keras .h5 file."),
-    (b"\x80", "a Python pickle, which is never opened", "Save the model as .h5 where it was made."),
-    (b"{", "JSON text, perhaps an architecture without weights", "Pass the .h5 file that goes with it."),
-)
 
 
 @dataclass(frozen=True)
@@ -254,14 +243,7 @@ def _long_attribute(group, name):
 def _check_is_hdf5(path):
     """Says what a file is that is not HDF5; files people mistake for one are mostly failed downloads."""
     if path.is_dir():
-        is_saved_model = (path / "saved_model.pb").exists()
-        raise WeightsError(
-            path,
-            "it is a folder" + (" with a TensorFlow SavedModel" if is_saved_model else ""),
-            "Use tfav.weights.HubExtractor or keras.layers.TFSMLayer for it."
-            if is_saved_model
-            else "Pass the .h5 file inside.",
-        )
+        raise WeightsError(path, *explain_folder(path))
     if not path.is_file():
         raise WeightsError(path, "there is no such file", "Check the path.")
     try:
@@ -271,7 +253,7 @@ def _check_is_hdf5(path):
         raise WeightsError(path, f"it cannot be read ({error.strerror})") from error
     if head.startswith(_HDF5_SIGNATURE) or h5py.is_hdf5(path):
         return
-    raise WeightsError(path, *_explain_lookalike(path, head))
+    raise WeightsError(path, *explain_file(path, head))
 
 
 def _check_heaps_end(path):
@@ -309,43 +291,6 @@ def _walk_heap(content, start, width, path):
             raise WeightsError(path, "the file is damaged (a heap that never ends)", "Fetch it again.")
         at, count = at + step, count + 1
     return count
-
-
-def _explain_lookalike(path, head):
-    if not head:
-        return "it is empty", "The download failed; fetch it again."
-    if head.startswith(b"PK"):
-        return _explain_zip(path)
-    text = head.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return (
-            "it is an HTML page, not HDF5: the download was answered by a web page (Google Drive does so over its "
-            "quota or for its virus-scan question)",
-            "Fetch it again in a browser, or later.",
-        )
-    for start, what, remedy in _LOOKALIKES:
-        if head.startswith(start):
-            return f"it is {what}, not HDF5", remedy
-    if head[257:262] == b"ustar":
-        return "it is a tar archive, not HDF5", "Unpack it and pass the .h5 file inside."
-    is_text = all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:512])
-    what = (
-        "plain text" if is_text else "no format known here (perhaps a TensorFlow checkpoint or the end of a download)"
-    )
-    return f"it is {what}, not HDF5", "Pass a Keras .h5 file, or see tfav.weights.load_checkpoint for checkpoints."
-
-
-def _explain_zip(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return "it is a truncated zip archive, not HDF5", "Fetch it again."
-    if "config.json" in names and "metadata.json" in names:
-        return "it is a Keras 3 .keras file, not legacy HDF5", "Open it with keras.models.load_model."
-    inside = [name for name in names if name.lower().endswith((".h5", ".hdf5"))][:3]
-    found = f" that holds {', '.join(inside)}" if inside else ""
-    return f"it is a zip archive{found}, not HDF5", "Unpack it and pass the .h5 file inside."
 
 
 def _explain_open_failure(error):
