@@ -78,7 +78,7 @@ def made_weights(name, shapes):
 
 
 def test_the_recorded_outputs_of_the_original(reference):
-    config = Config.preset("lrw")
+    config = Config.preset("notebook")
     shapes = json.loads((reference / "state_dict_shapes.json").read_text())
     full = models.build_model(config)
     parts = {name: full.get_layer(name) for name in BUILDERS}
@@ -100,12 +100,12 @@ def test_the_recorded_outputs_of_the_original(reference):
 
 
 def test_sizes_of_the_original():
-    config = Config.preset("lrw")
+    config = Config.preset("notebook")
     counts = {"audio": 12_500_340, "video": 29_025_460, "fusion": 13_107_700}
     assert {name: trainable(build(config)) for name, build in BUILDERS.items()} == counts
 
 
-@pytest.mark.parametrize("name", ["lrw", "cpu"])
+@pytest.mark.parametrize("name", ["notebook", "cpu"])
 def test_every_preset_is_the_same_structure(name, tmp_path):
     config = Config.preset(name, **TINY)
     model = models.build_model(config)
@@ -145,13 +145,13 @@ def test_a_bias_per_step_is_what_tells_where_in_the_window():
     front = models.build_video_front(config)
     layer = front.get_layer("video.resnet34.fc")
     assert tuple(layer.bias.shape) == (29, 6)
-    assert tuple(models.build_video_front(Config.preset("lrw", **TINY)).get_layer("video.resnet34.fc").bias.shape) == (
-        6,
-    )
+    assert tuple(
+        models.build_video_front(Config.preset("notebook", **TINY)).get_layer("video.resnet34.fc").bias.shape
+    ) == (6,)
 
 
 def test_back_ends_of_the_first_stage():
-    config = Config.preset("lrw", **TINY)
+    config = Config.preset("notebook", **TINY)
     for name in ("audio", "video"):
         back = models.build_convolutional(config, name)
         assert back(np.zeros((2, 29, 6), np.float32)).shape == (2, 1, 5)

@@ -96,7 +96,6 @@ def test_bad_recordings_are_named_each_with_its_reason(grid_tree, tmp_path, make
 
 def test_options_that_do_not_fit(grid_tree, tmp_path):
     for options, words in (
-        ({"every_sec": 1, "flow_method": "dis"}, "Leave out: every_sec, flow_method"),
         ({"layout": "cd"}, r"\(--from\) must be one of grid, lrw"),
         ({"box": "none"}, "follow, fixed"),
         ({"crop": (4, 4)}, "8 pixels or more"),

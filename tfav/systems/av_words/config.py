@@ -268,7 +268,7 @@ _CHOICES = {
 # Each preset: the fields in which it differs from the defaults above.
 PRESETS: dict[str, dict] = {
     # The network of the paper, on the 500 words of LRW. Not measured.
-    "lrw": {
+    "notebook": {
         "layout": "lrw",
         "box": "fixed",
         "prepared_height": 96,

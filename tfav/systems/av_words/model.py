@@ -1,7 +1,7 @@
 """The network and its parts: a residual network over the waveform, one over the mouth, recurrent layers over each and
 over both.
 
-`build_audio`, `build_video` and `build_fusion` are the published parts, with the preset `lrw` exact: 12,500,340,
+`build_audio`, `build_video` and `build_fusion` are the published parts, with the preset `notebook` exact: 12,500,340,
 29,025,460 and 13,107,700 trainable parameters, those of the streams' own words among them. `build_model` is all three
 as one. Other presets are the same structure, narrower and shallower.
 

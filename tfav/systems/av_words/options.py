@@ -23,7 +23,7 @@ class PrepareOptions(ClusterOptions):
     box: Literal["follow", "fixed"] | None = None
     """Mouth crop: follow tracks the mouth (default for grid), fixed is LRW's place (default for lrw)."""
     crop: tuple[int, int] | None = ranged(None, ge=1, count=2)
-    """Height and width of the mouth crop in pixels. Default: what the presets cpu and lrw take."""
+    """Height and width of the mouth crop in pixels. Default: what the presets cpu (grid) and notebook (lrw) take."""
     speakers: tuple[str, ...] = ()
     """Prepare only these speakers, such as s1 s2. Default: all."""
 

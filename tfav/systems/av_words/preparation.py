@@ -17,7 +17,7 @@ from tfav.systems.av_words.config import LAYOUTS, SYSTEM, Config
 
 _FORMAT = 1  # of the records; those of another one are made anew
 _BOXES = {"grid": "follow", "lrw": "fixed"}
-_PRESETS = {"grid": "cpu", "lrw": "lrw"}  # whose sizes are taken where none are given
+_PRESETS = {"grid": "cpu", "lrw": "notebook"}  # whose sizes are taken where none are given
 
 
 def prepare(
@@ -44,7 +44,7 @@ def prepare(
         out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
         layout: "grid" or "lrw".
         box: "follow" the mouth or LRW's "fixed" one; None: what suits the layout.
-        crop: Height and width of the crop; None: what the presets `cpu` and `lrw` take.
+        crop: Height and width of the crop; None: what the presets `cpu` and `notebook` take.
         speakers: Of GRID, these only; empty: all.
         face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         workers: Processes; None is one per core.

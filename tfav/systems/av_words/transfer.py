@@ -49,7 +49,7 @@ def load_pytorch(model: keras.Model, parts: Mapping[str, Path | str | Mapping]) 
     """Fills the parts of a model of `build_model` from state dicts of the original.
 
     Args:
-        model: Of the preset `lrw`, or of the sizes of the state dicts.
+        model: Of the preset `notebook`, or of the sizes of the state dicts.
         parts: `audio`, `video` and `fusion`, or some of them, to a `.pt` or `.npz` file or a dict of arrays.
 
     Returns:
@@ -78,7 +78,7 @@ def run_from_pytorch(
         run_dir: The folder, new.
         parts: `audio`, `video` and `fusion`, all three, as in `load_pytorch`.
         words: In the order of their numbers; of LRW the lines of `label_sorted.txt`.
-        **fields: Of the configuration, on top of the preset `lrw`.
+        **fields: Of the configuration, on top of the preset `notebook`.
 
     Returns:
         The folder.
@@ -89,7 +89,7 @@ def run_from_pytorch(
     """
     if set(parts) != set(_PARTS):
         raise UsageError(f"all of {', '.join(_PARTS)} are needed. Received: {', '.join(parts) or 'none'}")
-    config = Config.preset("lrw", **{"num_classes": len(words), **fields})
+    config = Config.preset("notebook", **{"num_classes": len(words), **fields})
     stored, facts = settings.to_dict(config), {"words": list(words)}
     runs.check(run_dir, SYSTEM, stored, facts)
     model = models.build_model(config)
