@@ -232,3 +232,76 @@ def test_the_configuration_json_is_left_as_python_reads_it(tmp_path):
     with h5py.File(path) as file:
         assert "NaN" in str(file.attrs["model_config"])
     assert load_legacy_model(path).output_shape == (None, 2)
+
+
+# What old files leave unsaid ----------------------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gru_of_keras_2(x, kernel, recurrent, bias, gate):
+    """Keras' GRU before `reset_after`: the reset gate meets the state before the product."""
+    units = recurrent.shape[0]
+    state = np.zeros((len(x), units), np.float32)
+    for step in x.swapaxes(0, 1):
+        given = step @ kernel + bias
+        z = gate(given[:, :units] + state @ recurrent[:, :units])
+        r = gate(given[:, units : 2 * units] + state @ recurrent[:, units : 2 * units])
+        new = np.tanh(given[:, 2 * units :] + (r * state) @ recurrent[:, 2 * units :])
+        state = z * state + (1 - z) * new
+    return state
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    ("said", "gate"), [({}, hard_sigmoid), ({"recurrent_activation": "sigmoid"}, sigmoid)], ids=["unsaid", "said"]
+)
+def test_a_gru_that_says_nothing_resets_before_and_has_hard_gates(tmp_path, use_bias, said, gate):
+    units, inputs = 3, 2
+    kernel, recurrent, bias = 2 * rand(inputs, 3 * units), 2 * rand(units, 3 * units), rand(3 * units) * use_bias
+    stored = [("r/kernel:0", kernel), ("r/recurrent_kernel:0", recurrent)]
+    stored += [("r/bias:0", bias)] if use_bias else []
+    config = [layer("GRU", "r", units=units, use_bias=use_bias, batch_input_shape=[None, 6, inputs], **said)]
+    path = write_keras2(tmp_path / "r.h5", "Sequential", config, {"r": stored}, version="2.1.6")
+    x = 2 * rand(4, 6, inputs)
+    np.testing.assert_allclose(load_legacy_model(path)(x), gru_of_keras_2(x, kernel, recurrent, bias, gate), atol=1e-5)
+
+
+def test_an_lstm_that_says_nothing_has_hard_gates(tmp_path):
+    units, inputs = 3, 2
+    kernel, recurrent, bias = 2 * rand(inputs, 4 * units), 2 * rand(units, 4 * units), rand(4 * units)
+    stored = [("r/kernel:0", kernel), ("r/recurrent_kernel:0", recurrent), ("r/bias:0", bias)]
+    config = [layer("LSTM", "r", units=units, batch_input_shape=[None, 6, inputs])]
+    path = write_keras2(tmp_path / "r.h5", "Sequential", config, {"r": stored}, version="2.1.6")
+    x = 2 * rand(4, 6, inputs)
+    state, memory = np.zeros((2, 4, units))
+    for step in x.swapaxes(0, 1):
+        i, f, c, o = np.split(step @ kernel + state @ recurrent + bias, 4, axis=1)
+        memory = hard_sigmoid(f) * memory + hard_sigmoid(i) * np.tanh(c)
+        state = hard_sigmoid(o) * np.tanh(memory)
+    np.testing.assert_allclose(load_legacy_model(path)(x), state, atol=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1e-5])
+@pytest.mark.parametrize("version", ["1.2.2", "2.0.5", "2.3.1"])
+def test_epsilon_of_a_batch_normalisation_is_the_files_own(tmp_path, epsilon, version):
+    """With a variance of a thousandth Keras 3's own 0.001 would be off by a third and more."""
+    gamma, beta, mean, variance = rand(3), rand(3), rand(3), np.full(3, 1e-3, np.float32)
+    arrays = {"gamma": gamma, "beta": beta, "moving_mean": mean, "moving_variance": variance}
+    config = [layer("BatchNormalization", "bn", axis=-1, epsilon=epsilon, momentum=0.9, batch_input_shape=[None, 3])]
+    if version.startswith("1."):
+        config[0]["config"] |= {"mode": 0, "gamma_regularizer": None}
+        names = {"moving_mean": "running_mean", "moving_variance": "running_std"}
+        stored = [(f"bn_{names.get(key, key)}", array) for key, array in arrays.items()]
+        path = write_keras1(tmp_path / "bn.h5", "Sequential", config, {"bn": stored}, version)
+    else:
+        stored = [(f"bn/{key}:0", array) for key, array in arrays.items()]
+        path = write_keras2(tmp_path / "bn.h5", "Sequential", config, {"bn": stored}, version=version)
+    x = rand(5, 3)
+    model = load_legacy_model(path)
+    np.testing.assert_allclose(model(x), (x - mean) / np.sqrt(1e-3 + epsilon) * gamma + beta, rtol=1e-4, atol=1e-4)
+    assert model.get_layer("bn").momentum == pytest.approx(0.9)
+    convert(path, tmp_path / "bn.keras")
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "bn.keras")(x), model(x), atol=1e-6)

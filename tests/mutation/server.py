@@ -1,0 +1,89 @@
+"""Runs tests of a mutant in a child of a process that has imported all that is slow to import, but not tfav."""
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+_IMPORTS = (
+    "numpy cv2 av h5py PIL.Image scipy.stats scipy.ndimage scipy.signal sklearn.metrics skimage.metrics "
+    "skimage.measure jiwer soxr hypothesis matplotlib.pyplot pytest _pytest.assertion.rewrite xdist tensorflow "
+    "tensorflow_hub keras tensorflow.python.autograph.impl.api onnxruntime"
+)
+
+
+def warm_up() -> None:
+    """Imports what is slow to import; no thread may be left running, since it would not live on in a child."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    for name in _IMPORTS.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        print(f"warning: {threads} threads before the first fork", flush=True)
+
+
+def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tuple[str, float]:
+    """Runs tests until the first one fails.
+
+    Args:
+        tree: Root of the copy of the project.
+        tests: Their names, in this order.
+        limit_sec: By the clock; a run that takes longer is ended with all that it started.
+        log: Where the child's output goes.
+
+    Returns:
+        `"passed"`, `"failed"`, `"timeout"` or `"error"` (no such test), and seconds by the clock.
+    """
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _be_child(tree, tests, log)
+    status = _wait(child, started + limit_sec)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    seconds = time.monotonic() - started
+    if status is None:
+        os.waitpid(child, 0)
+        return "timeout", seconds
+    code = os.waitstatus_to_exitcode(status)
+    if code == 0:
+        return "passed", seconds
+    # 4: pytest knows no such test, or cannot even load conftest.py.
+    return ("error" if code == 4 and "not found" in log.read_text(errors="replace") else "failed"), seconds
+
+
+def _wait(child: int, deadline: float) -> int | None:
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.05)
+    return None
+
+
+def _be_child(tree: Path, tests: list[str], log: Path) -> None:
+    code = 3
+    try:
+        os.setsid()
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        os.chdir(tree)
+        # Nothing of the project that this process has loaded: the copy's tests and package take their places.
+        for name in [name for name in sys.modules if name.split(".")[0] in {"tests", "tfav"}]:
+            del sys.modules[name]
+        sys.path[:] = [str(tree), *(path for path in sys.path if path not in {"", str(tree)})]
+        os.environ["PYTHONPATH"] = str(tree)
+        import pytest
+
+        options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "--rootdir", str(tree)]
+        code = int(pytest.main([*options, *tests]))
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
