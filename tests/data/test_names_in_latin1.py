@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.io.clips import write_clip
-from tfav import command_line
+from tfav.cli import parsing
 from tfav.data import named_splits, pipeline, shards, splits
 from tfav.data.folders import scan
 from tfav.data.records import Record, fingerprint, load_staged, stage_record
@@ -113,7 +113,7 @@ def test_all_that_is_written_takes_them(tmp_path, capsys):
     write_json(tmp_path / "r.json", report.as_dict())
     with (tmp_path / "console.txt").open("w", encoding="utf-8", errors="backslashreplace") as file:
         print(report.summary(), file=file)
-    assert command_line.expand_home([f"--data-dir={CAFE}"]) == [f"--data-dir={CAFE}"]
+    assert parsing.expand_home([f"--data-dir={CAFE}"]) == [f"--data-dir={CAFE}"]
 
 
 @pytest.mark.parametrize("name", [CAFE, "$5 to $_10", "a$"])

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from tfav import command_line
+from tfav.cli import parsing
 from tfav.training.start import muted
 
 
@@ -29,6 +29,6 @@ def test_what_was_said_is_shown_when_it_fails(capfd):
 
 
 def test_a_command_that_needs_one_says_so_in_a_line(capsys):
-    assert command_line.run(no_folder) == 1
+    assert parsing.run(no_folder) == 1
     said = capsys.readouterr().err
     assert "Set TMPDIR" in said and said.count("\n") == 1

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tfav.data.mnist import small_digits
+from tfav.data.mnist import Digits, small_digits
 from tfav.errors import DataError, UsageError
 from tfav.io.encoding import write_video
 from tfav.systems.next_frame import Config, build_datasets, prepare
@@ -145,3 +145,41 @@ def test_a_video_that_cannot_be_cut_stops_no_other(videos, tmp_path):
     for _ in range(2):  # training takes all or nothing, the second time as well
         with pytest.raises(DataError, match="1 of 3 videos cannot be used"):
             build_datasets(on_disk(tmp_path / "videos", tmp_path / "cache"))
+
+
+def numbered_digits(train=36, test=12):
+    """Digits of one brightness each: 10, 11, ... for those to train on, 200, 201, ... for those to test on."""
+    grey = [np.arange(first, first + count) for first, count in ((10, train), (200, test))]
+    pictures = [np.repeat(values.astype(np.uint8), 28 * 28).reshape(-1, 28, 28) for values in grey]
+    return Digits(*pictures, "made")
+
+
+def digits_in(dataset):
+    """Which of the numbered digits are to be seen."""
+    seen = set()
+    for frames, _ in dataset:
+        seen |= set(np.unique(np.rint(np.asarray(frames) * 255).astype(int)).tolist())
+    return seen - {0}
+
+
+def test_no_digit_is_in_two_parts():
+    """Training has the first eleven twelfths of the training digits, validation the last, the test set its own."""
+    config = Config.preset(
+        "demo", train_sequences=120, val_sequences=40, test_sequences=60, batch_size=20, num_digits=2
+    )
+    train, val, test = (digits_in(part) for part in build_datasets(config, digits=numbered_digits()))
+    assert train == set(range(10, 43)) and val == set(range(43, 46)) and test == set(range(200, 212))
+    assert digits_in(made_test_set(config, numbered_digits()).map(lambda frames: (frames, frames))) == test
+
+
+def test_settings_of_made_sequences_are_followed():
+    config = Config.preset("demo", train_sequences=6, val_sequences=0, test_sequences=3, batch_size=4, num_digits=1)
+    train, val, test = build_datasets(config, digits=numbered_digits())
+    assert val is None
+    assert [len(frames) for frames, _ in train] == [4, 2] and [len(frames) for frames, _ in test] == [3]
+    for frames, _ in train:
+        for sequence in frames.numpy():
+            assert len(np.unique(sequence)) == 2  # black and one digit
+    same = Config.preset("demo", train_sequences=6, val_sequences=0, test_sequences=3, new_each_epoch=False)
+    first = [sequences_in(build_datasets(same, digits=numbered_digits(), first_epoch=n).train) for n in (0, 3)]
+    assert first[0] == first[1]

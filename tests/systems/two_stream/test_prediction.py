@@ -1,5 +1,7 @@
 """A video through both streams: the notebook's way on whole arrays gives the same, memory stays, bad files are told."""
 
+import weakref
+
 import av
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ from tests.io.test_flow import moving_frames
 from tfav.errors import MediaError, UsageError
 from tfav.io.flow import quantize_flow
 from tfav.io.video import read_video, write_video
-from tfav.systems.two_stream import predict_files, predict_streams
+from tfav.systems.two_stream import predict_files, predict_streams, prediction
 from tfav.systems.two_stream.prediction import FlowSettings, Moment, Spool, score_video
 from tfav.systems.two_stream.stream import load_stream
 
@@ -55,27 +57,6 @@ def test_streamed_equals_the_notebooks_whole_arrays(clip, pair, wrap, workers, b
     np.testing.assert_allclose(scores.fused(), (spatial[:4] + motion) / 2, atol=1e-6)
     np.testing.assert_allclose(scores.times_sec, np.arange(14) / 10, atol=1e-6)
     assert scores.warnings == []
-
-
-def test_only_a_window_is_held(tmp_path, pair):
-    """However long the video: frames decoded but not yet scored stay a few."""
-    import weakref
-
-    path = write_video(tmp_path / "long.mp4", moving_frames(60, 32, 32), fps=25)
-    alive, most = weakref.WeakSet(), 0
-
-    class Tracked(np.ndarray):
-        __hash__ = object.__hash__
-
-    def keep(moment):
-        nonlocal most
-        frame = moment.rgb.view(Tracked)
-        assert frame.base is moment.rgb or frame.base is not None
-        alive.add(frame)
-        most = max(most, len(alive))
-
-    score_video(path, *pair, flow=FlowSettings("dis"), batch_size=4, keep=keep)
-    assert most <= 1  # nothing holds on to a frame once its flow has come
 
 
 def test_json_has_every_frame(clip, model_files, tmp_path):
@@ -203,3 +184,50 @@ def test_spool_gives_back_in_order():
     for moment in moments:
         np.testing.assert_allclose(moment.rgb[15, 20], (moment.u[0, 0], 50, 20), atol=3)
         assert moment.v.ndim == 2
+
+
+# What is held, and over what the mean is taken ----------------------------------------------------------------------
+
+
+def test_frames_are_let_go_once_their_window_is_scored(tmp_path, pair, monkeypatch):
+    """Of a film of 120 frames only those that a window, a batch or the flow ahead still needs are in memory."""
+    path = write_video(tmp_path / "long.mp4", moving_frames(120, 32, 32), fps=25)
+    alive, counts = weakref.WeakSet(), []
+    decoded = prediction.iter_frames
+
+    class Tracked(np.ndarray):
+        __hash__ = object.__hash__
+
+    def tracked(path):
+        for number, time_sec, frame in decoded(path):
+            frame = frame.copy().view(Tracked)
+            alive.add(frame)
+            yield number, time_sec, frame
+
+    monkeypatch.setattr(prediction, "iter_frames", tracked)
+    # As large as the network's, frames would be their own small copies, of which a batch is kept.
+    spool = lambda moment: counts.append(len(alive))  # noqa: E731
+    scores = score_video(path, *pair, flow=FlowSettings("dis"), workers=0, batch_size=4, keep=spool)
+    assert len(scores.spatial) == len(counts) + 1 == 120
+    assert max(counts) < 30  # a window of 10, a batch of 4 and twice that ahead; all would be 120
+
+
+def test_rankings_are_the_mean_over_the_whole_video(clip, model_files):
+    """Frames of one class and then of another: the mean of all windows, which no single one of them gives."""
+    files, labels = (model_files["spatial"], model_files["motion"]), ["hop", "skip", "jump", "run", "rest"]
+    (row,) = predict_streams(*files, [clip], labels=labels, flow_method="dis", workers=0)["files"]
+
+    def table(kind):
+        found = [
+            {rank["label"]: rank["probability"] for rank in frame[kind]} for frame in row["frames"] if kind in frame
+        ]
+        return np.array([[ranks[label] for label in labels] for ranks in found])
+
+    for kind in ("spatial", "motion", "ranking"):
+        each = table(kind)
+        assert len(each) == (14 if kind == "spatial" else 4)
+        mean = {rank["label"]: rank["probability"] for rank in row[kind]}
+        np.testing.assert_allclose([mean[label] for label in labels], each.mean(0), atol=3e-6)
+        assert [rank["probability"] for rank in row[kind]] == sorted(mean.values(), reverse=True)
+        assert np.abs(each[0] - each.mean(0)).max() > 2e-5  # the first window alone would be seen
+    np.testing.assert_allclose(table("ranking"), (table("spatial")[:4] + table("motion")) / 2, atol=3e-6)
