@@ -210,23 +210,24 @@ def _bodies(node: ast.AST) -> Iterator[list]:
 
 
 def _visit(tree: ast.Module):
-    blocks = {id(body[0]): (name, number) for name, number, body in _parts(tree)}
-    yield from _walk(tree, "<module>", 0, blocks)
+    places = {id(body[0]): (name, number) for name, number, body in _parts(tree)}
+    functions = {id(function): (name, 0) for name, function in _functions(tree)}  # for the defaults of arguments
+    yield from _walk(tree, ("<module>", 0), places, functions)
 
 
-def _walk(node: ast.AST, function: str, block: int, blocks: dict):
-    yield from ((function, block, kind, at, after) for kind, at, after in _changes(node))
+def _walk(node: ast.AST, here: tuple[str, int], places: dict, functions: dict):
+    yield from ((*here, kind, at, after) for kind, at, after in _changes(node))
     skipped = _left_out(node)
     for name, value in ast.iter_fields(node):
         if name in skipped:
             continue
-        here = (function, block)
+        place = here
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST):
                 continue
-            here = blocks.get(id(child), here)  # the first statement of a part; the ones behind it are in it too
+            place = places.get(id(child), place)  # the first statement of a part; the ones behind it are in it too
             if not _is_silent(child):
-                yield from _walk(child, *here, blocks)
+                yield from _walk(child, functions.get(id(child), place), places, functions)
 
 
 def _left_out(node: ast.AST) -> set[str]:
