@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.export.made_runs import OTHERS, SMALL, make_run
 from tfav import systems
 from tfav.systems.av_words.model import by_stream
+from tfav.systems.next_frame.task import open_run
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 LRW_MEAN, LRW_DEVIATION = 0.413621, 0.1700239  # of the authors' code
@@ -99,7 +100,7 @@ def test_two_stream(stirred, stream, name, channels):
 @pytest.mark.parametrize("name", ["next_frame", "next_frame, notebook", "next_frame, motion"])
 def test_next_frame(stirred, name):
     run_dir, model = stirred(name)
-    config = systems.load("next_frame").task.open_run(run_dir)[1]
+    config = open_run(run_dir)[1]
     seen = pictures(1, config.input_frames, config.image_size, config.image_size, 1)
     found = served("next_frame", run_dir, frames=seen)["next_frames"]
     known = seen.astype(np.float32) / 255
