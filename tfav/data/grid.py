@@ -10,8 +10,10 @@ frame at 25 frames a second; `sil` and `sp` are pauses. Where there is none, the
 perception". Known faults: five clips of speaker 1 have 74 frames; `sgib8n` prints a decoder warning.
 """
 
+import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,19 @@ SLOTS: tuple[dict[str, str], ...] = (
     {"z": "zero"} | {str(digit): word for digit, word in enumerate(_DIGITS) if digit},
     {"a": "again", "n": "now", "p": "please", "s": "soon"},
 )
+_BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
+# Length of the words of an alignment on average, in frames: at least, as a rule, and at most.
+_LEAST_MEAN, _USUAL_MEAN, _MOST_MEAN = 1.0, 7.0, 50.0
+# What aligners write instead of GRID's ticks, and how many ticks each is.
+_OTHER_UNITS = {
+    "seconds": FPS * TICKS_PER_FRAME,
+    "frames": TICKS_PER_FRAME,
+    "1/100 of a second": FPS * TICKS_PER_FRAME / 100,
+    "milliseconds": FPS * TICKS_PER_FRAME / 1000,
+    "samples of 44.1 kHz": FPS * TICKS_PER_FRAME / 44_100,
+    "microseconds": FPS * TICKS_PER_FRAME / 1e6,
+    "units of 100 ns": FPS * TICKS_PER_FRAME / 1e7,
+}
 WORDS = tuple(word for slot in SLOTS for word in slot.values())  # 51
 
 
@@ -131,7 +146,7 @@ def read_alignment(path: Path | str) -> list[Word]:
 
     Raises:
         DataError: A line without three columns, a time that is no number or runs backwards, a symbol that no alphabet
-            has, or no word at all; with file and line.
+            has, or no word at all, with file and line; or words far too short, since times are in another unit.
     """
     path = Path(path)
     try:
@@ -160,7 +175,40 @@ def read_alignment(path: Path | str) -> list[Word]:
         words.append(Word(text, start, end))
     if not words:
         raise DataError(f"{path}: no words in it. Replace it, or remove it to go by the file's name.")
+    if _mean_frames(words) < _LEAST_MEAN:
+        raise DataError(f"{path}: {_describe_unit(words)}")
     return words
+
+
+def describe_misfit(words: Sequence[Word], num_frames: int) -> str:
+    """What speaks against an alignment's times in a video of so many frames, "" where nothing does.
+
+    Args:
+        words: As from `read_alignment`.
+        num_frames: Of the video, at 25 a second.
+    """
+    if not words:
+        return ""
+    if words[-1].end > num_frames + _BEYOND:
+        unit = f": {_describe_unit(words)}" if _mean_frames(words) > _MOST_MEAN else ""
+        return f"it has {num_frames} frames, and its alignment goes on to frame {words[-1].end:.0f}{unit}"
+    if _mean_frames(words) < 2 * _LEAST_MEAN and words[-1].end < num_frames / 5:
+        return f"its alignment ends at frame {words[-1].end:.1f} of {num_frames}: {_describe_unit(words)}"
+    return ""
+
+
+def _mean_frames(words: Sequence[Word]) -> float:
+    return sum(word.end - word.start for word in words) / len(words)
+
+
+def _describe_unit(words: Sequence[Word]) -> str:
+    """How long words would last, and the unit in which they would last as long as words do."""
+    mean = _mean_frames(words)
+    told = f"its words last {1000 * mean / FPS:.3g} ms on average where times are in GRID's unit, 1/1000 of a frame"
+    if not mean:
+        return f"{told}. Write when each word begins and ends."
+    unit, factor = min(_OTHER_UNITS.items(), key=lambda item: abs(math.log(mean * item[1] / _USUAL_MEAN)))
+    return f"{told}. Are they in {unit}? Then multiply them by {factor:g}."
 
 
 def sentence_of(name: str) -> str:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.systems.lipnet.conftest import ALIGNMENT
+from tfav.data import grid
 from tfav.errors import DataError, UsageError
 from tfav.systems.lipnet import corpus
 from tfav.systems.lipnet.alphabet import ALPHABETS, alphabet, required_frames
@@ -99,6 +100,38 @@ def test_names_spell_sentences():
     for name in ("bbaf2", "bbaf2nn", "xbaf2n", "bbaw2n", "bbaf0n", "clip01"):
         assert sentence_of(name) == ""
     assert len(corpus.WORDS) == len(set(corpus.WORDS)) == 51
+
+
+UNITS = {"seconds": 25_000, "1/100 of a second": 250, "milliseconds": 25, "frames": 1000}
+
+
+def in_unit(factor):
+    rows = [line.split() for line in ALIGNMENT.splitlines()]
+    return "".join(f"{float(start) / factor:.4f} {float(end) / factor:.4f} {word}\n" for start, end, word in rows)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_times_in_another_unit_are_refused_with_the_unit(tmp_path, unit):
+    (tmp_path / "a.align").write_text(in_unit(UNITS[unit]))
+    told = rf"a\.align: its words last .* Are they in {unit}\? Then multiply them by {UNITS[unit]}\.$"
+    with pytest.raises(DataError, match=told):
+        read_alignment(tmp_path / "a.align")
+    (tmp_path / "a.align").write_text("0 500 bin\n500 500 blue\n")
+    with pytest.raises(DataError, match="last 10 ms on average"):
+        read_alignment(tmp_path / "a.align")
+
+
+def test_times_are_held_against_the_video():
+    words = [Word("bin", 10.0, 18.0), Word("blue", 18.0, 25.0)]
+    assert grid.describe_misfit(words, 75) == grid.describe_misfit(words, 23) == grid.describe_misfit([], 75) == ""
+    assert grid.describe_misfit(words, 22) == "it has 22 frames, and its alignment goes on to frame 25"
+    # One long word in milliseconds lasts as long as a short one in GRID's unit, but all is over at once.
+    assert "milliseconds?" in grid.describe_misfit([Word("seven", 0.2, 1.4)], 30)
+    assert grid.describe_misfit([Word("a", 10.0, 11.4)], 30) == grid.describe_misfit([Word("a", 0.2, 1.4)], 6) == ""
+    for per_second, unit in ((10**6, "microseconds"), (10**7, "100 ns")):
+        far = [Word(text, start * per_second / 25_000, end * per_second / 25_000) for text, start, end in words]
+        assert f"goes on to frame {far[-1].end:.0f}: its words" in grid.describe_misfit(far, 75)
+        assert f"{unit}? Then" in grid.describe_misfit(far, 75)
 
 
 def test_all_real_alignments_say_what_their_names_spell(shared_data):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from tfav.data.grid import FPS, Word
+from tfav.data.grid import FPS, Word, describe_misfit
 from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import read_audio, take_samples, to_int16
@@ -19,7 +19,6 @@ from tfav.systems.av_words import corpus
 SAMPLE_RATE = 16000
 BOXES = ("follow", "fixed")
 _PER_FRAME = SAMPLE_RATE // FPS
-_BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
 _SHORT = 2  # frames by which sound may end before the pictures without a word about it
 
 
@@ -51,12 +50,8 @@ def make_sentence(
     """
     frames = read_video(path, every_sec=1 / FPS).frames
     words = [Word(*word) for word in words]
-    if words and words[-1].end > len(frames) + _BEYOND:
-        raise MediaError(
-            path,
-            f"it has {len(frames)} frames, and its alignment goes on to frame {words[-1].end:.0f}",
-            "Replace the video or its alignment.",
-        )
+    if misfit := describe_misfit(words, len(frames)):
+        raise MediaError(path, misfit.rstrip("."), "Replace the video or its alignment.")
     sound, warnings = read_sound(path, len(frames))
     crops, more = crop_frames(path, frames, box, size, detector)
     times = np.array([word[1:] for word in words], np.float32).reshape(-1, 2) / FPS

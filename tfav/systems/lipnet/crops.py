@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfav.data.grid import describe_misfit
 from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
@@ -16,7 +17,6 @@ FOLLOWING = {"close": CLOSE, "follow": WIDE}  # boxes that follow the mouth
 BOXES = (*FOLLOWING, "fixed")
 SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
-_BEYOND = 2.0  # frames that an alignment may go on after the video's end: GRID's last pauses and 74-frame clips do
 
 
 def crop_clip(
@@ -42,12 +42,8 @@ def crop_clip(
     """
     frames = read_video(path, every_sec=1 / FPS).frames
     words = [Word(*word) for word in words]
-    if words and words[-1].end > len(frames) + _BEYOND:
-        raise MediaError(
-            path,
-            f"it has {len(frames)} frames, and its alignment goes on to frame {words[-1].end:.0f}",
-            "Replace the video or its alignment.",
-        )
+    if misfit := describe_misfit(words, len(frames)):
+        raise MediaError(path, misfit.rstrip("."), "Replace the video or its alignment.")
     try:
         crops, warnings = _crop(frames, box, detector)
     except DataError as error:
