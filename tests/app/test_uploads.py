@@ -1,11 +1,14 @@
 """What is refused before anything decodes it, and in which words."""
 
+import av
 import pytest
 
 from tests.io import clips
-from tfav.app import uploads
+from tfav.app import page, uploads
 from tfav.app.uploads import Limits, check_upload, sniff
 from tfav.errors import MediaError
+from tfav.io.listing import VIDEO_SUFFIXES
+from tfav.io.video import read_video
 
 WORDS = {
     "empty": "empty.mp4: empty (0 bytes).",
@@ -61,12 +64,43 @@ def test_a_decoder_that_hangs_or_dies_is_a_line(clip, monkeypatch):
         check_upload(clip, Limits())
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [("mp4", "mpeg4"), ("mkv", "mpeg4"), ("avi", "mpeg4"), ("mpg", "mpeg1video")]
-)
-def test_containers_are_known_by_their_first_bytes(tmp_path, suffix, codec):
+CONTAINERS = [
+    ("mp4", "mpeg4", {}),
+    ("mov", "mpeg4", {}),
+    ("mkv", "mpeg4", {}),
+    ("webm", "libvpx-vp9", {}),
+    ("avi", "mpeg4", {}),
+    ("flv", "flv", {}),
+    ("wmv", "wmv2", {}),
+    ("ogv", "libtheora", {}),
+    ("mpg", "mpeg1video", {}),
+    ("vob", "mpeg2video", {}),
+    ("m2v", "mpeg2video", {"format": "mpeg2video"}),
+    ("ts", "libx264", {}),
+    ("MTS", "libx264", {"format": "mpegts", "options": {"mpegts_m2ts_mode": "1"}}),  # of a camcorder
+    ("mxf", "mpeg2video", {}),
+    ("ivf", "libvpx-vp9", {}),
+    ("nut", "mpeg4", {}),
+    ("h264", "libx264", {}),
+    ("y4m", "wrapped_avframe", {"format": "yuv4mpegpipe"}),
+]
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), CONTAINERS)
+def test_containers_are_known_by_their_first_bytes(tmp_path, suffix, codec, options):
     path = tmp_path / f"a.{suffix}"
-    clips.write_clip(path, 12, codec=codec)
+    if codec not in av.codecs_available:
+        pytest.skip(f"no {codec} here")
+    clips.write_clip(path, 12, codec=codec, **options)
+    assert len(read_video(path).frames) == 12
+    assert check_upload(path, Limits()).num_frames == 12
+
+
+@pytest.mark.parametrize("options", [{}, {"mpegts_m2ts_mode": "1"}])
+def test_a_recording_that_begins_within_a_packet_is_taken(tmp_path, options):
+    path = tmp_path / "a.ts"
+    clips.write_clip(path, 12, codec="libx264", options=options, format="mpegts")
+    path.write_bytes(path.read_bytes()[-100:] + path.read_bytes())
     assert check_upload(path, Limits()).num_frames == 12
 
 
@@ -76,3 +110,7 @@ def test_what_is_no_video_has_a_name():
     assert sniff(b"\xef\xbb\xbfWord") == "text"
     assert sniff(bytes(range(200))) == "unknown"
     assert sniff(b"\0\0\0\x20ftypheic") == "a picture"
+
+
+def test_the_page_offers_every_suffix_that_is_listed():
+    assert set(VIDEO_SUFFIXES) | {"video"} == set(page._ACCEPTED)

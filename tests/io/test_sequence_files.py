@@ -1,5 +1,7 @@
 """Files of sequences: layout, memory map, and what is wrong with bad ones."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ def test_round_trip(tmp_path, channels):
     sequences = np.repeat(SEQUENCES, channels, axis=-1)
     path = write_sequences(tmp_path / "s.npy", [sequences[:3], sequences[3:]], 7)
     assert np.load(path, mmap_mode="r").shape == ((4, 7, 6, 8) if channels == 1 else (4, 7, 6, 8, 3))
-    opened = open_sequences(path)
+    opened = open_sequences(path, "frames")
     np.testing.assert_array_equal(opened, sequences)
     assert isinstance(opened, np.memmap) or isinstance(opened.base, np.memmap)
 
@@ -61,3 +63,51 @@ def test_the_benchmarks_file_has_one_shape(tmp_path):
         open_sequences(path)
     with pytest.raises(UsageError, match=r"gone.npy: no such file"):
         open_sequences(tmp_path / "gone.npy")
+
+
+def moving_squares(num_sequences, num_frames, channels=1):
+    """`[N, T, 24, 24, C]` uint8: in each sequence a square of its own that moves a pixel a frame."""
+    rng = np.random.default_rng(0)
+    clips = np.zeros((num_sequences, num_frames, 24, 24, channels), np.uint8)
+    for clip in clips:
+        x, y, level = rng.integers(0, 16), rng.integers(0, 16), rng.integers(60, 256)
+        for time, frame in enumerate(clip):
+            frame[y : y + 8, (x + time) % 16 : (x + time) % 16 + 8] = level
+    return clips
+
+
+@pytest.mark.parametrize("counts", [(30, 10), (10, 30), (12, 12), (2, 20), (3, 2)])
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_either_axis_may_be_first(tmp_path, counts, channels):
+    clips = moving_squares(*counts, channels or 1)
+    stored = clips if channels else clips[..., 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened = open_sequences(saved(tmp_path / "frames.npy", np.moveaxis(stored, 1, 0)))
+    np.testing.assert_array_equal(opened, clips)
+    told = rf"sequences.npy: taken as {counts[0]} sequences of {counts[1]} frames, since its neighbours along the"
+    with pytest.warns(UserWarning, match=told):
+        opened = open_sequences(saved(tmp_path / "sequences.npy", stored))
+    np.testing.assert_array_equal(opened, clips)
+
+
+def test_what_is_said_is_not_guessed(tmp_path):
+    clips = moving_squares(8, 5)[..., 0]
+    path = saved(tmp_path / "s.npy", clips)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_sequences(path, "sequences").shape == (8, 5, 24, 24, 1)
+        assert open_sequences(path, "frames").shape == (5, 8, 24, 24, 1)
+        assert open_sequences(saved(tmp_path / "one.npy", clips[:, :1]), "auto").shape == (1, 8, 24, 24, 1)
+        (tmp_path / "s.npy.json").write_text("{}")  # cut by tfav, which writes frames first
+        assert open_sequences(path).shape == (5, 8, 24, 24, 1)
+    with pytest.raises(UsageError, match=r"one of auto, frames, sequences\. Received: first_axis=time"):
+        open_sequences(path, "time")
+
+
+def test_noise_is_taken_as_documented_and_told(tmp_path):
+    path = saved(tmp_path / "s.npy", np.random.default_rng(0).integers(0, 256, (5, 8, 6, 6), np.uint8))
+    with pytest.warns(UserWarning, match="8 sequences of 5 frames, since its neighbours do not tell which"):
+        assert open_sequences(path).shape == (8, 5, 6, 6, 1)
+    with pytest.warns(UserWarning, match="1 sequences of 8 frames"):
+        assert open_sequences(saved(tmp_path / "t.npy", moving_squares(1, 8)[..., 0])).shape == (1, 8, 24, 24, 1)

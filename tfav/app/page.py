@@ -10,6 +10,7 @@ import gradio as gr
 from tfav.app import rendering
 from tfav.app.desk import Desk
 from tfav.app.tabs import Control, Tab
+from tfav.io.listing import VIDEO_SUFFIXES
 
 _CSS = Path(__file__).with_name("page.css")
 # A screen reader reads out what changes in it; Gradio gives no other way to say so.
@@ -32,7 +33,7 @@ _TOO_LARGE = """() => {
     };
     for (const kind of ['change', 'drop']) window.addEventListener(kind, look, true);
 }"""
-_ACCEPTED = ["video", ".mkv", ".mpg", ".mpeg", ".avi", ".ogv", ".flv", ".wmv", ".gif"]  # a phone offers its camera
+_ACCEPTED = ["video", *sorted(VIDEO_SUFFIXES)]  # with "video", a phone offers its camera
 # Enough for every system. Gradio asks for 1920 x 1440, which browsers on slow machines cannot encode as it comes.
 _CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
 _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")

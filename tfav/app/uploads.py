@@ -11,12 +11,13 @@ from pathlib import Path
 
 from tfav.errors import MediaError
 from tfav.io import children
+from tfav.io.transport_stream import find_packets
 
 _TIMEOUT_SEC = 60
 _HEAD = 4096  # bytes
 _LEAST = 16  # bytes; a browser that cannot encode as fast as the camera gives pictures leaves one of them
 MAX_PIXELS = 4096 * 2304  # of a frame
-_KINDS = "MP4, MOV, WebM, MKV, AVI, MPEG, WMV, FLV, OGG or GIF"
+_KINDS = "MP4, MOV, WebM, MKV, AVI, MPEG, MTS, MXF, WMV, FLV, OGG or GIF"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,20 +96,44 @@ def sniff(head: bytes) -> str:
             return name
     if head[:4] == b"RIFF":
         return {b"AVI ": "avi", b"WAVE": "sound", b"WEBP": "a picture"}.get(head[8:12], "unknown")
-    if head[:1] == b"\x47" and head[188:189] in (b"\x47", b""):  # a transport stream repeats this mark
-        return "mpegts"
     text = head.removeprefix(b"\xef\xbb\xbf")
     if not any(byte < 9 or 13 < byte < 32 for byte in text):
         return "text"
+    if _MXF in head:  # a foreword may stand before it
+        return "mxf"
+    if find_packets(head) is not None:
+        return "mpegts"
     return "unknown"
 
 
-_VIDEO = {"mp4", "matroska", "avi", "mpeg", "mpegts", "flv", "asf", "ogg", "gif"}
+_VIDEO = {
+    "mp4",
+    "matroska",
+    "avi",
+    "mpeg",
+    "mpegts",
+    "flv",
+    "asf",
+    "ogg",
+    "gif",
+    "mxf",
+    "ivf",
+    "nut",
+    "dv",
+    "y4m",
+    "h264",
+}
+_MXF = bytes.fromhex("060e2b34020501010d010201")
 _MARKS = (
     ("a picture", 4, (b"ftypavif", b"ftypheic", b"ftypmif1")),
-    ("mp4", 4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
+    ("mp4", 4, (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"sidx", b"moof", b"pnot", b"uuid")),
     ("matroska", 0, (b"\x1a\x45\xdf\xa3",)),
-    ("mpeg", 0, (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")),
+    ("mpeg", 0, (b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x00\x00\x01\xb0", b"\x00\x00\x01\x00")),
+    ("h264", 0, (b"\x00\x00\x00\x01", b"\x00\x00\x01\x67", b"\x00\x00\x01\x09")),
+    ("ivf", 0, (b"DKIF",)),
+    ("nut", 0, (b"nut/multimedia container",)),
+    ("y4m", 0, (b"YUV4MPEG2 ",)),
+    ("dv", 0, (b"\x1f\x07\x00\x3f", b"\x1f\x07\x00\xbf")),
     ("flv", 0, (b"FLV\x01",)),
     ("asf", 0, (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
     ("ogg", 0, (b"OggS",)),

@@ -1,8 +1,9 @@
-"""Files of frame sequences in the benchmark's layout, `[T, N, H, W]` uint8 in one `.npy`: checked, and memory-mapped.
+"""Files of frame sequences, `[T, N, H, W]` uint8 in one `.npy` as the benchmark has them: checked, and memory-mapped.
 
 The known one is `mnist_test_seq.npy`, 20 x 10000 x 64 x 64, the fixed test set of Moving MNIST.
 """
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,23 +14,32 @@ from tfav.io.arrays import BROKEN
 from tfav.io.partial import partial_file
 
 BENCHMARK_SHAPE = (20, 10_000, 64, 64)
+FIRST_AXES = ("auto", "frames", "sequences")
+_COMPARED = 64  # pictures with their neighbours, to find the axis of time
+_CLEARLY = 1.2  # times the difference
 _CHECKED_SEQUENCES = 100  # evenly over the file: reading all of it would take longer than starting to use it
 
 
-def open_sequences(path: Path | str) -> np.ndarray:
+def open_sequences(path: Path | str, first_axis: str = "auto") -> np.ndarray:
     """Opens a file of sequences without reading it.
 
     Args:
-        path: The `.npy` file; `[T, N, H, W]` grey or `[T, N, H, W, 3]` colour, uint8, 0-255.
+        path: The `.npy` file; `[T, N, H, W]` grey or `[T, N, H, W, 3]` colour, uint8, 0-255. Or `[N, T, H, W]` and
+            `[N, T, H, W, 3]`, as most libraries keep clips.
+        first_axis: What the file's first axis counts: `frames`, `sequences`, or `auto`: neighbours along the axis of
+            time are more alike. The benchmark's file and those of `write_sequences` have frames first.
 
     Returns:
-        `[N, T, H, W, C]` uint8, a view of the memory-mapped file.
+        `[N, T, H, W, C]` uint8, a view of the memory-mapped file. There is a warning where `auto` took sequences first,
+        or could not tell and took frames first.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or no such `first_axis`.
         DataError: It is cut short, of another shape or type, or its values are 0-1 instead of 0-255.
     """
     path = Path(path)
+    if first_axis not in FIRST_AXES:
+        raise UsageError(f"first_axis must be one of {', '.join(FIRST_AXES)}. Received: first_axis={first_axis}")
     if not path.is_file():
         raise UsageError(f"{path}: no such file. Check the spelling.")
     try:
@@ -49,8 +59,14 @@ def open_sequences(path: Path | str) -> np.ndarray:
         )
     if path.name == "mnist_test_seq.npy" and stored.shape != BENCHMARK_SHAPE:
         raise DataError(f"{path}: the benchmark's file is {_known()}. Received: {shape}. Fetch it again.")
-    sequences = np.moveaxis(stored if stored.ndim == 5 else stored[..., None], 1, 0)
+    sequences = stored if stored.ndim == 5 else stored[..., None]
     _check_range(path, sequences)
+    # A file beside which stands what it was cut from is our own.
+    is_known = stored.shape == BENCHMARK_SHAPE or path.with_name(f"{path.name}.json").exists()
+    if first_axis == "auto" and not is_known:
+        first_axis = _find_first_axis(path, sequences)
+    if first_axis != "sequences":
+        sequences = np.moveaxis(sequences, 1, 0)
     return sequences
 
 
@@ -85,6 +101,31 @@ def write_sequences(path: Path | str, batches: Iterable[np.ndarray], count: int)
             raise UsageError(f"{path}: {count} sequences were announced, and {done} came.")
         stored.flush()
     return path
+
+
+def _find_first_axis(path: Path, stored: np.ndarray) -> str:
+    """Whether `[A, B, H, W, C]` has frames or sequences first, by what is alike; warns unless frames clearly are."""
+    first, second = stored.shape[:2]
+    if second == 1:
+        return "frames"
+    if first > 1:
+        rng = np.random.default_rng(0)
+        places = [(int(rng.integers(first - 1)), int(rng.integers(second - 1))) for _ in range(_COMPARED)]
+        corners = [stored[a : a + 2, b : b + 2].astype(np.float32) for a, b in places]
+        along_first = np.mean([np.abs(pictures[1, 0] - pictures[0, 0]).mean() for pictures in corners])
+        along_second = np.mean([np.abs(pictures[0, 1] - pictures[0, 0]).mean() for pictures in corners])
+    is_sequences = first == 1 or along_second * _CLEARLY < along_first
+    if not is_sequences and along_first * _CLEARLY < along_second:
+        return "frames"
+    taken, other = ("sequences", "frames") if is_sequences else ("frames", "sequences")
+    why = "its neighbours along the second axis are alike" if is_sequences else "its neighbours do not tell which"
+    counts = f"{first} sequences of {second} frames" if is_sequences else f"{second} sequences of {first} frames"
+    warnings.warn(
+        f"{path}: taken as {counts}, since {why}. If it is the other way round, set first_axis (--first-axis) to "
+        f"{other}; set it to {taken} to say so.",
+        stacklevel=3,
+    )
+    return taken
 
 
 def _check_range(path: Path, sequences: np.ndarray) -> None:

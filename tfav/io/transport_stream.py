@@ -11,7 +11,7 @@ import numpy as np
 _PACKET = 188
 _STRIDES = (188, 192, 204)  # plain, with a time code in front (camcorders, Blu-ray), with parity behind (DVB)
 _SYNC = 0x47
-_CHECKED = 5  # packets that must begin with the mark
+_CHECKED, _LEAST = 5, 3  # packets that must begin with the mark, and those of them that must be there
 
 
 class Breaks(NamedTuple):
@@ -34,7 +34,7 @@ def find_packets(data) -> tuple[int, int] | None:
     for stride in _STRIDES:
         for offset in range(min(stride, len(data))):
             marks = data[offset : offset + _CHECKED * stride : stride]
-            if len(marks) >= min(_CHECKED, 1 + (len(data) - offset - 1) // stride) and (marks == _SYNC).all():
+            if len(marks) >= _LEAST and (marks == _SYNC).all():
                 return offset, stride
     return None
 

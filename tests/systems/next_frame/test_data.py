@@ -88,7 +88,7 @@ def test_frame_folders_as_data(tmp_path):
 def test_a_file_as_data_goes_round(tmp_path):
     values = np.random.default_rng(0).integers(0, 256, (5, 8, 16, 16), np.uint8)
     np.save(tmp_path / "seq.npy", values)
-    config = on_disk(tmp_path / "seq.npy", tmp_path)
+    config = on_disk(tmp_path / "seq.npy", tmp_path, first_axis="frames")
     train, val, test = build_datasets(config)
     found = [np.concatenate([batch for batch, _ in part]) for part in (val, test)]
     expected = values.transpose(1, 0, 2, 3)[..., None].astype(np.float32) / 255
@@ -183,3 +183,20 @@ def test_settings_of_made_sequences_are_followed():
     same = Config.preset("demo", train_sequences=6, val_sequences=0, test_sequences=3, new_each_epoch=False)
     first = [sequences_in(build_datasets(same, digits=numbered_digits(), first_epoch=n).train) for n in (0, 3)]
     assert first[0] == first[1]
+
+
+def test_sequences_first_are_the_same_data(tmp_path):
+    clips = np.zeros((8, 5, 16, 16), np.uint8)
+    for number in range(8):
+        for time in range(5):
+            clips[number, time, 2 * number : 2 * number + 2, time : time + 6] = 100 + number
+    np.save(tmp_path / "sequences.npy", clips)
+    np.save(tmp_path / "frames.npy", clips.transpose(1, 0, 2, 3))
+    expected, _ = part_of(on_disk(tmp_path / "frames.npy", tmp_path), "all")
+    with pytest.warns(UserWarning, match="taken as 8 sequences of 5 frames"):
+        found, _ = part_of(on_disk(tmp_path / "sequences.npy", tmp_path), "all")
+    np.testing.assert_array_equal(found, expected)
+    explicit, _ = part_of(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="sequences"), "all")
+    np.testing.assert_array_equal(explicit, expected)
+    with pytest.raises(DataError, match="16 x 16"):
+        part_of(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="frames", image_size=8), "all")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
+from tfav.io.sequence_files import FIRST_AXES
 from tfav.ranges import SEED_MAX, check_fields, ranged
 from tfav.training import settings
 
@@ -15,6 +16,7 @@ _CHOICES = {
     "step": ("conv_lstm", "motion"),
     "loss": ("bce", "mse", "mse_mae", "frame_mse"),
     "schedule": ("constant", "cosine", "plateau"),
+    "first_axis": FIRST_AXES,
 }
 
 
@@ -26,6 +28,8 @@ class Config:
         preset_name: Preset this configuration came from.
         data_dir: Empty: Moving MNIST, made on the fly; or a `.npy` of sequences in the benchmark's layout; or a folder
             of videos or of folders of frames.
+        first_axis: What the first axis of a `.npy` counts: `frames` as in the benchmark's file, `sequences` as in most
+            libraries, or `auto`, which looks at what is alike and says so.
         cache_dir: Where sequences cut from videos are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
         mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or, where there is neither, scikit-learn's 8x8
             digits scaled up; `small`: those at once.
@@ -64,6 +68,7 @@ class Config:
 
     preset_name: str = "notebook"
     data_dir: str = ""
+    first_axis: str = "auto"
     cache_dir: str = ""
     mnist: str = ""
     num_digits: int = ranged(2, ge=1, le=3)

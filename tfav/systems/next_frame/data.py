@@ -3,8 +3,9 @@
 Made: Moving MNIST, on the fly. Training draws from MNIST's training digits but the last twelfth, validation from that
 twelfth, the test set from the test digits with seed 0.
 
-From disk: a `.npy` of sequences in the benchmark's layout (`mnist_test_seq.npy`, or what `tfav prepare next_frame`
-writes), or a folder of videos or frames, which is cut to such a file first. Its last parts are for validation and test.
+From disk: a `.npy` of sequences, frames first (`mnist_test_seq.npy`, what `tfav prepare next_frame` writes) or
+sequences first; or a folder of videos or frames, which is cut to such a file. Its last parts are for validation and
+test.
 
 The course notebook trains on 900 and validates on 100 sequences of `mnist_test_seq.npy`, which is the benchmark's test
 set. Give it as `data_dir` to do the same, and do not call its figures the benchmark's.
@@ -114,7 +115,7 @@ def open_data(config: Config, data_dir: Path | str) -> tuple[np.ndarray, Path]:
         path = clips.cached_sequences(
             path, config.cache_path(), num_frames=config.num_frames, size=config.image_size, channels=config.channels
         )
-    sequences = open_sequences(path)
+    sequences = open_sequences(path, config.first_axis)
     needed = (config.image_size, config.image_size, config.channels)
     if sequences.shape[2:] != needed:
         raise DataError(

@@ -74,7 +74,8 @@ def evaluate(
         part: Without `data_dir`: `test`, or of data on disk also `train`, `val` or `all`. Of Moving MNIST the test set
             is all there is.
         progress: Show a bar.
-        **changes: Fields of the configuration that say what is scored, such as `mnist` and `test_sequences`.
+        **changes: Fields of the configuration that say what is scored, such as `mnist`, `test_sequences`
+            and `first_axis`; None leaves one as it is.
 
     Returns:
         `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `one_step_bce` of a notebook model;
@@ -86,6 +87,9 @@ def evaluate(
     """
     started = time.monotonic()
     run, config = open_run(run_dir)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if data_dir is not None:
+        changes = {"first_axis": "auto"} | changes  # of other data the run knows nothing
     config = dataclasses.replace(config, **changes)
     batches, count, source = _sequences(config, data_dir, part)
     model = load_model(run.dir, config)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from tfav.ranges import ranged
 from tfav.training.system import ClusterOptions, Control, RunOptions, Tab
@@ -30,6 +31,9 @@ class EvaluateOptions:
     Example:
         tfav evaluate next_frame --run-dir runs/mine --part test
     """
+
+    first_axis: Literal["auto", "frames", "sequences"] | None = None
+    """What the first axis of a .npy given as --data-dir counts. Default: by what is alike, which is said."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
