@@ -8,7 +8,7 @@ import numpy as np
 
 from tfav import training
 
-DEVICES = "cpu:2" if sys.argv[2:] == ["mirrored"] else "cpu"
+DEVICES = "cpu:2" if sys.argv[2] in ("mirrored", "goes_on") else "cpu"
 training.prepare_devices(DEVICES)  # before anything else: the servers of several machines come up with TensorFlow
 
 import keras  # noqa: E402
@@ -43,7 +43,8 @@ class Sees(keras.callbacks.Callback):
     """Lets callbacks predict, as those of the systems do."""
 
     def on_epoch_end(self, epoch, logs=None):
-        assert self.model.predict_on_batch(X[:2]).shape == (2, 3)
+        # Keras' own gives each of several devices the whole batch.
+        assert self.model.predict_on_batch(X[:2]).shape[1] == 3
 
 
 def train(run_dir, name, *, epochs=3, accumulate=1, precision="float32", shuffled=True, extra=()):
@@ -57,7 +58,8 @@ def train(run_dir, name, *, epochs=3, accumulate=1, precision="float32", shuffle
         train_set = pipeline.for_evaluation(columns, load, batch_size=8)
     val_set = pipeline.for_evaluation(val, load, batch_size=4)  # three batches, the last one of one
     with training.strategy(DEVICES), training.mixed_precision(precision):
-        optimizer = keras.optimizers.AdamW(0.02, weight_decay=0.01, use_ema=True, ema_momentum=0.8, clipnorm=1.0)
+        # No clipnorm: Keras cuts each device's gradients before it adds them up, which is not what one device does.
+        optimizer = keras.optimizers.AdamW(0.02, weight_decay=0.01, use_ema=True, ema_momentum=0.8)
         model = small_model(optimizer)
     used = callbacks.standard(
         run_dir,
@@ -93,11 +95,38 @@ class Dawdle(keras.callbacks.Callback):
         time.sleep(0.1)
 
 
+class Stop(keras.callbacks.Callback):
+    """Ends a training in the middle of its third epoch, as a kill would."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = 13  # batches; an epoch has five
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left < 0:
+            raise InterruptedError
+
+
+def go_on(run_dir, name):
+    """The histories of a training on two devices, undisturbed, and stopped and gone on."""
+    how = {"epochs": 4, "accumulate": 2 if name == "accumulated" else 1}
+    whole = train(run_dir, f"{name}-whole", **how)
+    try:
+        train(run_dir, f"{name}-stopped", **how, extra=[Stop()])
+    except InterruptedError:
+        return [whole, train(run_dir, f"{name}-stopped", **how)]
+    return []
+
+
 def main():
     """Runs the trainings of a test."""
     run_dir, what = sys.argv[1:3]
     if what == "long":
-        print(json.dumps(train(run_dir, "long", epochs=8, shuffled=False, extra=[Dawdle()])), flush=True)
+        print(json.dumps(train(run_dir, "long", epochs=8, extra=[Dawdle()])), flush=True)
+        return
+    if what == "goes_on":
+        print(json.dumps({name: go_on(run_dir, name) for name in ("fit", "accumulated")}), flush=True)
         return
     if what == "mirrored":
         print(json.dumps(train(run_dir, "mirrored", accumulate=2, epochs=2, shuffled=False)), flush=True)

@@ -11,11 +11,13 @@ Reference:
     N. Srivastava et al., "Unsupervised learning of video representations using LSTMs", ICML 2015.
 """
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from tfav.data import epochs
 from tfav.data.pipeline import served
 from tfav.errors import UsageError
 
@@ -26,7 +28,6 @@ STEP = 0.1  # of the free way a frame; the free way is CANVAS_SIZE - DIGIT_SIZE 
 MAX_DIGITS = 3
 
 _FREE_WAY = CANVAS_SIZE - DIGIT_SIZE
-_PRIME = 1_000_003  # keeps seed and start apart in one number
 
 
 def sequences(
@@ -46,14 +47,14 @@ def sequences(
     Args:
         digits: `[N, 28, 28]` uint8 pictures to draw from, bright on black.
         count: Sequences in the data set; None: without end.
-        seed: Of everything that is drawn.
+        seed: Of everything that is drawn. Sequences of other digits with the same seed move alike: see `seed_of`.
         batch_size: Sequences per batch; the last one may be smaller.
         start: Number of the first sequence; sequence `i` of a seed is always the same.
         num_frames: Frames of a sequence.
         num_digits: Digits on the canvas, 1-3.
         dtype: `"float32"`, 0-1, or `"uint8"`, 0-255.
-        new_each_epoch: Every pass over the data set gives sequences that were never given before; the passes of a new
-            data set with the same seed and start are the same again. Otherwise all passes are alike.
+        new_each_epoch: Every epoch has sequences that no other one has, and always the same for a seed
+            (`tfav.data.epochs`). Otherwise all passes are alike.
 
     Returns:
         A data set of `[B, num_frames, 64, 64, 1]` in `dtype`.
@@ -70,15 +71,25 @@ def sequences(
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max if count is None else start + count)
     seeds = numbers.map(lambda number: tf.stack([tf.constant(seed, tf.int64), number]))
     if new_each_epoch:
-        # One key for each pass, and in it the same numbers: the random source counts the passes, as no range does.
-        keys = tf.data.Dataset.random(seed=(seed * _PRIME + start) % 2**31, rerandomize_each_iteration=True)
-        key = keys.batch(2).take(1).map(lambda halves: halves[0] * 2**31 + halves[1])
-        seeds = key.flat_map(lambda key: numbers.map(lambda number: tf.stack([key, number])))
+        # One key for each pass, and in it the same numbers.
+        seeds = epochs.each_pass(seed, lambda key: numbers.map(lambda number: tf.stack([key[0], number])))
     dataset = seeds.map(draw, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
     dataset = dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE)
     if count is not None:  # which a key per pass hides from Keras
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
     return served(dataset)
+
+
+def seed_of(part: str, seed: int) -> int:
+    """The seed of a part of the data, far from those of the other parts: what is learnt must not be tested.
+
+    Args:
+        part: `test` keeps the seed itself, since published test sets are known by it; any other name has its own.
+        seed: Of all parts together.
+    """
+    if part == "test":
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}/{part}".encode()).digest()[:8], "big", signed=True)
 
 
 def drawing(

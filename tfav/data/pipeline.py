@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import service, workers
+from tfav.data import epochs, service, workers
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io import images
 
@@ -43,6 +43,10 @@ def for_training(
 ) -> tf.data.Dataset:
     """Shuffled, cached, augmented, batched, prefetched; reshuffled every epoch.
 
+    Order and augmentation follow from the seed and the epoch alone (`epochs`): a run that goes on is given what an
+    undisturbed one would have been given. That is for one pass in each epoch; with `repeat` and `steps_per_epoch` all
+    passes differ, but a run that goes on begins a new one.
+
     Args:
         columns: Name -> `[N, ...]` array; one example is one row of every column. Or a data set of rows that knows how
             many it has.
@@ -53,7 +57,7 @@ def for_training(
         augment_batch: The same for a whole batch, for what mixes examples.
         passes: Passes over the data in one epoch, each in an order of its own.
         cache: `"memory"`, the path of a file on disk, or `None`. What `load` gave is kept there.
-        seed: Order and augmentation repeat for a seed.
+        seed: Order and augmentation of an epoch repeat for a seed.
         drop_remainder: Leave out the last short batch.
 
     Returns:
@@ -79,26 +83,29 @@ def for_training(
     # The buffer spans the whole set, or classes would come in runs. It holds references into the cache or, without
     # one, the rows themselves, which are small: loaded clips of a large set would not fit into memory.
     buffer = min(count, _SHUFFLED_RECORDS) if cache is None and isinstance(columns, tf.data.Dataset) else count
-    dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True).repeat(passes)
-    if augment is not None:
-        dataset = _with_seeds(dataset, seed)
+
+    def one_pass(key):
+        order = tf.data.Dataset.range(passes).flat_map(
+            lambda number: epochs.shuffle(dataset, buffer, tf.random.fold_in(key, number))
+        )
+        # Seeds come with the elements, so that they do not depend on which of the parallel calls is first.
+        return tf.data.Dataset.zip(order, epochs.seeds(key, passes * count))
+
+    rows = epochs.each_pass(seed, one_pass).apply(tf.data.experimental.assert_cardinality(passes * count))
     if here.count > 1:
         # All machines shuffle alike, and each takes its share of every batch; equally many, since none may wait for
         # another at the end. Loading comes after it, so nothing is decoded twice.
-        dataset = dataset.take(passes * count // here.count * here.count).shard(here.count, here.index)
+        rows = rows.take(passes * count // here.count * here.count).shard(here.count, here.index)
     if cache is None:
-        load_row = load
-        if augment is not None:
-            load_row = lambda row, seed: (load(row), seed)  # noqa: E731
-        dataset = dataset.map(load_row, num_parallel_calls=tf.data.AUTOTUNE)
+        rows = rows.map(lambda row, seed: (load(row), seed), num_parallel_calls=tf.data.AUTOTUNE)
     if augment is not None:
-        dataset = dataset.map(lambda loaded, seed: augment(*loaded, seed), num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.batch(
-        batch_size // here.count, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE
-    )
-    if augment_batch is not None:
-        dataset = _with_seeds(dataset, seed + 1)
-        dataset = dataset.map(lambda batch, seed: augment_batch(*batch, seed), num_parallel_calls=tf.data.AUTOTUNE)
+        rows = rows.map(lambda loaded, seed: (augment(*loaded, seed), seed), num_parallel_calls=tf.data.AUTOTUNE)
+    batches = rows.batch(batch_size // here.count, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def finish(batch, seeds):
+        return batch if augment_batch is None else augment_batch(*batch, _seed_of_batch(seeds))
+
+    dataset = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return served(dataset, is_share=here.count > 1)
 
 
@@ -297,11 +304,9 @@ def resize(picture: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.ensure_shape(picture, [height, width, picture.shape[-1]])
 
 
-def _with_seeds(dataset: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-    # Seeds come with the elements, so that they do not depend on which of the parallel calls is first, and are drawn
-    # anew each epoch, which random operations in a mapped function are not once the global seed is set.
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2, drop_remainder=True)
-    return tf.data.Dataset.zip(dataset, seeds)
+def _seed_of_batch(seeds: tf.Tensor) -> tf.Tensor:
+    """A seed that none of the batch's examples has, nor any that is split off from theirs, out of the first one's."""
+    return tf.random.fold_in(seeds[0], tf.constant(-1, tf.int64))
 
 
 def _rows(columns: Columns) -> tuple[tf.data.Dataset, int]:

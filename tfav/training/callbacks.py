@@ -15,6 +15,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.io.console import say
 from tfav.io.partial import partial_file, partial_folder, require_space
 from tfav.training.averaging import averaged_weights
+from tfav.training.draws import EpochDraws, layer_draws, set_layer_draws
 from tfav.training.watching import BestCheckpoint, EarlyStopping
 
 _BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, their trees
@@ -123,6 +124,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(folder / "state.weights.h5")
+        if "draws" in state:  # older states lack them
+            set_layer_draws(self.model, state["draws"])
         self.model._initial_epoch = state["epoch"]  # where Keras' own callback leaves it for `fit`
         self.remember(state["callbacks"])
 
@@ -143,7 +146,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def _save_model(self):
         folder = Path(self.backup_dir) / f"epoch-{self._current_epoch:06d}"
-        state = {"epoch": self._current_epoch, "callbacks": self.memory()}
+        state = {"epoch": self._current_epoch, "callbacks": self.memory(), "draws": layer_draws(self.model)}
         with partial_folder(folder) as partial:
             require_space(partial, _stored_bytes(self.model))
             self.model.save_weights(partial / "state.weights.h5")
@@ -199,6 +202,7 @@ def standard(
     patience: int = 0,
     schedule: keras.callbacks.Callback | None = None,
     extra=(),
+    stage: str = "",
 ) -> list[keras.callbacks.Callback]:
     """The callbacks of a training run, in the order they depend on one another.
 
@@ -209,6 +213,7 @@ def standard(
         patience: Epochs without a new best before training stops; 0 never stops.
         schedule: A learning-rate callback such as `keras.callbacks.ReduceLROnPlateau`.
         extra: More callbacks, run before the state is saved.
+        stage: Where a run trains several times on the same data, which of these trainings this is.
     """
     run_dir = Path(run_dir)
     kept = [BestCheckpoint(run_dir / "best.keras", monitor, mode)]
@@ -217,6 +222,7 @@ def standard(
     if schedule is not None:
         kept.append(schedule)
     return [
+        EpochDraws(stage),
         *kept,
         keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
         *extra,

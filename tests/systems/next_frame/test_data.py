@@ -6,11 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from tfav.data import epochs
 from tfav.data.mnist import Digits, small_digits
 from tfav.errors import DataError, UsageError
 from tfav.io.encoding import write_video
 from tfav.systems.next_frame import Config, build_datasets, prepare
 from tfav.systems.next_frame.clips import cut_folder, read_frames
+from tfav.systems.next_frame.config import PRESETS
 from tfav.systems.next_frame.data import made_test_set, part_of
 
 
@@ -31,7 +33,14 @@ def test_made_parts_and_shapes(small_config):
     assert [sum(len(batch) for batch, _ in part) for part in (train, val, test)] == [10, 4, 7]
     first, second = sequences_in(train), sequences_in(train)
     assert len(first | second) == 20  # never the same twice
-    assert len(sequences_in(build_datasets(small_config, first_epoch=2).train) | first | second) == 30
+    epochs.begin(1)
+    third = sequences_in(train)
+    assert len(first | second | third) == 30
+    epochs.begin(1)
+    assert sequences_in(build_datasets(small_config).train) != third  # made after the epoch was told: counts by itself
+    another = build_datasets(small_config).train
+    epochs.begin(1)
+    assert sequences_in(another) == third  # as in another session
     assert sequences_in(val) == sequences_in(val) and sequences_in(test) == sequences_in(test)
 
 
@@ -42,6 +51,44 @@ def test_notebook_sees_all_but_the_last_frame_and_the_same_sequences_each_epoch(
     assert frames.shape == target.shape == (5, 19, 64, 64, 1)
     np.testing.assert_array_equal(frames[:, 1:], target[:, :-1])
     assert sequences_in(train) == sequences_in(train)
+
+
+def squares():
+    """In place of digits: full squares, so that frames show where they are and nothing else, bright by their part."""
+    bright = {"train": np.full((22, 28, 28), 100, np.uint8), "test": np.full((4, 28, 28), 50, np.uint8)}
+    bright["train"][-1:] = 200  # the last twelfth, which is held back
+    return Digits(**bright, source="squares")
+
+
+def motion_in(frames):
+    """Where the squares of each sequence are."""
+    return {(np.asarray(sequence) > 0).tobytes() for sequence in frames}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_parts_share_neither_motion_nor_digits(preset, seed):
+    counts = {"train_sequences": 40, "val_sequences": 30, "test_sequences": 30, "batch_size": 10}
+    parts = build_datasets(Config.preset(preset, seed=seed, **counts), digits=squares())
+    motion = {}
+    for name, part, value in zip(("train", "val", "test"), parts, (100, 200, 50), strict=True):
+        batches = [np.asarray(frames) for _ in range(2) for frames, _ in part]
+        assert {round(float(batch.max()) * 255) for batch in batches} == {value}
+        motion[name] = set().union(*map(motion_in, batches))
+        assert len(motion[name]) in (len(batches) * 10, len(batches) * 5)  # no two alike but those of equal epochs
+    assert not motion["train"] & motion["val"]
+    assert not motion["train"] & motion["test"]
+    assert not motion["val"] & motion["test"]
+
+
+def test_sequences_that_are_prepared_do_not_move_as_the_test_set_does(tmp_path, small_config):
+    np.savez(tmp_path / "mnist.npz", x_train=squares().train, x_test=squares().test)
+    prepare(tmp_path / "mnist.npz", tmp_path / "train.npy", sequences=7, num_frames=10, num_digits=1)
+    prepare(tmp_path / "mnist.npz", tmp_path / "test.npy", sequences=7, num_frames=10, num_digits=1, part="test")
+    train, test = (motion_in(np.load(tmp_path / f"{name}.npy").swapaxes(0, 1)[..., None]) for name in ("train", "test"))
+    tested = set().union(*(motion_in(batch) for batch in made_test_set(small_config, squares())))
+    assert test == tested and len(tested) == 7
+    assert not train & tested
 
 
 def test_test_set_is_the_same_for_every_run(small_config):
@@ -94,6 +141,11 @@ def test_a_file_as_data_goes_round(tmp_path):
     expected = values.transpose(1, 0, 2, 3)[..., None].astype(np.float32) / 255
     np.testing.assert_array_equal(np.concatenate(found), expected[4:])
     assert sequences_in(train) == {one.tobytes() for one in expected[:4]}
+    orders = []
+    for epoch in (0, 1, 2, 3, 0):
+        epochs.begin(epoch)
+        orders.append([frames.tobytes() for batch, _ in train for frames in np.asarray(batch)])
+    assert orders[0] == orders[4] and len({tuple(order) for order in orders}) > 1
 
 
 def test_prepare_writes_moving_mnist(tmp_path):

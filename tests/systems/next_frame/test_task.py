@@ -8,6 +8,7 @@ import pytest
 
 from tests.systems.next_frame.conftest import SMALL
 from tfav import cli
+from tfav.data import epochs
 from tfav.data.mnist import small_digits
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.video import read_video, write_video
@@ -36,16 +37,13 @@ def test_a_run_goes_on_with_other_sequences(small_config, run_dir, tmp_path, mon
     rows = train(small_config, run_dir, verbose=0)  # it had ended: nothing is trained twice
     assert [row["epoch"] for row in rows] == [1, 2]
     assert {"loss", "forecast_mse", "val_loss", "val_forecast_mse"} <= set(rows[-1])
-    from tfav.systems.next_frame import data
-
-    asked = []
-    whole = data.build_datasets
-    monkeypatch.setattr(data, "build_datasets", lambda *a, **k: asked.append(k["first_epoch"]) or whole(*a, **k))
     longer = Config.preset("demo", **{**SMALL, "epochs": 3})
     folder = tmp_path / "run"
+    given = []
+    monkeypatch.setattr(epochs, "begin", lambda epoch, stage="": given.append(epoch))
     train(small_config, folder, verbose=0)
     assert [row["epoch"] for row in train(longer, folder, verbose=0)] == [1, 2, 3]
-    assert asked == [0, 2]
+    assert given == [0, 1, 2]  # whose sequences are asked for; data.build_datasets makes others for each
 
 
 def test_training_begins_with_the_weights_of_a_run(small_config, run_dir, tmp_path):

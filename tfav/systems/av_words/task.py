@@ -90,6 +90,7 @@ def stage_callbacks(
         patience=config.patience,
         schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, stage, epoch)),
         extra=[training_callbacks.ValidateAveraged()] if config.average else [],
+        stage=stage,
     )
 
 

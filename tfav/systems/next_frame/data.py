@@ -1,7 +1,7 @@
 """What the models are trained and tested on.
 
 Made: Moving MNIST, on the fly. Training draws from MNIST's training digits but the last twelfth, validation from that
-twelfth, the test set from the test digits with seed 0.
+twelfth, the test set from the test digits with seed 0. The parts share neither digits nor motion.
 
 From disk: a `.npy` of sequences, frames first (`mnist_test_seq.npy`, what `tfav prepare next_frame` writes) or
 sequences first; or a folder of videos or frames, which is cut to such a file. Its last parts are for validation and
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import moving_mnist
+from tfav.data import epochs, moving_mnist
 from tfav.data.mnist import Digits, load_digits
 from tfav.data.pipeline import served
 from tfav.errors import DataError, UsageError
@@ -38,13 +38,12 @@ class Datasets(NamedTuple):
     test: tf.data.Dataset | None
 
 
-def build_datasets(config: Config, *, digits: Digits | None = None, first_epoch: int = 0) -> Datasets:
+def build_datasets(config: Config, *, digits: Digits | None = None) -> Datasets:
     """Training, validation and test data.
 
     Args:
         config: What to read or make.
         digits: To draw from; None: `load_digits(config.mnist)`.
-        first_epoch: Epochs trained before, so that a run that goes on is given sequences it has not seen.
 
     Returns:
         Three `tf.data.Dataset`s of `(frames, target)` float32, 0-1. `target` `[B, T - 1, H, W, C]` is what follows each
@@ -69,15 +68,17 @@ def build_datasets(config: Config, *, digits: Digits | None = None, first_epoch:
     train = moving_mnist.sequences(
         digits.train[:-held_back],
         count=config.train_sequences,
-        seed=config.seed,
-        start=first_epoch * config.train_sequences if config.new_each_epoch else 0,
+        seed=moving_mnist.seed_of("train", config.seed),
         new_each_epoch=config.new_each_epoch,
         **options,
     )
     val = None
     if config.val_sequences:
         val = moving_mnist.sequences(
-            digits.train[-held_back:], count=config.val_sequences, seed=config.seed, **options
+            digits.train[-held_back:],
+            count=config.val_sequences,
+            seed=moving_mnist.seed_of("val", config.seed),
+            **options,
         ).map(pairs)
     return Datasets(train.map(pairs), val, made_test_set(config, digits).map(pairs))
 
@@ -87,7 +88,7 @@ def made_test_set(config: Config, digits: Digits) -> tf.data.Dataset:
     return moving_mnist.sequences(
         digits.test,
         count=config.test_sequences,
-        seed=TEST_SEED,
+        seed=moving_mnist.seed_of("test", TEST_SEED),
         batch_size=config.batch_size,
         num_frames=config.num_frames,
         num_digits=config.num_digits,
@@ -175,7 +176,9 @@ def _to_pairs(config: Config) -> Callable:
 def _from_disk(config: Config, sequences: np.ndarray, numbers: Sequence[int], *, shuffle: bool) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64))
     if shuffle:
-        dataset = dataset.shuffle(len(numbers), seed=config.seed, reshuffle_each_iteration=True)
+        ordered = dataset
+        dataset = epochs.each_pass(config.seed, lambda key: epochs.shuffle(ordered, len(numbers), key))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(numbers)))
 
     def read(batch):
         return np.ascontiguousarray(sequences[batch, : config.num_frames])

@@ -114,7 +114,7 @@ def train(
     runs.check(run_dir, SYSTEM, stored, facts)
     keras.utils.set_random_seed(config.seed)
     done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
-    datasets = data.build_datasets(config, digits=digits, first_epoch=done)
+    datasets = data.build_datasets(config, digits=digits)
     with training.strategy(devices):
         model = build_model(config)
         if config.init and not done:
@@ -193,7 +193,7 @@ def prepare(
     made = moving_mnist.sequences(
         getattr(digits, part),
         count=count,
-        seed=seed,
+        seed=moving_mnist.seed_of(part, seed),
         batch_size=50,
         num_frames=num_frames,
         num_digits=num_digits,
