@@ -18,7 +18,7 @@ from tests.bench.rounds import describe_machine
 from tfav.data.class_trees import make_split
 from tfav.data.folders import scan
 from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, features
-from tfav.systems.cnn_lstm.data import fitted_front
+from tfav.systems.cnn_lstm.data import open_data
 
 
 def train_and_score(config: Config) -> list[tuple[str, bool]]:
@@ -34,7 +34,7 @@ def train_and_score(config: Config) -> list[tuple[str, bool]]:
     model.compile(**arguments)
     model.fit(train, epochs=config.epochs, verbose=0, shuffle=False)
     hits = []
-    front = fitted_front(config)
+    front = open_data(config).front
     for example in make_split(tree.examples, config).test:
         (file,) = features.compute([example.path], config)
         both, mask = features.read_file(file, config)

@@ -202,11 +202,10 @@ def test_loss_and_accuracy():
 def test_rates():
     config = Config.preset("notebook")
     assert [learning_rate(config, "audio_conv", epoch) for epoch in (0, 4, 5, 10)] == [3e-4, 3e-4, 1.5e-4, 7.5e-5]
-    config = small(stage_rates=(1.0,) * 7 + (2.0,), stage_epochs=(4,) * 8, schedule="cosine")
-    assert learning_rate(config, "fusion_full", 0) == 2.0 and learning_rate(config, "audio_conv", 2) == pytest.approx(
-        0.5
-    )
-    assert config.epochs == 4 and config.learning_rate == 2.0
+    config = small(stage_rates=(0.5,) * 7 + (1.0,), stage_epochs=(4,) * 8, schedule="cosine")
+    assert learning_rate(config, "fusion_full", 0) == 1.0
+    assert learning_rate(config, "audio_conv", 2) == pytest.approx(0.25)
+    assert config.epochs == 4 and config.learning_rate == 1.0
 
 
 def test_a_fusion_with_gates_begins_as_the_streams_together(tmp_path):

@@ -13,8 +13,8 @@ from tfav.data.class_trees import make_split
 from tfav.data.folders import scan
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frames import extract_frames
-from tfav.systems.cnn_lstm import Config, build_datasets, clips, extractor, features
-from tfav.systems.cnn_lstm.data import build_dataset, fitted_front
+from tfav.systems.cnn_lstm import Config, build_datasets, clips, data, extractor, features, task
+from tfav.systems.cnn_lstm.data import build_dataset, open_data
 
 
 def test_batches_have_the_promised_form(small_config):
@@ -156,7 +156,7 @@ def test_flip_draws_an_orientation(transfer_config, videos):
 def test_front_is_fitted_to_the_training_part_alone(transfer_config, videos):
     config = dataclasses.replace(transfer_config, test_groups=("03",), split="group")
     train, _, test = build_datasets(config)
-    front = fitted_front(config)
+    front = open_data(config).front
     files = features.compute([e.path for e in make_split(scan(videos).examples, config).train], config)
     projected = np.concatenate([front.predict_on_batch(_inputs(file, config)) for file in files])
     projected = projected.reshape(-1, 4, config.projection)  # two views, each with its changes
@@ -286,3 +286,22 @@ def test_pictures_of_any_shape_are_read(tmp_path, size, changes):
     config = Config.preset("demo", num_frames=4, image_size=32, **changes)
     pixels = clips.read_clip(tmp_path / "v", config).pixels
     assert pixels[0, :, 9, 9, 0].tolist() == [0, 60, 120, 180]
+
+
+def test_a_training_lists_the_tree_once(small_config, tmp_path, monkeypatch):
+    """Class names, split, batches, model, run folder and examples all ask one opened data set."""
+    scanned = []
+    monkeypatch.setattr(data, "scan", lambda folder: scanned.append(folder) or scan(folder))
+    config = dataclasses.replace(small_config, epochs=1, num_classes=0)
+    task.train(config, tmp_path / "run", verbose=0)
+    assert scanned == [config.data_dir]
+
+
+def test_an_opened_data_set_gives_what_build_datasets_gives(small_config):
+    opened = open_data(small_config)
+    counts = opened.describe()
+    assert sum(counts["train"].values()) + sum(counts["val"].values()) == len(opened.tree.examples)
+    assert (opened.dataset("test") is None) == (not opened.split.test)
+    for one, other in zip(opened.dataset("val"), build_datasets(small_config).val, strict=True):
+        np.testing.assert_array_equal(one[0]["clip"], other[0]["clip"])
+        np.testing.assert_array_equal(one[1], other[1])

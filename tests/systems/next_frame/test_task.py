@@ -197,9 +197,9 @@ def test_what_cannot_be_scored(run_dir, tmp_path, small_config):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", "cnn_lstm", "--run-dir", "r", "v.mp4", "--frames", "3"], "--frames is for next_frame"),
-        (["prepare", "cnn_lstm", "--source", "s", "--out", "o", "--sequences", "3"], "--sequences is for next_frame"),
-        (["predict", "next_frame", "--run-dir", "r", "v.mp4", "--spatial", "x"], "next_frame takes --run-dir"),
+        (["predict", "cnn_lstm", "--run-dir", "r", "v.mp4", "--frames", "3"], "unknown field --frames"),
+        (["prepare", "cnn_lstm", "--source", "s", "--out", "o", "--sequences", "3"], "unknown field --sequences"),
+        (["predict", "next_frame", "--run-dir", "r", "v.mp4", "--spatial", "x"], "unknown field --spatial"),
     ],
 )
 def test_flags_of_other_systems(arguments, message, tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
-        "data": ["build_datasets"],
+        "data": ["build_datasets", "open_data"],
         "extractor": ["build_extractor"],
         "model": ["build_head", "build_model"],
         "demo": ["demo"],

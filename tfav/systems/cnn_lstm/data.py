@@ -42,8 +42,65 @@ class Datasets(NamedTuple):
     test: tf.data.Dataset | None
 
 
-def build_datasets(config: Config) -> Datasets:
+class Data:
+    """The data set of a configuration, opened once: tree, labels, split, and what is fitted to the training part.
+
+    Attributes:
+        config: What it was opened by.
+        tree: All examples.
+        labels: Class names; the index is the class number.
+        split: The examples of each part.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.tree = scan(config.data_dir)
+        self.split = make_split(self.tree.examples, config)
+        self.labels = check_class_count(self.tree.labels, config)
+
+    @functools.cached_property
+    def front(self) -> keras.Model | None:
+        """The projection fitted to the training part's features; `None` where the configuration has none."""
+        if not (self.config.cache_features and self.config.projection):
+            return None
+        paths = [example.path for example in self.split.train]
+        return fit_front(self.config, features.compute(paths, self.config))
+
+    def dataset(self, part: str) -> tf.data.Dataset | None:
+        """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""
+        examples = getattr(self.split, part)
+        if not examples:
+            return None
+        return build_dataset(self.config, examples, self.labels, training=part == "train", front=self.front)
+
+    def describe(self) -> dict:
+        """How many examples of each class each part has: `{part: {label: count}}`."""
+        return {
+            part: {label: sum(example.label == label for example in examples) for label in self.labels}
+            for part, examples in self.split._asdict().items()
+        }
+
+
+def open_data(config: Config) -> Data:
+    """Opens `config.data_dir` once, for all that asks about it.
+
+    Example:
+        >>> data = open_data(config)
+        >>> model.fit(data.dataset("train"), validation_data=data.dataset("val"))
+
+    Raises:
+        UsageError: The folder is not there, or has another number of classes than `num_classes`.
+        DataError: The data set cannot be used as it stands.
+    """
+    return Data(config)
+
+
+def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
     """Training, validation and test data of `config.data_dir`.
+
+    Args:
+        config: Names the data and what becomes of them.
+        opened: What `open_data(config)` gave, where that was called before.
 
     Returns:
         Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` float32, 1 where a frame is real,
@@ -54,25 +111,26 @@ def build_datasets(config: Config) -> Datasets:
         UsageError: The folder is not there, or has another number of classes than `num_classes`.
         DataError: The data set cannot be used as it stands.
     """
-    tree = scan(config.data_dir)
-    split = make_split(tree.examples, config)
-    labels = check_class_count(tree.labels, config)
-    return Datasets(
-        build_dataset(config, split.train, labels, training=True),
-        build_dataset(config, split.val, labels) if split.val else None,
-        build_dataset(config, split.test, labels) if split.test else None,
-    )
+    opened = opened or open_data(config)
+    return Datasets(*map(opened.dataset, Datasets._fields))
 
 
 def build_dataset(
-    config: Config, examples: Sequence[Example], labels: Sequence[str], *, training: bool = False
+    config: Config,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    training: bool = False,
+    front: keras.Model | None = None,
 ) -> tf.data.Dataset:
-    """One data set of the given examples, in the form `build_datasets` describes."""
+    """One data set of the given examples, in the form of `build_datasets`; `front` as in `Data`, or it is fitted."""
+    if front is None and config.cache_features and config.projection:
+        front = open_data(config).front
     columns = {"label": np.array([labels.index(example.label) for example in examples], np.int32)}
     if config.cache_features:
         files = features.compute([example.path for example in examples], config)
         columns["path"] = np.array([os.fsencode(path) for path in files])
-        load, clip_bytes = _load_features(config, len(labels)), 8 * config.num_frames * head_size(config)
+        load, clip_bytes = _load_features(config, len(labels), front), 8 * config.num_frames * head_size(config)
     else:
         files, orientations = _frame_files(config, examples)
         columns["paths"] = pipeline.frame_column(files, config.num_frames)
@@ -96,15 +154,6 @@ def build_dataset(
         cache=cache,
         seed=config.seed,
     )
-
-
-@functools.lru_cache(maxsize=2)
-def fitted_front(config: Config) -> keras.Model | None:
-    """The projection fitted to the training part's features; `None` where the config has none. Once per process."""
-    if not (config.cache_features and config.projection):
-        return None
-    examples = make_split(scan(config.data_dir).examples, config).train
-    return fit_front(config, features.compute([example.path for example in examples], config))
 
 
 def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list[Path]], list[list[int]]]:
@@ -166,8 +215,8 @@ def _augment_pixels(config: Config):
     return lambda inputs, target, seed: ({**inputs, "clip": apply(inputs["clip"], seed)}, target)
 
 
-def _load_features(config: Config, num_classes: int):
-    read = features.reader(config, fitted_front(config))
+def _load_features(config: Config, num_classes: int, front: keras.Model | None):
+    read = features.reader(config, front)
 
     def load(example):
         return read(example["path"]), _target(config, example["label"], num_classes)

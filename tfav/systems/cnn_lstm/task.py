@@ -1,5 +1,6 @@
 """Training, evaluation and prediction: thin functions over Keras' own, each usable alone."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tfav import training
-from tfav.data.class_trees import check_class_count, check_known_classes, make_split, part_of
+from tfav.data.class_trees import check_known_classes, part_of
 from tfav.data.folders import Example, scan
-from tfav.data.splits import Split
 from tfav.errors import DataError, TfavError
 from tfav.io.executor import PrepareReport
 from tfav.io.frames import extract_frames
@@ -65,10 +65,18 @@ def compile_args(config: Config) -> dict:
     return {"optimizer": optimizer, "loss": losses, "metrics": {"class": ["accuracy"]}}
 
 
-def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list[keras.callbacks.Callback]:
+def callbacks(
+    config: Config, run_dir: Path | str, extra: Sequence = (), *, opened: data.Data | None = None
+) -> list[keras.callbacks.Callback]:
     """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
+
+    Args:
+        config: What is trained.
+        run_dir: The run folder, made when training begins.
+        extra: Further callbacks.
+        opened: What `open_data(config)` gave, where that was called before.
     """
     has_val = config.val_fraction > 0 or bool(config.val_groups)
     schedule = None
@@ -81,20 +89,20 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
         schedule=schedule,
         extra=extra,
     )
-    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+    return [RunFolder(functools.partial(start_run, config, run_dir, opened=opened)), *standard]
 
 
-def start_run(config: Config, run_dir: Path | str) -> None:
+def start_run(config: Config, run_dir: Path | str, *, opened: data.Data | None = None) -> None:
     """Makes the run folder, or opens the one that is there; the models that stay as they are in training go into it.
 
     Raises:
         UsageError: The folder belongs to another run.
         DataError: The data set cannot be used as it stands.
     """
-    labels = check_class_count(scan(config.data_dir).labels, config)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    opened = opened or data.open_data(config)
+    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": opened.labels})
     save_extractor(config, Path(run_dir) / "extractor.keras")
-    _save_front(data.fitted_front(config), Path(run_dir) / "front.keras")
+    _save_front(opened.front, Path(run_dir) / "front.keras")
 
 
 def _monitor(config: Config) -> str:
@@ -120,23 +128,20 @@ def train(
         DataError: The data set cannot be used as it stands.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    tree = scan(config.data_dir)
-    labels = check_class_count(tree.labels, config)
-    split = make_split(tree.examples, config)
-    stored, facts = settings.to_dict(config), {"labels": labels}
-    runs.check(run_dir, SYSTEM, stored, facts)
+    opened = data.open_data(config)
+    runs.check(run_dir, SYSTEM, settings.to_dict(config), {"labels": opened.labels})
     keras.utils.set_random_seed(config.seed)
-    train_set, val_set, _ = data.build_datasets(config)
-    start_run(config, run_dir)  # only now: data that cannot be used leaves no folder behind
+    train_set, val_set, _ = data.build_datasets(config, opened=opened)
+    start_run(config, run_dir, opened=opened)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
-        model = build_model(config)
+        model = build_model(dataclasses.replace(config, num_classes=len(opened.labels)))
         model.compile(**compile_args(config))
     history = training.fit(
         model,
         train_set,
         val_set,
         epochs=config.epochs,
-        callbacks=callbacks(config, run_dir, [_example_predictions(config, split, labels, run_dir)]),
+        callbacks=callbacks(config, run_dir, [_example_predictions(opened, run_dir)], opened=opened),
         run_dir=run_dir,
         verbose=verbose,
     )
@@ -301,12 +306,14 @@ def _save_front(front: keras.Model | None, path: Path) -> None:
             front.save(partial)
 
 
-def _example_predictions(config: Config, split: Split, labels: Sequence[str], run_dir: Path | str):
+def _example_predictions(opened: data.Data, run_dir: Path | str):
+    split, labels = opened.split, opened.labels
     source = split.val or split.test or split.train
     # One of each of the first classes rather than four of the first.
     by_label = {example.label: example for example in reversed(source)}
     chosen: list[Example] = [by_label[label] for label in labels if label in by_label][:_NUM_EXAMPLES]
-    batch = next(iter(data.build_dataset(config, chosen, labels).unbatch().batch(len(chosen))))[0]
+    dataset = data.build_dataset(opened.config, chosen, labels, front=opened.front)
+    batch = next(iter(dataset.unbatch().batch(len(chosen))))[0]
 
     def describe(model: keras.Model) -> list[dict]:
         rows = []
