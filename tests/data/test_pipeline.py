@@ -215,3 +215,93 @@ def test_a_picture_that_is_cut_short_is_named(tmp_path, suffix):
             decode(tmp_path / f"é {number}{suffix}")
     with pytest.raises(tf.errors.InvalidArgumentError), pipeline.naming_bad_pictures():
         tf.debugging.Assert(False, ["another"])
+
+
+# Each option by itself ----------------------------------------------------------------------------------------------
+
+
+def test_the_last_short_batch_is_left_out_where_asked():
+    def sizes(**how):
+        return [len(batch[1]) for batch in pipeline.for_training(COLUMNS, load, batch_size=4, **how)]
+
+    assert sizes() == [4, 4, 2] and sizes(drop_remainder=True) == [4, 4]
+    assert sizes(passes=2, drop_remainder=True) == [4] * 5
+
+
+def test_another_seed_is_another_order():
+    def order(seed, **how):
+        return numbers(pipeline.for_training(COLUMNS, load, batch_size=10, seed=seed, **how))
+
+    for how in ({}, {"cache": "memory"}, {"augment": lambda inputs, target, seed: (inputs, target)}):
+        assert order(1, **how) == order(1, **how) != order(2, **how)
+
+
+def test_order_and_draws_have_seeds_of_their_own():
+    """An example's draw does not depend on which place it has in the order alone: two rows never share one."""
+    whole = pipeline.for_training(COLUMNS, load, batch_size=10, seed=3, augment=draw, passes=3)
+    drawn = numbers(whole)
+    assert len(set(drawn)) == 30
+
+
+def test_a_batch_is_augmented_after_its_examples():
+    def double(inputs, target, seed):
+        return inputs, 2 * target
+
+    def add(inputs, target, seed):
+        assert target.shape.rank == 1
+        return inputs, target + 1
+
+    found = numbers(pipeline.for_training(COLUMNS, load, batch_size=4, augment=double, augment_batch=add))
+    assert sorted(found) == [2 * n + 1 for n in range(10)]
+
+
+def test_evaluation_keeps_what_was_loaded_where_asked(tmp_path):
+    calls = []
+
+    def counted(row):
+        def note(x):
+            calls.append(int(x))
+            return x
+
+        return {"x": row["x"]}, tf.ensure_shape(tf.numpy_function(note, [row["x"]], tf.int32), [])
+
+    for cache, expected in ((None, 20), ("memory", 10), (tmp_path / "cache", 10)):
+        calls.clear()
+        dataset = pipeline.for_evaluation(COLUMNS, counted, batch_size=4, cache=cache)
+        assert numbers(dataset) == numbers(dataset) == list(range(10)) and len(calls) == expected
+    assert list(tmp_path.glob("cache*"))
+
+
+def test_rows_of_a_data_set_are_as_good_as_columns():
+    rows = tf.data.Dataset.from_tensor_slices(COLUMNS)
+    assert numbers(pipeline.for_evaluation(rows, load, batch_size=4)) == list(range(10))
+    assert sorted(numbers(pipeline.for_training(rows, load, batch_size=4))) == list(range(10))
+    with pytest.raises(ValueError, match="must know their number"):
+        pipeline.for_training(rows.filter(lambda row: row["x"] > 3), load, batch_size=4)
+
+
+def test_several_devices_divide_a_batch_by_its_examples():
+    policies = tf.data.experimental.AutoShardPolicy
+    for dataset in (
+        pipeline.for_training(COLUMNS, load, batch_size=4),
+        pipeline.for_evaluation(COLUMNS, load, batch_size=4),
+    ):
+        assert dataset.options().experimental_distribute.auto_shard_policy == policies.DATA
+
+
+def test_frames_of_clips_stand_in_rows():
+    column = pipeline.frame_column([["a", "b", "c"], ["d"]], 2)
+    assert column.tolist() == [[b"a", b"b"], [b"d", b""]]
+
+
+def test_frames_of_another_size_are_shrunk_evenly(tmp_path):
+    """Halves of 0 and 200 become 0 and 200, and a border in the middle of a pixel their mean."""
+    picture = np.zeros((6, 9, 3), np.uint8)
+    picture[:, 5:] = 200
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", picture)[1])
+    (row,) = pipeline.frame_column([[tmp_path / "a.png"]], 1)
+    frames, _ = pipeline.decode_frames(2, 3)(tf.constant(row))
+    line = frames.numpy()[0, 0, :, 0].astype(int)
+    assert line[0] < 20 and 50 < line[1] < 90 and line[2] > 180
+    same, _ = pipeline.decode_frames(6, 9)(tf.constant(row))
+    np.testing.assert_array_equal(same.numpy()[0], picture)
