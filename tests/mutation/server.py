@@ -15,6 +15,9 @@ _IMPORTS = (
 )
 
 
+_TEST_TIMEOUT_SEC = 120
+
+
 def warm_up() -> None:
     """Imports what is slow to import; no thread may be left running, since it would not live on in a child."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -37,7 +40,7 @@ def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tupl
         log: Where the child's output goes.
 
     Returns:
-        `"passed"`, `"failed"`, `"timeout"` or `"error"` (no such test), and seconds by the clock.
+        `"passed"`, `"failed"`, `"timeout"` (of one test or of all) or `"error"` (no such test), and seconds taken.
     """
     started = time.monotonic()
     child = os.fork()
@@ -53,8 +56,11 @@ def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tupl
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return "passed", seconds
+    said = log.read_text(errors="replace")
+    if "+ Timeout +" in said or "Failed: Timeout" in said:
+        return "timeout", seconds
     # 4: pytest knows no such test, or cannot even load conftest.py.
-    return ("error" if code == 4 and "not found" in log.read_text(errors="replace") else "failed"), seconds
+    return ("error" if code == 4 and "not found" in said else "failed"), seconds
 
 
 def _wait(child: int, deadline: float) -> int | None:
@@ -82,6 +88,7 @@ def _be_child(tree: Path, tests: list[str], log: Path) -> None:
         import pytest
 
         options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "--rootdir", str(tree)]
+        options += ["--timeout", str(_TEST_TIMEOUT_SEC)]
         code = int(pytest.main([*options, *tests]))
     finally:
         sys.stdout.flush()

@@ -257,7 +257,7 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
 
 def test_next_frame_from_a_file_of_sequences_to_the_benchmarks_error(tmp_path):
     module = systems.load("next_frame")
-    stored = np.random.default_rng(4).integers(0, 256, (6, 3, 8, 8)).astype(np.uint8)  # [T, N, H, W], the benchmark's
+    stored = np.random.default_rng(4).integers(0, 256, (6, 7, 8, 8)).astype(np.uint8)  # [T, N, H, W], the benchmark's
     np.save(tmp_path / "seq.npy", stored)
     config = module.Config.preset(
         "notebook", filters=(3, 2), kernel_sizes=(3, 3), data_dir=str(tmp_path / "seq.npy"), image_size=8,
@@ -279,12 +279,27 @@ def test_next_frame_from_a_file_of_sequences_to_the_benchmarks_error(tmp_path):
     result = module.evaluate(tmp_path / "run", tmp_path / "seq.npy", progress=False)
     per_step = error.sum((2, 3, 4)).mean(0)
     np.testing.assert_allclose(result["scores"]["per_step"]["mse"], per_step, rtol=1e-4)
-    assert result["scores"]["mse"] == pytest.approx(per_step.mean(), rel=1e-4) and result["count"] == 3
+    assert result["scores"]["mse"] == pytest.approx(per_step.mean(), rel=1e-4) and result["count"] == 7
     copied = (frames[:, 3:4] - frames[:, 4:]) ** 2
     np.testing.assert_allclose(result["copy_last"]["per_step"]["mse"], copied.sum((2, 3, 4)).mean(0), rtol=1e-4)
-    one_step = np.concatenate([follow(frames[:, : number + 1]) for number in range(5)], axis=1)
-    assert one_step.shape == (3, 5, 8, 8, 1) and 0 < result["one_step_bce"] < 5
+    # In training the last layer sees one frame ahead, of the frames that it is given.
+    x = plain.run_conv_lstm(frames[:, :5], weights["conv_lstm_1"], plain.relu)
+    x = plain.run_conv_lstm(plain.normalize(x, weights["norm_1"]), weights["conv_lstm_2"], plain.relu)
+    said = plain.sigmoid(plain.convolve(x, weights["next_frames"][0]) + weights["next_frames"][1])
+    entropy = -(frames[:, 1:] * np.log(said) + (1 - frames[:, 1:]) * np.log(1 - said))
+    assert result["one_step_bce"] == pytest.approx(entropy.mean(), rel=1e-3)
     assert np.abs(known[:, 4] - known[:, 5]).max() > 1e-3
+    # Kept for the report: the first five and the three worst, the worst first.
+    of_each = error.sum((2, 3, 4)).mean(1)
+    worst = np.argsort(-of_each)[:3]
+    with np.load(tmp_path / "run" / "evaluation_examples.npz") as kept:
+        np.testing.assert_allclose(kept["worst_mse"], of_each[worst], rtol=1e-4)
+        pixels = stored.transpose(1, 0, 2, 3)[..., None]
+        for prefix, numbers in (("", range(5)), ("worst_", worst)):
+            np.testing.assert_array_equal(kept[f"{prefix}input"], pixels[list(numbers), :4])
+            np.testing.assert_array_equal(kept[f"{prefix}truth"], pixels[list(numbers), 4:])
+            forecast = np.clip(known[list(numbers), 4:], 0, 1) * 255
+            np.testing.assert_allclose(kept[f"{prefix}prediction"], forecast, atol=0.6)
 
 
 # av_words -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tfav.data.class_trees import make_split
 from tfav.data.folders import scan
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frames import extract_frames
-from tfav.systems.cnn_lstm import Config, build_datasets, clips, data, extractor, features, task
+from tfav.systems.cnn_lstm import Config, build_datasets, build_model, clips, data, extractor, features, task
 from tfav.systems.cnn_lstm.data import build_dataset, open_data
 
 
@@ -305,3 +305,46 @@ def test_an_opened_data_set_gives_what_build_datasets_gives(small_config):
     for one, other in zip(opened.dataset("val"), build_datasets(small_config).val, strict=True):
         np.testing.assert_array_equal(one[0]["clip"], other[0]["clip"])
         np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_a_run_keeps_the_networks_that_its_head_stands_on(transfer_config, videos, tmp_path):
+    """So that it predicts where neither the weights file nor the training videos are."""
+    run_dir = tmp_path / "run"
+    task.start_run(transfer_config, run_dir)
+    kept = {name: run_dir / name for name in ("extractor.keras", "front.keras")}
+    assert all(path.is_file() for path in kept.values())
+    marks = {name: path.stat().st_mtime_ns for name, path in kept.items()}
+    task.start_run(transfer_config, run_dir)  # going on, it leaves them alone
+    assert {name: path.stat().st_mtime_ns for name, path in kept.items()} == marks
+    keras.utils.set_random_seed(5)
+    model = build_model(transfer_config)
+    logits = model.get_layer("pooled_class_logits")
+    logits.kernel.assign(np.random.default_rng(0).normal(0, 0.3, logits.kernel.shape))
+    model.save(run_dir / "best.keras")
+    clip = clips.read_clip(next(videos.glob("grow/*.mp4")), transfer_config)
+    elsewhere = dataclasses.replace(transfer_config, extractor_weights=str(tmp_path / "gone.h5"))
+    found = task.load_scorer(run_dir, elsewhere)(clip)
+    # By hand: both orientations through the kept networks, and the mean of what the head says of each.
+    extractor_, front = (keras.saving.load_model(path) for path in kept.values())
+    both = []
+    for pixels in (clip.pixels, clip.pixels[:, :, :, ::-1]):
+        views = [extractor_.predict(view.astype("f"), verbose=0) for view in pixels]
+        inputs = {"features": np.concatenate(views, axis=-1)[None], "mask": np.ones((1, 4), "f")}
+        inputs["features"] = front.predict(inputs, verbose=0)
+        both.append(model.predict(inputs, verbose=0)["class"][0])
+    np.testing.assert_allclose(found, np.mean(both, axis=0), atol=1e-4)
+    assert np.abs(both[0] - both[1]).max() > 1e-4
+
+
+def test_targets_are_blended_in_training_where_asked_and_never_in_validation(transfer_config, videos):
+    tree = scan(videos)
+    sharp = {0.0: True, 0.4: False}
+    for strength, expected in sharp.items():
+        config = dataclasses.replace(transfer_config, mixup=strength)
+        for training in (True, False):
+            data = build_dataset(config, tree.examples, tree.labels, training=training)
+            targets = [target["class"] if isinstance(target, dict) else target for _, target in data]
+            targets = np.concatenate(targets)
+            np.testing.assert_allclose(targets.sum(1), 1, atol=1e-5)
+            assert (targets.max(1) == 1).all() == (expected or not training)
+            assert len(targets) == len(tree.examples) * (config.passes_per_epoch if training else 1)
