@@ -284,7 +284,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, ast.AST, ast.AST]]:
             yield "branch", test, ast.UnaryOp(ast.Not(), test)
         case ast.AugAssign(op=operator) if type(operator) in _COMPUTED and not _is_text(node.value):
             yield "assign", node, _with(node, op=_COMPUTED[type(operator)]())
-        case ast.Return(value=value) if value is not None and not isinstance(value, ast.Constant):
+        case ast.Return(value=value) if value is not None and not _is_silent(value) and not _is_text(value):
             yield "return", value, ast.Constant(None)
         case ast.Call():
             yield from _changed_calls(node)
@@ -307,7 +307,7 @@ def _is_text(node: ast.expr) -> bool:
     """Whether it is a text, or joins texts or a path, which any change breaks at once."""
     if isinstance(node, ast.BinOp):
         return _is_text(node.left) or _is_text(node.right)
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | None))
 
 
 def _with(node: ast.AST, **fields) -> ast.AST:

@@ -3,10 +3,12 @@
 import contextlib
 import importlib
 import os
+import re
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 _IMPORTS = (
     "numpy cv2 av h5py PIL.Image scipy.stats scipy.ndimage scipy.signal sklearn.metrics skimage.metrics "
@@ -16,6 +18,7 @@ _IMPORTS = (
 
 
 _TEST_TIMEOUT_SEC = 120
+_MARK = "mutation: failed: "
 
 
 def warm_up() -> None:
@@ -30,7 +33,21 @@ def warm_up() -> None:
         print(f"warning: {threads} threads before the first fork", flush=True)
 
 
-def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tuple[str, float]:
+class Run(NamedTuple):
+    """What came of running tests.
+
+    Attributes:
+        outcome: `"passed"`, `"failed"`, `"timeout"` (of one test or of all) or `"error"` (no such test).
+        seconds: By the clock.
+        failed: Name of the test that failed, "" where none did or nothing could be loaded.
+    """
+
+    outcome: str
+    seconds: float
+    failed: str = ""
+
+
+def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> Run:
     """Runs tests until the first one fails.
 
     Args:
@@ -38,9 +55,6 @@ def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tupl
         tests: Their names, in this order.
         limit_sec: By the clock; a run that takes longer is ended with all that it started.
         log: Where the child's output goes.
-
-    Returns:
-        `"passed"`, `"failed"`, `"timeout"` (of one test or of all) or `"error"` (no such test), and seconds taken.
     """
     started = time.monotonic()
     child = os.fork()
@@ -52,15 +66,24 @@ def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> tupl
     seconds = time.monotonic() - started
     if status is None:
         os.waitpid(child, 0)
-        return "timeout", seconds
+        return Run("timeout", seconds)
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
-        return "passed", seconds
+        return Run("passed", seconds)
     said = log.read_text(errors="replace")
     if "+ Timeout +" in said or "Failed: Timeout" in said:
-        return "timeout", seconds
+        return Run("timeout", seconds)
     # 4: pytest knows no such test, or cannot even load conftest.py.
-    return ("error" if code == 4 and "not found" in said else "failed"), seconds
+    outcome = "error" if code == 4 and "not found" in said else "failed"
+    return Run(outcome, seconds, *re.findall(rf"^{_MARK}(.*)$", said, re.MULTILINE)[:1])
+
+
+class _Teller:
+    """Writes the whole name of a test that fails, which pytest's summary cuts short."""
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            print(f"\n{_MARK}{report.nodeid}", flush=True)
 
 
 def _wait(child: int, deadline: float) -> int | None:
@@ -89,7 +112,7 @@ def _be_child(tree: Path, tests: list[str], log: Path) -> None:
 
         options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "--rootdir", str(tree)]
         options += ["--timeout", str(_TEST_TIMEOUT_SEC)]
-        code = int(pytest.main([*options, *tests]))
+        code = int(pytest.main([*options, *tests], plugins=[_Teller()]))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
