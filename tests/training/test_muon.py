@@ -81,3 +81,64 @@ def test_it_trains_a_model_that_is_stored_with_it(tmp_path):
     assert histories[0] == pytest.approx(histories[1], rel=1e-5)
     for one, other in zip(model.trainable_variables, again.trainable_variables, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def steps(shape, path, gradients, **options):
+    """The variable after several updates, from 1."""
+    variable = keras.Variable(np.ones(shape, "float32"), name=path.rpartition("/")[2])
+    variable._path = path
+    optimizer = Muon(RATE, **options)
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+    return keras.ops.convert_to_numpy(variable)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_momentum_and_decay_of_a_matrix_over_several_updates(nesterov, decay):
+    """In NumPy, with the quintic iteration of the paper; gradients of which the older ones still count."""
+    gradients = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
+    found = steps((6, 3), "dense/kernel", gradients, weight_decay=decay, nesterov=nesterov, momentum=0.8)
+    value, momentum = np.ones((6, 3)), np.zeros((6, 3))
+    for gradient in gradients:
+        value *= 1 - RATE * (decay or 0)
+        momentum = 0.8 * momentum + gradient
+        step = gradient + 0.8 * momentum if nesterov else momentum
+        x = step.T / np.linalg.norm(step)
+        for _ in range(5):
+            square = x @ x.T
+            x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        value = value - RATE * 0.2 * 6**0.5 * x.T
+    np.testing.assert_allclose(found, value, atol=2e-4)
+    other = steps((6, 3), "dense/kernel", gradients, weight_decay=decay, nesterov=nesterov, momentum=0.5)
+    assert np.abs(other - found).max() > 1e-2
+
+
+def test_the_rest_moves_as_with_keras_adamw():
+    """The peer: Keras' own AdamW, at the share of the rate."""
+    gradients = np.random.default_rng(1).normal(size=(5, 7)).astype("float32")
+    found = steps((7,), "norm/gamma", gradients, weight_decay=0.05, adam_lr_ratio=0.5)
+    variable = keras.Variable(np.ones(7, "float32"), name="gamma")
+    peer = keras.optimizers.Adam(0.5 * RATE)
+    peer.build([variable])
+    for gradient in gradients:
+        variable.assign(variable * (1 - RATE * 0.05))  # the decay goes by the whole rate
+        peer.apply([keras.ops.convert_to_tensor(gradient)])
+    np.testing.assert_allclose(found, variable, atol=1e-5)
+    betas = steps((7,), "norm/gamma", gradients, weight_decay=None, adam_beta_1=0.5, adam_beta_2=0.9, epsilon=0.1)
+    variable.assign(np.ones(7))
+    peer = keras.optimizers.Adam(RATE, beta_1=0.5, beta_2=0.9, epsilon=0.1)
+    peer.build([variable])
+    for gradient in gradients:
+        peer.apply([keras.ops.convert_to_tensor(gradient)])
+    np.testing.assert_allclose(betas, variable, atol=1e-5)
+
+
+def test_embeddings_are_matrices_where_they_are_not_left_out():
+    gradient = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
+    kept, _ = step((7, 3), "embedding/embeddings", gradient)
+    made, _ = step((7, 3), "embedding/embeddings", gradient, exclude_embeddings=False)
+    matrix, _ = step((7, 3), "dense/kernel", gradient)
+    np.testing.assert_allclose(made, matrix, atol=1e-6)
+    assert np.abs(kept - made).max() > 0.01

@@ -178,3 +178,17 @@ def test_a_real_face_at_another_size_rate_and_orientation(tmp_path, shared_data)
     assert np.corrcoef(mouth.crops[40].ravel(), other.crops[40].ravel())[0, 1] > 0.8
     with pytest.raises(UsageError, match="there is no face 3"):
         prediction.find_mouth(path, detector, face=3)
+
+
+def test_how_sure_the_model_is_of_known_posteriors():
+    """Each symbol counts once, by its surest frame; the blank never does."""
+    blank = 3
+    path = [3, 0, 0, 3, 0, 1, 1, 3]  # a, a again behind a blank, b
+    sure = [0.99, 0.5, 0.9, 0.99, 0.6, 0.7, 0.4, 0.99]
+    rows = np.array([[(1 - p) / 3] * 4 for p in sure])
+    rows[np.arange(8), path] = sure
+    mean, a_second = prediction.mean_posterior(Posteriors(np.log(rows), None), blank)
+    assert mean == pytest.approx((0.9 + 0.6 + 0.7) / 3) and a_second == pytest.approx(3 * 25 / 8)
+    assert prediction.mean_posterior(Posteriors(np.log(rows[[0, 3]]), None), blank) == (0.0, 0.0)
+    first = prediction.mean_posterior(Posteriors(np.log(rows[1:3]), None), blank)
+    assert first == pytest.approx((0.9, 25 / 2))  # one that begins with the first frame counts too

@@ -132,3 +132,14 @@ def test_sound_is_wanted_where_there_is_none(shard_folder):
         data.build_dataset(config, index, ["s1/c0"])
     with pytest.raises(UsageError, match="only the model cpu has a head for sound"):
         Config.preset("notebook", sound_weight=1.0)
+
+
+def test_what_is_softer_than_a_hundredth_of_the_mean_counts_as_silence():
+    """Energies of 1, 0.01 and 0 for a third of the time each: the mean is 0.3367, so the floor 0.003367."""
+    parts = [tone(1000, 4, level=level) for level in (0.5, 0.05, 0.0)]
+    told = steps(np.concatenate(parts), num_frames=12)
+    band = told[8].argmax()
+    loud, soft, silent = told[8, band], told[24, band], told[40, band]
+    levels = np.log(np.array([1, 0.01, 0]) + 0.003367)
+    expected = (levels[1] - levels[2]) / (levels[0] - levels[2])
+    assert (soft - silent) / (loud - silent) == pytest.approx(expected, abs=0.03)

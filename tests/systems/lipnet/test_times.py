@@ -48,3 +48,38 @@ def test_files(tmp_path):
     assert vtt.startswith("WEBVTT\n\n00:00:00.400 --> 00:00:01.480\n<00:00:00.400>bin <00:00:00.800>blue")
     with pytest.raises(DataError, match=r"times are written as .srt, .vtt, .align"):
         times.write_times(tmp_path / "a.txt", WORDS, 3.0)
+
+
+def test_whole_files_as_their_formats_have_them(tmp_path):
+    """GRID counts thousandths of a frame, 25 frames a second: 0.4 s is 10000."""
+    align = times.write_times(tmp_path / "a.align", WORDS, 3.0).read_text()
+    assert align.splitlines() == [
+        "0 10000 sil",
+        "10000 20000 bin",
+        "20000 30000 blue",
+        "30000 35000 sp",
+        "35000 37000 at",
+        "37000 75000 sil",
+    ]
+    to_the_end = times.write_times(tmp_path / "b.align", WORDS, 1.48).read_text()
+    assert to_the_end == "\n".join(align.splitlines()[:-1]) + "\n"
+    at_once = times.write_times(tmp_path / "c.align", [TimedWord("bin", 0.0, 0.4)], 0.4).read_text()
+    assert at_once == "0 10000 bin\n"
+    later = [*WORDS, TimedWord("now", 3725.5, 3726.0)]
+    srt = times.write_times(tmp_path / "a.srt", later, 4000.0).read_text()
+    assert srt.endswith("4\n01:02:05,500 --> 01:02:06,000\nnow\n\n")
+    vtt = times.write_times(tmp_path / "a.vtt", later, 4000.0).read_text().splitlines()
+    # A pause of a second and more begins a cue of its own.
+    assert vtt[2] == "00:00:00.400 --> 00:00:01.480" and vtt[5] == "01:02:05.500 --> 01:02:06.000"
+    assert vtt[3] == "<00:00:00.400>bin <00:00:00.800>blue <00:00:01.400>at"
+
+
+def test_spans_of_known_scores():
+    """Three words of which the second is seen in frames 4 to 6 and the rest of the time nothing: the best division."""
+    scores = np.full((10, 3), -3.0)
+    scores[0:3, 0] = scores[4:7, 1] = scores[7:9, 2] = 0.0
+    silence = np.full(10, -2.0)
+    silence[3] = silence[9] = 0.0
+    assert times.align_spans(scores, silence) == [(0, 3), (4, 7), (7, 9)]
+    assert times.align_spans(scores, np.full(10, -9.0)) in ([(0, 3), (3, 7), (7, 10)], [(0, 4), (4, 7), (7, 10)])
+    assert times.align_spans(np.zeros((2, 2)), np.zeros(2)) == [(0, 1), (1, 2)]

@@ -255,3 +255,30 @@ def test_sequences_first_are_the_same_data(tmp_path):
     np.testing.assert_array_equal(explicit, expected)
     with pytest.raises(DataError, match="16 x 16"):
         part_of(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="frames", image_size=8), "all")
+
+
+def test_prepare_cuts_a_folder_as_it_is_told(videos, tmp_path):
+    shapes = {}
+    for name, how in {"plain": {}, "short": {"num_frames": 5}, "small": {"size": 16}, "grey": {"channels": 1}}.items():
+        path = tmp_path / f"{name}.npy"
+        assert prepare(videos, path, quiet=True, **({"num_frames": 10} | how)).ok
+        shapes[name] = np.load(path, mmap_mode="r").shape
+    assert shapes["plain"][0] == 10 and shapes["plain"][2:4] == (64, 64)
+    assert shapes["short"][0] == 5 and shapes["short"][1] == 4 + 2 + 6
+    assert shapes["small"][2:4] == (16, 16) and len(shapes["grey"]) == 4
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_prepare_makes_moving_mnist_of_the_asked_digits(tmp_path, part):
+    digits = numbered_digits()
+    np.savez(tmp_path / "mnist.npz", x_train=digits.train, x_test=digits.test)
+    made = {}
+    for name, how in {"one": {"num_digits": 1}, "two": {}, "other": {"seed": 5}, "same": {}}.items():
+        prepare(tmp_path / "mnist.npz", tmp_path / f"{name}.npy", sequences=30, num_frames=3, part=part, **how)
+        made[name] = np.load(tmp_path / f"{name}.npy")
+    for sequences in made.values():
+        seen = set(np.unique(sequences).tolist()) - {0}
+        assert seen <= (set(range(10, 46)) if part == "train" else set(range(200, 212)))
+    assert {len(np.unique(made["one"][:, n])) for n in range(30)} == {2}  # black and one digit
+    assert not np.array_equal(made["two"], made["other"])
+    np.testing.assert_array_equal(made["two"], made["same"])
