@@ -214,12 +214,12 @@ def test_bad_videos_are_named_and_stop_no_other(videos_dir, tmp_path):
     (videos_dir / "hop" / "empty.avi").touch()
     write_clip(videos_dir / "hop" / "single.avi", 1)
     write_clip(videos_dir / "hop" / "twin.avi", 3)
-    write_clip(videos_dir / "skip" / "twin.mp4", 3)
+    write_clip(videos_dir / "hop" / "twin.mp4", 3)
     report = extract(videos_dir, tmp_path / "out")
     assert len(report.done) == 2
-    assert set(report.failed) == {"hop/empty.avi", "hop/single.avi", "hop/twin.avi", "skip/twin.mp4"}
+    assert set(report.failed) == {"hop/empty.avi", "hop/single.avi", "hop/twin.avi", "hop/twin.mp4"}
     assert "flow needs two" in report.failed["hop/single.avi"]
-    assert "would share the folder twin" in report.failed["skip/twin.mp4"]
+    assert "would share the folder twin" in report.failed["hop/twin.mp4"]
     assert not (tmp_path / "out/jpegs_256/single").exists()
 
 

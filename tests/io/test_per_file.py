@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tfav.errors import MediaError
-from tfav.io.per_file import failure_of, row_of
+from tfav.errors import MediaError, TfavError
+from tfav.io.per_file import answers_of, failure_of, row_of
 
 
 def opencv_error():
@@ -47,3 +47,20 @@ def test_what_is_known_stays_as_it_is_and_ctrl_c_goes_through():
     with pytest.raises(KeyboardInterrupt):
         row_of("a.mp4", interrupted)
     assert row_of("a.mp4", lambda path, top: {"path": path, "top": top}, top=3) == {"path": "a.mp4", "top": 3}
+
+
+@pytest.mark.parametrize("bad", [set(), {0}, {3}, {1, 2}, {0, 1, 2, 3, 4}])
+def test_many_asked_together_go_on_past_those_that_fail(bad):
+    """A batch of two fails when one of both is bad, as a data set's does."""
+
+    def answer(items):
+        for start in range(0, len(items), 2):
+            if bad & set(items[start : start + 2]):
+                raise ValueError("somewhere in this batch")
+            yield from (10 * item for item in items[start : start + 2])
+
+    found = list(answers_of([0, 1, 2, 3, 4], answer, lambda item: f"{item}.mp4"))
+    assert [item for item, _ in found] == [0, 1, 2, 3, 4]
+    assert {item for item, answer in found if isinstance(answer, TfavError)} == bad
+    assert all(answer == 10 * item for item, answer in found if item not in bad)
+    assert all(str(answer).startswith(f"{item}.mp4: ") for item, answer in found if item in bad)

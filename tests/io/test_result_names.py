@@ -67,6 +67,17 @@ def test_names_that_cannot_be_told_apart_by_folders_still_differ(tmp_path):
     assert len(set(names)) == 4
 
 
+def test_a_file_that_is_none_of_ours_is_never_written_over(tmp_path):
+    """GRID's own alignments lie beside its videos, and what is read of them may be written there."""
+    (tmp_path / "bbaf2n.align").write_text("0 74500 sil\n")
+    (tmp_path / "lrae3s.align").symlink_to("gone")
+    files = [Path(f"/s1/{name}.mpg") for name in ("bbaf2n", "lrae3s", "prwq3s")]
+    names = name_results(files, tmp_path, [".srt", ".align"])
+    assert names == ["s1_bbaf2n", "s1_lrae3s", "prwq3s"]
+    (tmp_path / "prwq3s.align").write_text("ours")
+    assert name_results(files, tmp_path, [".srt", ".align"]) == names  # ours are replaced by what is newer
+
+
 def test_a_later_command_takes_no_name_of_an_earlier_one(tmp_path):
     assert names_of(tmp_path, "/a/take.mp4") == ["take"]
     assert names_of(tmp_path, "/b/take.mp4") == ["b_take"]

@@ -1,12 +1,15 @@
 """The run folder: who may go on in it, who may not, and what they are told."""
 
+import dataclasses
+import importlib
 import multiprocessing
 
 import pytest
 
 from tfav.errors import TfavError, UsageError
 from tfav.io.lock import locked_folder
-from tfav.training import run
+from tfav.systems import SYSTEMS
+from tfav.training import run, settings
 
 CONFIG = {"epochs": 3, "seed": 0, "data_dir": "a"}
 FACTS = {"labels": ["x", "y"]}
@@ -33,6 +36,35 @@ def test_another_run_is_refused(tmp_path, system, config, facts, message):
     with pytest.raises(UsageError, match=message) as raised:
         run.start(tmp_path, system, config, facts)
     assert str(tmp_path) in str(raised.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    """A configuration that has two fields more than the run of before."""
+
+    epochs: int = 3
+    seed: int = 0
+    data_dir: str = "a"
+    first_axis: str = "auto"
+    sizes: tuple[int, ...] = (2, 3)
+
+
+def test_a_field_that_came_later_had_its_default(tmp_path):
+    run.start(tmp_path, "cnn_lstm", CONFIG, FACTS)
+    run.check(tmp_path, "cnn_lstm", Grown(), FACTS)
+    assert run.start(tmp_path, "cnn_lstm", Grown(epochs=9), FACTS).config == CONFIG
+    with pytest.raises(UsageError, match=r'other settings: first_axis \(first_axis was "auto", now "frame"\)'):
+        run.start(tmp_path, "cnn_lstm", Grown(first_axis="frame"), FACTS)
+    with pytest.raises(UsageError, match=r"sizes was \[2, 3\], now \[2\]"):
+        run.start(tmp_path, "cnn_lstm", Grown(sizes=(2,)), FACTS)
+    run.start(tmp_path / "new", "cnn_lstm", Grown(), FACTS)
+    run.check(tmp_path / "new", "cnn_lstm", Grown(), FACTS)
+
+
+def test_every_configuration_has_defaults_that_json_holds(tmp_path):
+    for system in SYSTEMS:
+        config = importlib.import_module(f"tfav.systems.{system}.config").Config()
+        assert settings.defaults(type(config)) == settings.to_dict(config)
 
 
 def test_other_folders_are_no_runs(tmp_path):

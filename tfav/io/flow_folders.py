@@ -7,12 +7,17 @@
 
 Numbers start at 1; there is one flow picture fewer than frames. The names of the folders stay the same whatever size
 and method were asked for; the manifest tells. Trees that were downloaded work without manifests.
+
+VIDEO is the name of the video without its suffix. Of several with one name in different folders, as `square/clip1.mp4`
+and `disk/clip1.mp4`, it is that of the folder and theirs, `square_clip1`; the manifest knows class and name of each.
 """
 
 import collections
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +50,7 @@ class FlowFolders(NamedTuple):
 
 
 def folders_of(out_dir, name: str) -> FlowFolders:
-    """The three folders of the video `name` (its file name without the extension); they need not exist."""
+    """The three folders of the video whose name in the tree is `name`; they need not exist."""
     out_dir = Path(out_dir)
     return FlowFolders(out_dir / FRAMES_DIR / name, out_dir / FLOW_DIR / "u" / name, out_dir / FLOW_DIR / "v" / name)
 
@@ -114,8 +119,8 @@ def extract_flow(
     """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
 
     Parallel over videos and resumable: a video whose manifest fits is skipped, anything half-done is done again. A
-    video that fails is counted and named with its reason and stops no other; so are two videos of one name, since the
-    layout knows no classes.
+    video that fails is counted and named with its reason and stops no other; so are two videos of one folder that
+    differ in their suffix only.
 
     Args:
         videos_dir: Holds `class/video.*`, or deeper folders, or videos alone.
@@ -151,24 +156,29 @@ def extract_flow(
         raise DataError(
             f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
         )
+    names = _name_all(Path(videos_dir), videos)
     by_name = collections.defaultdict(list)
-    for video in videos:
-        by_name[video.stem].append(video)
+    for video, name in names.items():
+        by_name[name].append(video)
     units = []
     for name, sources in by_name.items():
         shown = [source.relative_to(videos_dir).as_posix() for source in sources]
         if len(sources) == 1:
-            units.append(Unit(shown[0], (str(sources[0].absolute()), str(Path(out_dir).absolute()), settings)))
+            parts = sources[0].relative_to(videos_dir).parts
+            target = {"folder": name, "class": parts[0] if len(parts) == 2 else None}
+            units.append(Unit(shown[0], (str(sources[0].absolute()), str(Path(out_dir).absolute()), target, settings)))
         else:
             reason = f"{' and '.join(shown)} would share the folder {name}. Rename one of them."
             failures |= dict.fromkeys(shown, reason)
+    told = [describe_left_out(videos_dir, listing.left_out), _describe_named(Path(videos_dir), names)]
+    told.append(_remove_named_before(Path(out_dir), names))
     return run_units(
         _extract_video,
         units,
         out_dir,
         is_done=_is_complete,
         failures=failures,
-        warnings=filter(None, [describe_left_out(videos_dir, listing.left_out)]),
+        warnings=filter(None, told),
         settings=settings,
         workers=workers,
         backend=backend,
@@ -178,9 +188,83 @@ def extract_flow(
     )
 
 
-def _extract_video(source: str, out_dir: str, settings: dict) -> None:
+def name_folders(videos_dir, out_dir) -> dict[Path, str]:
+    """The name in the tree `out_dir` of each video under `videos_dir`, as `extract_flow` gives it."""
+    return _name_all(Path(videos_dir), walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir)).to_try())
+
+
+def source_of(out_dir, name: str) -> tuple[str, str | None]:
+    """What a video of the tree was made of, by its manifest.
+
+    Args:
+        out_dir: The tree.
+        name: The video's name in it.
+
+    Returns:
+        The name of the file without its suffix, and its class; without a manifest `(name, None)`.
+    """
+    stored = _read_manifest(_manifest_path(out_dir, name)) or {}
+    return (Path(stored["source"]["name"]).stem, stored["class"]) if stored.get("class") else (name, None)
+
+
+def _name_all(videos_dir: Path, videos: list[Path]) -> dict[Path, str]:
+    by_stem = collections.defaultdict(set)  # the folders that hold a video of this name
+    for video in videos:
+        by_stem[video.stem].add(video.relative_to(videos_dir).parent)
+    joined = {(stem, parent): _joined(parent, stem) for stem, parents in by_stem.items() for parent in parents}
+    count = collections.Counter(joined.values())
+    names = {}
+    for video in videos:
+        parent = video.relative_to(videos_dir).parent
+        name = joined[video.stem, parent]
+        if len(by_stem[video.stem]) == 1:
+            name = video.stem
+        elif name != video.stem and (name in by_stem or count[name] > 1):  # `a_b/c` is there beside `a/b_c`
+            name += f"-{hashlib.sha256(os.fsencode(parent / video.stem)).hexdigest()[:8]}"
+        names[video] = name
+    return names
+
+
+def _joined(parent: Path, stem: str) -> str:
+    return short_name("_".join([*parent.parts, stem]))
+
+
+def _describe_named(videos_dir: Path, names: dict[Path, str]) -> str:
+    renamed = [(video, name) for video, name in names.items() if name != video.stem]
+    if not renamed:
+        return ""
+    shown = ", ".join(f"{video.relative_to(videos_dir).as_posix()} is {name}" for video, name in renamed[:3])
+    more = ", ..." if len(renamed) > 3 else ""
+    return (
+        f"{videos_dir}: {len(renamed)} videos have the name of one in another folder, so that theirs stands in front "
+        f"in the names of their folders ({shown}{more})."
+    )
+
+
+def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
+    """Removes what an earlier call made of these videos under other names, before others of the same came or went."""
+    planned = {_manifest_path(out_dir, name).name for name in names.values()}
+    with contextlib.suppress(FileNotFoundError):
+        outdated = [path for path in (out_dir / MANIFESTS_DIR).iterdir() if path.name not in planned]
+        sources = [_identity(video) for video in names] if outdated else []
+        removed = []
+        for manifest in outdated:
+            stored = _read_manifest(manifest)
+            if not stored or stored["source"] not in sources:
+                continue
+            name = stored.get("folder", Path(stored["source"]["name"]).stem)
+            for folder in folders_of(out_dir, name):
+                shutil.rmtree(folder, ignore_errors=True)
+            manifest.unlink(missing_ok=True)
+            removed.append(name)
+        if removed:
+            return f"{out_dir}: {len(removed)} videos are made anew under another name ({', '.join(removed[:3])}, ...)."
+    return ""
+
+
+def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> None:
     source = Path(source)
-    folders, manifest = folders_of(out_dir, source.stem), _manifest_path(out_dir, source)
+    folders, manifest = folders_of(out_dir, target["folder"]), _manifest_path(out_dir, target["folder"])
     identity = _identity(source)  # before reading: a file that changes meanwhile is done again next time
     manifest.unlink(missing_ok=True)  # a kill between the renames below leaves new beside old pictures
     with contextlib.ExitStack() as stack:
@@ -195,7 +279,7 @@ def _extract_video(source: str, out_dir: str, settings: dict) -> None:
         if num_flows < 1:
             raise MediaError(source, "one frame only, and flow needs two", "Remove it or replace it.")
     totals = [_total(folder) for folder in folders]
-    write_json(manifest, {"format": _FORMAT, "source": identity, "settings": settings, "pictures": totals})
+    write_json(manifest, {"format": _FORMAT, "source": identity, **target, "settings": settings, "pictures": totals})
 
 
 def _written_frames(source: Path, folder: Path, settings: dict):
@@ -205,19 +289,28 @@ def _written_frames(source: Path, folder: Path, settings: dict):
         yield frame
 
 
-def _is_complete(source: str, out_dir: str, settings: dict) -> bool:
+def _is_complete(source: str, out_dir: str, target: dict, settings: dict) -> bool:
     try:
-        stored = json.loads(_manifest_path(out_dir, Path(source)).read_bytes())
-        wanted = {"format": _FORMAT, "source": _identity(Path(source)), "settings": settings}
+        stored = target | json.loads(_manifest_path(out_dir, target["folder"]).read_bytes())  # old ones name no class
+        wanted = {"format": _FORMAT, "source": _identity(Path(source)), **target, "settings": settings}
         if any(stored[key] != value for key, value in wanted.items()):
             return False
-        return stored["pictures"] == [_total(folder) for folder in folders_of(out_dir, Path(source).stem)]
+        return stored["pictures"] == [_total(folder) for folder in folders_of(out_dir, target["folder"])]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _manifest_path(out_dir, source: Path) -> Path:
-    return Path(out_dir) / MANIFESTS_DIR / f"{short_name(source.stem)}.json"
+def _manifest_path(out_dir, name: str) -> Path:
+    return Path(out_dir) / MANIFESTS_DIR / f"{short_name(name)}.json"
+
+
+def _read_manifest(path: Path) -> dict | None:
+    """A manifest, or None where there is none that can be read."""
+    try:
+        stored = json.loads(path.read_bytes())
+        return stored if isinstance(stored["source"]["name"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _identity(source: Path) -> dict:

@@ -56,18 +56,20 @@ def short_name(name: str, added: int = 40) -> str:
     return name + end
 
 
-def name_results(files: Iterable[Path], folder: Path | str) -> list[str]:
+def name_results(files: Iterable[Path], folder: Path | str, endings: Iterable[str] = ()) -> list[str]:
     """Return for each file the name under which its results go into a folder.
 
-    That is the file's own without the suffix. Where two files share it, and where it stands for another file's results
-    in the folder already, the name of the file's folder comes before it: `a_take` and `b_take`. The folder remembers
-    in `.sources.json` which name stands for which file, so the same file gets the same name again.
+    That is the file's own without the suffix. Where two files share it, where it stands for another file's results
+    in the folder already, and where there is a file of that name and ending that is none of ours, the name of the
+    file's folder comes before it: `a_take` and `b_take`. The folder remembers in `.sources.json` which name stands for
+    which file, so the same file gets the same name again.
 
     Args:
         files: Video files, in any folders.
         folder: Where results go; made if need be.
+        endings: What results are called behind the name, such as `.align`.
     """
-    files, folder = [path.absolute() for path in files], Path(folder)
+    files, folder, endings = [path.absolute() for path in files], Path(folder), tuple(endings)
     record = _read_record(folder)
     names = {path: record[str(path)] for path in files if str(path) in record}
     taken = {_folded(name) for name in record.values()}
@@ -79,7 +81,8 @@ def name_results(files: Iterable[Path], folder: Path | str) -> list[str]:
         for build in _BUILDS:
             built = [short_name(build(path)) for path in group]
             keys = {_folded(name) for name in built}
-            if len(keys) == len(group) and not keys & taken:
+            others = (folder / f"{name}{ending}" for name in built for ending in endings)
+            if len(keys) == len(group) and not keys & taken and not any(map(os.path.lexists, others)):
                 break
         names |= dict(zip(group, built, strict=True))
         taken |= keys

@@ -9,6 +9,7 @@ report.html      what tfav report wrote
 """
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -22,6 +23,7 @@ from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io.partial import write_json
 from tfav.io.text_files import same_form
+from tfav.training import settings
 
 PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
@@ -42,13 +44,13 @@ class Run(NamedTuple):
     command: str
 
 
-def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
+def start(run_dir: Path | str, system: str, config, facts: dict) -> Run:
     """Makes a run folder, or opens the one that is there to go on with it.
 
     Args:
         run_dir: The folder.
         system: Name of the system.
-        config: JSON-ready configuration.
+        config: The system's `Config`, or a JSON-ready mapping.
         facts: JSON-ready knowledge the model depends on, such as `labels`.
 
     Raises:
@@ -62,7 +64,7 @@ def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
     stored = {
         "tfav": __version__,
         "system": system,
-        "config": config,
+        "config": _json_ready(config),
         "facts": facts,
         "environment": environment(),
         "command": _command(),
@@ -71,7 +73,7 @@ def start(run_dir: Path | str, system: str, config: dict, facts: dict) -> Run:
     return load(run_dir, system)
 
 
-def check(run_dir: Path | str, system: str, config: dict, facts: dict) -> None:
+def check(run_dir: Path | str, system: str, config, facts: dict) -> None:
     """Refuses a folder that `start` would refuse, and makes nothing; to be asked before long work on the data.
 
     Raises:
@@ -183,19 +185,26 @@ def environment() -> dict:
     }
 
 
-def _check_same(run: Run, config: dict, facts: dict) -> None:
+def _json_ready(config) -> dict:
+    return settings.to_dict(config) if dataclasses.is_dataclass(config) else dict(config)
+
+
+def _check_same(run: Run, config, facts: dict) -> None:
     for key, value in facts.items():
         if run.facts.get(key) != value:
             raise UsageError(
                 f"{run.dir}: was started with other {key} ({_short(run.facts.get(key))}; now {_short(value)}). "
                 "Give --run-dir a new folder."
             )
-    changed = [key for key in config if key not in MAY_CHANGE and run.config.get(key) != config[key]]
+    # What came into the configuration after the run was started had its default then.
+    before = settings.defaults(type(config)) if dataclasses.is_dataclass(config) else {}
+    before, now = before | run.config, _json_ready(config)
+    changed = [key for key in now if key not in MAY_CHANGE and before.get(key) != now[key]]
     if changed:
         key = changed[0]
         raise UsageError(
             f"{run.dir}: was started with other settings: {', '.join(changed)} "
-            f"({key} was {_short(run.config.get(key))}, now {_short(config[key])}). "
+            f"({key} was {_short(before.get(key))}, now {_short(now[key])}). "
             "Give --run-dir a new folder, or the same settings to go on."
         )
 

@@ -70,9 +70,13 @@ def check_fractions(config) -> None:
 
 def to_dict(config) -> dict:
     """The configuration as what JSON can hold."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
-    }
+    return {key: _as_json(value) for key, value in dataclasses.asdict(config).items()}
+
+
+def defaults(cls: type) -> dict:
+    """The defaults of a configuration's fields, as `to_dict` gives values."""
+    fields = [field for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING]
+    return {field.name: _as_json(field.default) for field in fields}
 
 
 def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored configuration") -> ConfigT:
@@ -95,6 +99,10 @@ def from_dict(cls: type[ConfigT], stored: Mapping, source: str = "the stored con
         return cls(**{key: _as_type(hints[key], value) for key, value in stored.items()})
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from error
+
+
+def _as_json(value):
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _as_type(hint, value):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from tfav.systems.next_frame import (
     predict_next,
     train,
 )
-from tfav.systems.next_frame.data import made_test_set
+from tfav.systems.next_frame.data import made_test_set, open_data
 from tfav.systems.next_frame.evaluation import EXAMPLES_NAME, load_model
 
 
@@ -142,6 +144,28 @@ def test_folder_of_videos_trained_and_scored(videos, tmp_path):
     assert evaluate(tmp_path / "run", videos, progress=False)["count"] == 12
     rows = predict_files(tmp_path / "run", [videos / "a.mp4"], frames=4)["files"]
     assert len(read_video(rows[0]["wrote"][1]).frames) == 3 + 4
+
+
+def test_evaluation_goes_on_past_what_cannot_be_used(run_dir, videos, tmp_path):
+    mixed = tmp_path / "mixed"
+    shutil.copytree(videos, mixed)
+    cut = {"cache_dir": str(tmp_path / "cache")}
+    whole = evaluate(run_dir, mixed, progress=False, **cut)
+    assert (whole["count"], whole["failed"]) == (6, [])
+    write_video(mixed / "b2.mp4", np.full((4, 32, 48, 3), 90, np.uint8), 10)
+    (mixed / "empty.mp4").touch()
+    for _ in range(2):  # what is kept of the first time is never taken for the whole
+        result = evaluate(run_dir, mixed, progress=False, **cut)
+        assert [Path(row["path"]).name for row in result["failed"]] == ["b2.mp4", "empty.mp4"]
+        assert "4 frames, and a sequence has 10" in result["failed"][0]["reason"]
+        assert (result["count"], result["scores"]) == (6, whole["scores"])
+        assert "failed: " in describe_evaluation(result)
+        with pytest.raises(DataError, match="2 of 5 videos cannot be used"):
+            open_data(Config.preset("demo", **{**SMALL, **cut}), mixed)
+    for name in "abc":
+        (mixed / f"{name}.mp4").unlink()
+    with pytest.raises(DataError, match="2 of 2 videos cannot be used"):
+        evaluate(run_dir, mixed, progress=False, **cut)
 
 
 def test_command_line(run_dir, tmp_path, capsys):

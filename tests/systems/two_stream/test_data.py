@@ -32,11 +32,11 @@ def test_motion_samples_are_u_then_v(small_config):
     config = small_config("motion", image_size=48, frames_size=48)
     found = samples.find_examples(config)
     example = found.examples[0]
-    root = samples.pictures_root(config, [example])
+    opened = samples.open_pictures(config, [example])
     columns = samples.columns_of(config, [example], found.labels)
     assert columns["start"].tolist() == [0, 1, 2, 3]  # 9 flow pictures, 7 stacks of 3, 4 of them: steps of 1
     stack, _ = next(iter(data.build_dataset(config, [example], found.labels).unbatch().skip(2).take(1)))
-    _, u, v = folders_of(root, example.name)
+    _, u, v = opened.pictures[example.path].folders
     for channel, path in enumerate([picture_path(side, number) for side in (u, v) for number in (3, 4, 5)]):
         picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         np.testing.assert_allclose(stack[..., channel] * 255, picture, atol=2.01)  # two JPEG decoders
@@ -68,6 +68,8 @@ def test_prepared_folders_and_split_lists(videos_dir, small_config, tmp_path):
         (tmp_path / name).write_text("\n".join(rows))
     lists = {"train_list": str(tmp_path / "train.txt"), "test_list": str(tmp_path / "test.txt")}
     config = small_config("motion", data_dir=str(prepared), split="lists", val_fraction=0.0, label_pattern="x", **lists)
+    assert len(samples.find_examples(config).examples) == 18  # the manifests know the classes
+    shutil.rmtree(prepared / "manifests")  # as of a tree that was downloaded
     with pytest.raises(DataError, match="neither in its name nor in a split list"):
         samples.find_examples(config)  # group g02 is in neither
     for folder in prepared.rglob("*_g02_*"):
@@ -93,7 +95,7 @@ def test_short_videos_are_counted(tmp_path, small_config):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_clip(path, frames)
     config = small_config("motion", data_dir=str(tmp_path / "videos"), stack_length=5, val_fraction=0.0)
-    with pytest.raises(DataError, match=r"2 videos have fewer than 6 frames.*v_skip_g00_c01 has 5"):
+    with pytest.raises(DataError, match=r"2 of 4 videos cannot.*v_skip_g00_c01.*5 frames, and a stack of 5 .* needs 6"):
         build_datasets(config)
     assert build_datasets(small_config("spatial", data_dir=str(tmp_path / "videos"), val_fraction=0.0)).train
 
@@ -111,6 +113,69 @@ def test_folders_that_cannot_be_used(tmp_path, videos_dir, small_config):
     (broken / "grow" / "v_grow_g07_c00.mp4").write_bytes(b"")
     with pytest.raises(DataError, match=r"1 of 19 videos cannot be used.*v_grow_g07_c00.mp4.*empty"):
         build_datasets(small_config(data_dir=str(broken)))
+
+
+def put_clip(path, num_frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(path, num_frames)
+
+
+def test_clips_of_one_name_in_two_classes(tmp_path, small_config):
+    """Folders of pictures know no classes: `grow/clip0.avi` and `shrink/clip0.avi` are kept apart, and told apart."""
+    videos = tmp_path / "videos"
+    for label, move in (("grow", 2), ("shrink", 3)):
+        for name in ("clip0", "clip1", f"only_{label}"):
+            put_clip(videos / label / f"{name}.avi", 3 + move)
+    made = small_config("motion", data_dir=str(videos), val_fraction=0.4)
+    report = extract_flow(videos, tmp_path / "prepared", method="dis", workers=0, quiet=True)
+    assert len(report.done) == 6 and report.ok
+    assert "4 videos have the name of one in another folder" in report.warnings[0]
+    assert "grow/clip0.avi is grow_clip0" in report.warnings[0]
+    folders = {path.name for path in (tmp_path / "prepared/jpegs_256").iterdir()}
+    assert folders == {"grow_clip0", "grow_clip1", "shrink_clip0", "shrink_clip1", "only_grow", "only_shrink"}
+    prepared = dataclasses.replace(made, data_dir=str(tmp_path / "prepared"))
+    counts = []
+    for config in (made, prepared):
+        found = samples.find_examples(config)
+        assert found.labels == ["grow", "shrink"]
+        opened = samples.open_pictures(config, found.examples)
+        assert not opened.failed
+        counts.append({(e.label, e.name): opened.pictures[e.path].num_starts for e in found.examples})
+        split = data.make_split(found.examples, config)
+        counts.append([sorted((e.label, e.name) for e in part) for part in split])
+    assert counts[:2] == counts[2:]  # training and preparation see the same clips, divided alike
+    assert {key: starts for key, starts in counts[0].items() if "clip" in key[1]} == {
+        ("grow", "clip0"): 2, ("grow", "clip1"): 2, ("shrink", "clip0"): 3, ("shrink", "clip1"): 3,
+    }  # fmt: skip
+    rows = {"train.txt": "grow/clip0.avi\nshrink/clip0.avi\n", "test.txt": "grow/clip1.avi\nshrink/clip1.avi\n"}
+    for name, text in rows.items():
+        (tmp_path / name).write_text(text)
+    lists = {"train_list": str(tmp_path / "train.txt"), "test_list": str(tmp_path / "test.txt"), "val_fraction": 0.0}
+    listed = dataclasses.replace(prepared, split="lists", **lists)
+    split = data.make_split(samples.find_examples(listed).examples, listed)
+    assert [(e.label, e.name) for e in split.test] == [("grow", "clip1"), ("shrink", "clip1")]
+
+
+def test_a_name_that_becomes_shared_leaves_no_second_copy(tmp_path):
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    put_clip(videos / "grow/clip.avi", 3)
+    assert extract_flow(videos, out, method="dis", workers=0, quiet=True).done == ["grow/clip.avi"]
+    put_clip(videos / "shrink/clip.avi", 4)
+    report = extract_flow(videos, out, method="dis", workers=0, quiet=True)
+    assert {path.name for path in (out / "jpegs_256").iterdir()} == {"grow_clip", "shrink_clip"}
+    assert "made anew under another name (clip" in " ".join(report.warnings)
+    assert len(extract_flow(videos, out, method="dis", workers=0, quiet=True).skipped) == 2
+    (videos / "grow/clip.avi").unlink()
+    extract_flow(videos, out, method="dis", workers=0, quiet=True)
+    assert "clip" in {path.name for path in (out / "tvl1_flow/u").iterdir()}
+    assert "shrink_clip" not in {path.name for path in (out / "tvl1_flow/u").iterdir()}
+
+
+def test_joined_names_that_are_taken(tmp_path):
+    for name in ("a_b/clip.avi", "a/b_clip.avi", "a/clip.avi", "b/clip.avi", "a/b/clip.avi", "b/a_clip.avi"):
+        put_clip(tmp_path / "v" / name, 2)
+    report = extract_flow(tmp_path / "v", tmp_path / "out", method="dis", workers=0, quiet=True)
+    assert len(report.done) == 6 and len(list((tmp_path / "out/jpegs_256").iterdir())) == 6
 
 
 # Augmentation -------------------------------------------------------------------------------------------------------
@@ -151,11 +216,10 @@ def test_prediction_sees_the_pictures_of_training(videos_dir, small_config, run_
     for kind, frames_size, size in (("spatial", 40, 32), ("motion", 32, 40)):  # shrinks, and grows
         config = small_config(kind, frames_size=frames_size, image_size=size, samples_per_video=1)
         example = samples.find_examples(config).examples[0]
-        root = samples.pictures_root(config, [example])
+        folders = samples.open_pictures(config, [example]).pictures[example.path].folders
         columns = samples.columns_of(config, [example], [example.label])
         row = {name: column[0] for name, column in columns.items()}
         seen = samples.reader(config, 1)(row)[0].numpy() * 255
-        folders = folders_of(root, example.name)
         if kind == "spatial":
             picture = read_video(example.path).frames[0]  # 48 x 48, and then as a JPEG of 40 x 40
             tolerance = 4

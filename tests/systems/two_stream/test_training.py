@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import PROJECT
+from tests.io.clips import write_clip
 from tfav.errors import DataError, UsageError
 from tfav.systems.two_stream import describe_evaluation, evaluate, evaluate_fusion, features, prepare, samples, train
 from tfav.systems.two_stream.stream import load_stream
@@ -129,3 +132,38 @@ def test_two_devices_train_as_one(small_config):
     assert (one["replicas"], two["replicas"]) == (1, 2)
     assert two["loss"] == pytest.approx(one["loss"], abs=1e-4)
     assert one["loss"][-1] < one["loss"][0]
+
+
+def test_evaluation_goes_on_past_what_cannot_be_used(run_dirs, small_config, videos_dir, tmp_path):
+    """An empty file, one too short for a stack, a spatial picture cut in half, one of flow: each gets a line."""
+    videos, prepared = tmp_path / "videos", tmp_path / "prepared"
+    for name in ("grow/v_grow_g00_c00.mp4", "shrink/v_shrink_g00_c00.mp4", "shrink/v_shrink_g01_c00.mp4"):
+        (videos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(videos_dir / name, videos / name)
+    (videos / "grow/v_grow_g08_c00.mp4").touch()
+    write_clip(videos / "grow/v_grow_g09_c00.avi", 3)
+    result = evaluate(run_dirs["motion"], videos, progress=False)
+    assert (result["count"], len(result["videos"])) == (3, 3)
+    assert [Path(row["path"]).stem for row in result["failed"]] == ["v_grow_g08_c00", "v_grow_g09_c00"]
+    assert "empty" in result["failed"][0]["reason"] and "3 frames, and a stack" in result["failed"][1]["reason"]
+    assert "v_grow_g08_c00" in describe_evaluation(result)
+    alone = {row["path"]: row for row in evaluate(run_dirs["spatial"], videos, progress=False)["videos"]}
+    assert len(alone) == 4  # three frames do for the spatial stream
+
+    prepare(videos_dir, prepared, flow_method="dis", size=32, workers=0, quiet=True)
+    whole = {row["path"]: row for row in evaluate(run_dirs["spatial"], prepared, progress=False)["videos"]}
+    for path in (prepared / "jpegs_256/v_grow_g00_c00").iterdir():
+        if path.stem not in ("frame000001", "frame000005", "frame000010"):  # the three that are looked at before
+            path.write_bytes(path.read_bytes()[:-60])
+    for path in (prepared / "tvl1_flow/v/v_shrink_g01_c00").iterdir():
+        path.write_bytes(path.read_bytes()[:-60])
+    result = evaluate(run_dirs["spatial"], prepared, progress=False)
+    assert [Path(row["path"]).name for row in result["failed"]] == ["v_grow_g00_c00"]
+    assert "cut short" in result["failed"][0]["reason"]
+    assert [whole[row["path"]] for row in result["videos"]] == result["videos"] and len(result["videos"]) == 17
+    config = small_config("motion", data_dir=str(prepared))
+    both = evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config, progress=False)
+    assert [Path(row["path"]).name for row in both["failed"]] == ["v_grow_g00_c00", "v_shrink_g01_c00"]
+    assert both["fused"]["count"] == 16
+    with pytest.raises(DataError, match=r"1 of 18 videos cannot be used; first: .*v_shrink_g01_c00.*cut short"):
+        features.compute(load_stream(run_dirs["motion"], "motion"), config, samples.find_examples(config).examples)

@@ -79,7 +79,7 @@ def predict_files(
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     files = as_paths(files)
-    named = zip(files, name_results(files, folder), strict=True)
+    named = zip(files, name_results(files, folder, ["_words.html"]), strict=True)
     return {"files": [row_of(path, predict_file, out=folder, name=name, at=at, top=top) for path, name in named]}
 
 

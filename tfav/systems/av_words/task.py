@@ -20,7 +20,6 @@ from tfav.systems.av_words.losses import WordAccuracy, WordLoss
 from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
-from tfav.training import settings
 from tfav.training.callbacks import read_jsonl
 from tfav.training.run_folder import RunFolder
 
@@ -101,7 +100,7 @@ def start_run(config: Config, run_dir: Path | str) -> None:
         UsageError: The folder belongs to another run, or the data have other words.
     """
     words = data.words(config)
-    runs.start(run_dir, SYSTEM, settings.to_dict(with_classes(config, words)), {"words": list(words)})
+    runs.start(run_dir, SYSTEM, with_classes(config, words), {"words": list(words)})
 
 
 def learning_rate(config: Config, stage: str, epoch: int) -> float:
@@ -136,8 +135,8 @@ def train(
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     words = data.words(config)
     config = with_classes(config, words)
-    stored, facts = settings.to_dict(config), {"words": list(words)}
-    runs.check(run_dir, SYSTEM, stored, facts)
+    facts = {"words": list(words)}
+    runs.check(run_dir, SYSTEM, config, facts)
     stages.check_order(run_dir, config)
     if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)):
         data.check_fusion(config)
@@ -153,7 +152,7 @@ def train(
                 streams, learn_from = data.STREAMS, config.fusion_on
             said = config.said_weight > 0
             datasets = {part: data.build_datasets(chosen, streams=streams, said=said, learn_from=learn_from)}
-        runs.start(run_dir, SYSTEM, stored, facts)  # only now: what cannot be used leaves no folder behind
+        runs.start(run_dir, SYSTEM, config, facts)  # only now: what cannot be used leaves no folder behind
         say(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
         _train_stage(config, name, Path(run_dir), datasets[part], facts, devices, verbose)
         join_metrics(run_dir)
@@ -176,8 +175,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
         model.compile(**compile_args(config, name, outputs))
     monitor = "val_accuracy" if len(outputs) == 1 else f"val_{_judged(name)}_accuracy"
     # Of the chain's settings a stage depends on all but those that say which stages to train and how long.
-    stored = settings.to_dict(dataclasses.replace(config, stages=(name,)))
-    runs.start(folder, SYSTEM, stored, {**facts, "stage": name})
+    runs.start(folder, SYSTEM, dataclasses.replace(config, stages=(name,)), {**facts, "stage": name})
     training.fit(
         model,
         stages.stage_data(datasets.train, model),

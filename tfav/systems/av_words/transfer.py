@@ -90,11 +90,11 @@ def run_from_pytorch(
     if set(parts) != set(_PARTS):
         raise UsageError(f"all of {', '.join(_PARTS)} are needed. Received: {', '.join(parts) or 'none'}")
     config = Config.preset("notebook", **{"num_classes": len(words), **fields})
-    stored, facts = settings.to_dict(config), {"words": list(words)}
-    runs.check(run_dir, SYSTEM, stored, facts)
+    facts = {"words": list(words)}
+    runs.check(run_dir, SYSTEM, config, facts)
     model = models.build_model(config)
     load_pytorch(model, parts)
-    runs.start(run_dir, SYSTEM, stored, facts)
+    runs.start(run_dir, SYSTEM, config, facts)
     with partial_file(Path(run_dir) / "best.keras") as partial:
         model.save(partial)
     return Path(run_dir)

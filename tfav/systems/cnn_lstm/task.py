@@ -27,7 +27,7 @@ from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.extractor import cached_extractor, save_extractor
 from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
-from tfav.training import model_files, settings
+from tfav.training import model_files
 from tfav.training import run as runs
 from tfav.training.run_folder import RunFolder
 
@@ -100,7 +100,7 @@ def start_run(config: Config, run_dir: Path | str, *, opened: data.Data | None =
         DataError: The data set cannot be used as it stands.
     """
     opened = opened or data.open_data(config)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": opened.labels})
+    runs.start(run_dir, SYSTEM, config, {"labels": opened.labels})
     save_extractor(config, Path(run_dir) / "extractor.keras")
     _save_front(opened.front, Path(run_dir) / "front.keras")
 
@@ -129,7 +129,7 @@ def train(
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     opened = data.open_data(config)
-    runs.check(run_dir, SYSTEM, settings.to_dict(config), {"labels": opened.labels})
+    runs.check(run_dir, SYSTEM, config, {"labels": opened.labels})
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = data.build_datasets(config, opened=opened)
     start_run(config, run_dir, opened=opened)  # only now: data that cannot be used leaves no folder behind

@@ -33,6 +33,7 @@ OVERLAP = 25  # frames that two windows of a long video share
 # clips of other speakers, read by the shipped weights, 14 are.
 MIN_POSTERIOR = 0.92
 _MIN_FRAMES = 10
+_TIMES, _MOUTH = (".srt", ".vtt", ".align"), "_mouth.gif"  # what is written of a video, behind its name
 _MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eight
 
 
@@ -92,7 +93,8 @@ def predict_files(
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
     predict_file = open_predictor(run_dir, grammar=grammar)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
-    named, options = zip(files, name_results(files, folder), strict=True), {"face": face, "captions": captions}
+    names = name_results(files, folder, (*_TIMES, _MOUTH))
+    named, options = zip(files, names, strict=True), {"face": face, "captions": captions}
     return {"files": [row_of(path, predict_file, out=folder, name=name, **options) for path, name in named]}
 
 
@@ -134,10 +136,10 @@ def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captio
     stem.parent.mkdir(parents=True, exist_ok=True)
     wrote = [
         str(times.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
-        for suffix in (".srt", ".vtt", ".align")
+        for suffix in _TIMES
     ]
     pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
-    wrote.append(str(write_gif(stem.with_name(f"{stem.name}_mouth.gif"), pictures, FPS)))
+    wrote.append(str(write_gif(stem.with_name(f"{stem.name}{_MOUTH}"), pictures, FPS)))
     progress(0.9, "Drawing captions")
     if captions is not None:
         wrote.append(str(drawing.burn_captions(path, captions, reading.words)))

@@ -18,7 +18,6 @@ from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.transfer import load_init
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
-from tfav.training import settings
 from tfav.training.run_folder import RunFolder
 
 # What Muon's authors leave to AdamW.
@@ -79,7 +78,7 @@ def start_run(config: Config, run_dir: Path | str) -> None:
     Raises:
         UsageError: The folder belongs to another run.
     """
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), _facts(config))
+    runs.start(run_dir, SYSTEM, config, _facts(config))
 
 
 def learning_rate(config: Config, epoch: int) -> float:
@@ -110,7 +109,7 @@ def train(
         DataError: The data cannot be used as they stand.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    runs.check(run_dir, SYSTEM, settings.to_dict(config), _facts(config))
+    runs.check(run_dir, SYSTEM, config, _facts(config))
     keras.utils.set_random_seed(config.seed)
     datasets = data.build_datasets(config)
     with training.strategy(devices):

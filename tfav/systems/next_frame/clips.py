@@ -151,11 +151,28 @@ def cut_folder(
     return report
 
 
-def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: int, channels: int) -> Path:
+def cached_sequences(
+    folder: Path | str,
+    cache: Path,
+    *,
+    num_frames: int,
+    size: int,
+    channels: int,
+    failed: dict[str, str] | None = None,
+) -> Path:
     """The file `cut_folder` makes of a folder, made now or kept from before.
 
+    Args:
+        folder: As in `cut_folder`.
+        cache: Where files are kept.
+        num_frames: As in `cut_folder`.
+        size: As in `cut_folder`.
+        channels: As in `cut_folder`.
+        failed: Takes the reasons of videos that cannot be used, which are then left out; None: all or nothing.
+
     Raises:
-        DataError: Videos cannot be read or are too short; the first is named, the others are counted.
+        DataError: Videos cannot be read or are too short, all of them or, without `failed`, any; the first is named,
+            the others are counted.
     """
     found = _list(folder)
     for line in found.warnings:
@@ -164,15 +181,22 @@ def cached_sequences(folder: Path | str, cache: Path, *, num_frames: int, size: 
     states += list(found.failures)  # never taken for a file made without them
     key = hashlib.sha256(json.dumps([states, num_frames, size, channels]).encode()).hexdigest()[:16]
     path = cache / "next_frame" / f"{key}.npy"
-    if not (path.exists() and _facts_path(path).exists()):
-        report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)
-        if not report.ok:
-            _facts_path(path).unlink(missing_ok=True)  # training takes all or nothing
-            path.unlink(missing_ok=True)
-            reason = next(iter(report.failed.values()))
-            total = len(found.videos) + len(found.failures)
-            raise DataError(f"{folder}: {len(report.failed)} of {total} videos cannot be used; first: {reason}")
-    return path
+    if path.exists() and _facts_path(path).exists():
+        return path
+    report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)
+    if report.ok:
+        return path
+    total = len(found.videos) + len(found.failures)
+    if failed is not None and len(report.failed) < total:
+        failed |= report.failed
+        kept = path.with_name(f"usable-{path.name}")  # never taken for the whole
+        for whole, part in ((_facts_path(path), _facts_path(kept)), (path, kept)):
+            whole.replace(part)
+        return kept
+    _facts_path(path).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    reason = next(iter(report.failed.values()))
+    raise DataError(f"{folder}: {len(report.failed)} of {total} videos cannot be used; first: {reason}")
 
 
 def group_sizes(path: Path, count: int) -> list[int]:

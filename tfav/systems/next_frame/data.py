@@ -95,12 +95,13 @@ def made_test_set(config: Config, digits: Digits) -> tf.data.Dataset:
     )
 
 
-def open_data(config: Config, data_dir: Path | str) -> tuple[np.ndarray, Path]:
+def open_data(config: Config, data_dir: Path | str, *, failed: dict[str, str] | None = None) -> tuple[np.ndarray, Path]:
     """Sequences on disk, for a configuration.
 
     Args:
         config: Says the size and number of frames that are needed.
         data_dir: A `.npy` of sequences, or a folder of videos or frames.
+        failed: As in `clips.cached_sequences`.
 
     Returns:
         `[N, T, H, W, C]` uint8, memory-mapped, `T` at least `config.num_frames`; and the file.
@@ -113,9 +114,8 @@ def open_data(config: Config, data_dir: Path | str) -> tuple[np.ndarray, Path]:
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder. Check the spelling.")
     if path.is_dir():
-        path = clips.cached_sequences(
-            path, config.cache_path(), num_frames=config.num_frames, size=config.image_size, channels=config.channels
-        )
+        shape = {"num_frames": config.num_frames, "size": config.image_size, "channels": config.channels}
+        path = clips.cached_sequences(path, config.cache_path(), failed=failed, **shape)
     sequences = open_sequences(path, config.first_axis)
     needed = (config.image_size, config.image_size, config.channels)
     if sequences.shape[2:] != needed:

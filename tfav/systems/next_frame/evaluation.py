@@ -79,7 +79,7 @@ def evaluate(
 
     Returns:
         `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `one_step_bce` of a notebook model;
-        `published`; `data` and `count`; `failed`, empty. JSON-ready.
+        `published`; `data` and `count`; `failed`, videos of a folder that cannot be used, with the reason. JSON-ready.
 
     Raises:
         UsageError: The data are not there.
@@ -91,7 +91,8 @@ def evaluate(
     if data_dir is not None:
         changes = {"first_axis": "auto"} | changes  # of other data the run knows nothing
     config = dataclasses.replace(config, **changes)
-    batches, count, source = _sequences(config, data_dir, part)
+    failed: dict[str, str] = {}
+    batches, count, source = _sequences(config, data_dir, part, failed)
     model = load_model(run.dir, config)
     ours, copied, bce, kept = [], [], [], _Kept([], [])
     with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
@@ -114,7 +115,7 @@ def evaluate(
         "scores": video.summarize(_joined(ours)),
         "copy_last": video.summarize(_joined(copied)),
         "published": list(PUBLISHED),
-        "failed": [],
+        "failed": [{"path": path, "reason": reason} for path, reason in failed.items()],
         "seconds": round(time.monotonic() - started, 2),
     }
     if bce:
@@ -137,6 +138,7 @@ def describe_evaluation(result: dict) -> str:
     lines.append("MSE by step: " + " ".join(f"{value:.1f}" for value in per_step))
     if "one_step_bce" in result:
         lines.append(f"one step ahead, true frames as input: binary cross-entropy {result['one_step_bce']:.4f}")
+    lines += [f"failed: {row['path']}: {row['reason']}" for row in result["failed"]]
     lines.append(
         "MSE and MAE are summed over a frame's pixels in 0-1. Published rows: two digits, 10 frames after 10, on the "
         "10,000 sequences of mnist_test_seq.npy."
@@ -153,18 +155,24 @@ def load_model(run_dir: Path, config: Config) -> keras.Model:
     return model_files.best_model(run_dir, lambda: build_model(config))
 
 
-def _sequences(config: Config, data_dir: Path | str | None, part: str) -> tuple[Iterable[np.ndarray], int, str]:
-    """Batches of whole sequences `[B, T, H, W, C]` float32, 0-1; how many; what they are, in words."""
+def _sequences(
+    config: Config, data_dir: Path | str | None, part: str, failed: dict[str, str]
+) -> tuple[Iterable[np.ndarray], int, str]:
+    """Batches of whole sequences `[B, T, H, W, C]` float32, 0-1; how many; what they are, in words.
+
+    A part of the run's own data is cut off by counting, so that all of them must be there; else videos that cannot be
+    used go into `failed`.
+    """
     if data_dir is None and config.is_made:
         if part not in ("all", "test"):
             raise UsageError(f"of Moving MNIST the test set is scored; leave part out. Received: part={part}")
         digits = load_digits(config.mnist)
         source = f"Moving MNIST made of test digits, {digits.source}, {config.num_digits} on the canvas"
         return data.made_test_set(config, digits).as_numpy_iterator(), config.test_sequences, source
-    if data_dir is None:
+    if data_dir is None and part != "all":
         sequences, numbers = data.part_of(config, part)
     else:
-        sequences, _ = data.open_data(config, data_dir)
+        sequences, _ = data.open_data(config, data_dir or config.data_dir, failed=failed)
         numbers = np.arange(len(sequences))
     groups = np.array_split(numbers, -(-len(numbers) // config.batch_size))
     batches = (sequences[group, : config.num_frames].astype(np.float32) / 255 for group in groups)

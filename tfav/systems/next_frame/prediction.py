@@ -49,7 +49,7 @@ def predict_files(
     predict_file = open_predictor(run_dir)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     files = as_paths(files)
-    named = zip(files, name_results(files, folder), strict=True)
+    named = zip(files, name_results(files, folder, ("_next.gif", "_next.mp4")), strict=True)
     return {"files": [row_of(path, predict_file, out=folder, name=name, frames=frames) for path, name in named]}
 
 

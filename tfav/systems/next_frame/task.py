@@ -75,7 +75,7 @@ def start_run(config: Config, run_dir: Path | str, *, digits: Digits | None = No
     """
     if config.is_made:
         digits = digits or load_digits(config.mnist)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"digits": _digits_name(digits)})
+    runs.start(run_dir, SYSTEM, config, {"digits": _digits_name(digits)})
 
 
 class ScheduledSampling(keras.callbacks.Callback):
@@ -110,8 +110,8 @@ def train(
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     digits = load_digits(config.mnist) if config.is_made else None
-    stored, facts = settings.to_dict(config), {"digits": _digits_name(digits)}
-    runs.check(run_dir, SYSTEM, stored, facts)
+    facts = {"digits": _digits_name(digits)}
+    runs.check(run_dir, SYSTEM, config, facts)
     keras.utils.set_random_seed(config.seed)
     done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
     datasets = data.build_datasets(config, digits=digits)

@@ -39,20 +39,31 @@ def build_datasets(config: Config) -> Datasets:
     found = samples.find_examples(config)
     labels = check_class_count(found.labels, config)
     split = make_split(found.examples, config)
+    opened = None  # of a fusion the streams say what they need
+    if config.stream != "fusion":
+        opened = samples.open_pictures(config, [example for part in split for example in part]).check(config.data_dir)
     return Datasets(
-        build_dataset(config, split.train, labels, training=True),
-        build_dataset(config, split.val, labels) if split.val else None,
-        build_dataset(config, split.test, labels) if split.test else None,
+        build_dataset(config, split.train, labels, training=True, opened=opened),
+        build_dataset(config, split.val, labels, opened=opened) if split.val else None,
+        build_dataset(config, split.test, labels, opened=opened) if split.test else None,
     )
 
 
 def build_dataset(
-    config: Config, examples: Sequence[Example], labels: Sequence[str], *, training: bool = False
+    config: Config,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    training: bool = False,
+    opened: samples.Opened | None = None,
 ) -> tf.data.Dataset:
-    """One data set of the given examples, in the form `build_datasets` describes."""
+    """One data set of the given examples, in the form `build_datasets` describes.
+
+    `opened` is what `samples.open_pictures` gave for them, where it was asked before.
+    """
     if config.stream == "fusion":
         return _fusion_dataset(config, examples, labels, training)
-    columns = samples.columns_of(config, examples, labels, training=training)
+    columns = samples.columns_of(config, examples, labels, training=training, opened=opened)
     if not training:
         return pipeline.for_evaluation(columns, samples.reader(config, len(labels)), batch_size=config.batch_size)
     # What is random comes first here, since which picture is read is itself a draw; so nothing can be cached.

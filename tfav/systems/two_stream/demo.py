@@ -38,7 +38,7 @@ def demo(out_dir: Path | str) -> dict:
     write_json(run_dirs["motion"] / "evaluation.json", task.evaluate(run_dirs["motion"], out_dir / "unseen"))
     config = Config.preset("demo", data_dir=str(out_dir / "unseen"), cache_dir=shared["cache_dir"])
     scores = task.evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config)
-    top1 = {name: row["top1"] for name, row in scores.items()}
+    top1 = {name: row["top1"] for name, row in scores.items() if name != "failed"}
     video = sorted((out_dir / "unseen").rglob("*.mp4"))[0]
     row = task.predict_streams(run_dirs["spatial"], run_dirs["motion"], [video], demo=out_dir / "demo.mp4")["files"][0]
     say(f"prediction for {video}: {row['ranking'][0]['label']} ({row['ranking'][0]['probability']:.0%})")

@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from tfav.data import pipeline
 from tfav.data.folders import Example
-from tfav.errors import DataError
+from tfav.errors import DataError, TfavError
 from tfav.io.arrays import ArraysError, read_npz
-from tfav.io.flow_folders import folders_of
+from tfav.io.flow_folders import FlowFolders
 from tfav.io.listing import file_state
 from tfav.io.partial import partial_file, remove_partials
+from tfav.io.per_file import answers_of
 from tfav.io.result_names import short_name
 from tfav.systems.two_stream import samples
 from tfav.systems.two_stream.config import Config
@@ -45,6 +46,14 @@ class Stored(NamedTuple):
     probabilities: np.ndarray
 
 
+class Usable(NamedTuple):
+    """The `examples` that can be used, what each kind of stream says of them, and the `failed` `{"path", "reason"}`."""
+
+    examples: list[Example]
+    stored: dict[str, Stored]
+    failed: list[dict]
+
+
 def compute(stream: Stream, config: Config, examples: Sequence[Example], *, progress: bool = True) -> Stored:
     """Makes sure that all of a stream's answers are on disk, and reads them.
 
@@ -56,39 +65,49 @@ def compute(stream: Stream, config: Config, examples: Sequence[Example], *, prog
 
     Raises:
         DataError: Videos that cannot be used, counted.
-        MediaError: A picture is cut short.
     """
-    config = config_of(stream, config)
-    root = samples.pictures_root(config, examples)
-    folder = config.cache_path() / f"features-{_key(stream, config, root)}"
-    files = [folder / _file_name(root, example) for example in examples]
-    missing = [(example, file) for example, file in zip(examples, files, strict=True) if not file.exists()]
-    if missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_partials(folder)
-        answers = _answers(stream, config, [example for example, _ in missing])
-        bar = tqdm(
-            answers,
-            total=len(missing),
-            desc=f"{stream.kind} features",
-            unit="video",
-            delay=_SECONDS_BEFORE_BAR,
-            disable=not progress,
+    files, failed = _answer(stream, config, examples, progress)
+    if failed:
+        raise DataError(
+            f"{config.data_dir}: {len(failed)} of {len(examples)} videos cannot be used; first: "
+            f"{next(iter(failed.values()))}"
         )
-        for (_, file), (found, probabilities) in zip(missing, bar, strict=True):
-            with partial_file(file) as partial, partial.open("wb") as opened:
-                np.savez(opened, features=found.astype(np.float16), probabilities=probabilities)
-    return _read(files, config.samples_per_video)
+    return _read([files[example.path] for example in examples], config.samples_per_video)
+
+
+def compute_usable(
+    streams: Sequence[Stream], config: Config, examples: Sequence[Example], *, progress: bool = True
+) -> Usable:
+    """As `compute`, for the videos that every one of the streams can use; the others are named with their reasons.
+
+    Raises:
+        DataError: Not one video can be used.
+    """
+    files, failed = {}, {}
+    for stream in streams:
+        kept = [example for example in examples if example.path not in failed]
+        if kept:
+            files[stream.kind], more = _answer(stream, config, kept, progress)
+            failed |= more
+    kept = [example for example in examples if example.path not in failed]
+    if not kept:
+        reason = next(iter(failed.values()))
+        raise DataError(f"{config.data_dir}: none of {len(failed)} videos can be used; first: {reason}")
+    stored = {
+        kind: _read([found[example.path] for example in kept], config.samples_per_video)
+        for kind, found in files.items()
+    }
+    return Usable(kept, stored, [{"path": str(e.path), "reason": failed[e.path]} for e in examples if e.path in failed])
 
 
 def compute_both(config: Config, examples: Sequence[Example], *, progress: bool = True) -> dict[str, Stored]:
     """`compute` for both streams of a fusion's configuration: `{"spatial": ..., "motion": ...}`."""
-    return {s.kind: compute(s, config, examples, progress=progress) for s in _both(config)}
+    return {s.kind: compute(s, config, examples, progress=progress) for s in both_streams(config)}
 
 
 def feature_size(config: Config) -> int:
     """Features of one step of the fusion: both streams' side by side."""
-    return sum(with_features(stream.model).output_shape[0][-1] for stream in _both(config))
+    return sum(with_features(stream.model).output_shape[0][-1] for stream in both_streams(config))
 
 
 def config_of(stream: Stream, config: Config) -> Config:
@@ -104,7 +123,8 @@ def config_of(stream: Stream, config: Config) -> Config:
     )
 
 
-def _both(config: Config) -> tuple[Stream, Stream]:
+def both_streams(config: Config) -> tuple[Stream, Stream]:
+    """The streams of a fusion's configuration."""
     return _open(config.spatial, "spatial"), _open(config.motion, "motion")
 
 
@@ -119,17 +139,47 @@ def _opened(path: str, kind: str, changed_ns: int) -> Stream:
     return load_stream(path, kind)
 
 
-def _answers(stream, config, examples) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _answer(stream, config, examples, progress: bool) -> tuple[dict[Path, Path], dict[Path, str]]:
+    """Writes what is not on disk; returns the file of each video by its path, and the reasons of those without one."""
+    config = config_of(stream, config)
+    opened = samples.open_pictures(config, examples)
+    folder = config.cache_path() / f"features-{_key(stream, config, opened.root)}"
+    files = {path: folder / _file_name(pictures.folders) for path, pictures in opened.pictures.items()}
+    failed = dict(opened.failed)
+    missing = [example for example in examples if example.path in files and not files[example.path].exists()]
+    if not missing:
+        return files, failed
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_partials(folder)
+    run = tf.function(with_features(stream.model), reduce_retracing=True)
+    ask = functools.partial(_answers, run, config, opened)
+    answers = tqdm(
+        answers_of(missing, ask, lambda example: example.path),
+        total=len(missing),
+        desc=f"{stream.kind} features",
+        unit="video",
+        delay=_SECONDS_BEFORE_BAR,
+        disable=not progress,
+    )
+    for example, answer in answers:
+        if isinstance(answer, TfavError):
+            failed[example.path] = str(answer)
+            continue
+        found, probabilities = answer
+        with partial_file(files[example.path]) as partial, partial.open("wb") as file:
+            np.savez(file, features=found.astype(np.float16), probabilities=probabilities)
+    return files, failed
+
+
+def _answers(run, config, opened, examples) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Features `[n, D]` and probabilities `[n, K]` of each video in turn."""
     labels = sorted({example.label for example in examples})
-    root = samples.pictures_root(config, examples)
     counts = [
-        len(samples.sample_starts(num_starts, config.samples_per_video))
-        for num_starts in samples.count_starts(config, root, examples)
+        len(samples.sample_starts(opened.pictures[example.path].num_starts, config.samples_per_video))
+        for example in examples
     ]
-    columns = samples.columns_of(config, examples, labels)
+    columns = samples.columns_of(config, examples, labels, opened=opened)
     batches = pipeline.for_evaluation(columns, samples.reader(config, len(labels)), batch_size=config.batch_size)
-    run = tf.function(with_features(stream.model), reduce_retracing=True)
     waiting = [np.zeros((0, 0)), np.zeros((0, 0))]
     for batch, _ in _named(batches):
         new = [output.numpy() for output in run(batch, training=False)]
@@ -158,9 +208,9 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
     return Stored(np.stack(all_features), np.stack(all_probabilities))
 
 
-def _file_name(root: Path, example: Example) -> str:
-    states = json.dumps([file_state(folder) for folder in folders_of(root, example.name)])
-    return f"{short_name(example.name)}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
+def _file_name(folders: FlowFolders) -> str:
+    states = json.dumps([file_state(folder) for folder in folders])
+    return f"{short_name(folders.frames.name)}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
 
 
 def _key(stream: Stream, config: Config, root: Path) -> str:

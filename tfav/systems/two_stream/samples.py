@@ -2,7 +2,7 @@
 
     data_dir/CLASS/VIDEO.avi                     frames and flow are then extracted into the cache first; or
     data_dir/jpegs_256/VIDEO/frame000001.jpg     made by `tfav prepare two_stream`, or downloaded: the class is read off
-    data_dir/tvl1_flow/{u,v}/VIDEO/...           the name (`v_CLASS_g01_c01`) or the split lists
+    data_dir/tvl1_flow/{u,v}/VIDEO/...           the name (`v_CLASS_g01_c01`), the split lists, or the manifests
 
 A spatial sample is one frame; a motion sample is L flow pictures in a row, all of u before all of v. Training draws
 samples at random; evaluation takes 19 of each video, evenly, and averages what the model says of them.
@@ -21,11 +21,13 @@ import tensorflow as tf
 
 from tfav.data import ops, pipeline, splits
 from tfav.data.folders import Example, failed_examples, scan
-from tfav.errors import DataError, UsageError
-from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, count_pictures, extract_flow, folders_of, picture_path
+from tfav.errors import DataError, MediaError, TfavError, UsageError
+from tfav.io import flow_folders
+from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, FlowFolders, count_pictures, folders_of, picture_path
 from tfav.io.folders import list_classes
 from tfav.io.images import inspect_picture
 from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder
+from tfav.io.per_file import failure_of
 from tfav.io.text_files import same_form
 from tfav.systems.two_stream import augmentation
 from tfav.systems.two_stream.config import Config
@@ -68,16 +70,19 @@ def find_examples(config: Config) -> Found:
     others = sorted((path for path in paths if path.name not in names), key=name_key)
     if line := describe_left_out(data_dir, {"that are no folders of frames": others}):
         warnings.warn(line, stacklevel=1)  # from here, and so once in a process
-    for name in names:
+    for folder in names:
+        name, made_of = flow_folders.source_of(data_dir, folder)
         match = re.search(config.label_pattern, name)
         spelt = same_form(match[1]) if match else None
         label = listed.get(same_form(name)) or _RESPELT.get(spelt, spelt)
+        if made_of is not None and (label is None or name != folder):  # of one name there are several then
+            label = same_form(made_of)
         if label is None:
             raise DataError(
-                f"{data_dir / FRAMES_DIR / name}: its class stands neither in its name nor in a split list. "
+                f"{data_dir / FRAMES_DIR / folder}: its class stands neither in its name nor in a split list. "
                 "Give --label-pattern, or --train-list and --test-list."
             )
-        examples.append(Example(data_dir / FRAMES_DIR / name, label, name))
+        examples.append(Example(data_dir / FRAMES_DIR / folder, label, name))
     if not examples:
         raise DataError(f"{data_dir / FRAMES_DIR}: holds no videos.")
     labels = sorted({example.label for example in examples}, key=natural_key)
@@ -89,47 +94,83 @@ def ucf101_labels() -> list[str]:
     return (Path(__file__).parent / "ucf101_classes.txt").read_text(encoding="utf-8").split()
 
 
-def pictures_root(config: Config, examples: Sequence[Example]) -> Path:
-    """The folder with `jpegs_256/` and `tvl1_flow/` of these examples; those of video files are extracted first.
+class Pictures(NamedTuple):
+    """The pictures of one video: its folders, at how many places a sample may start, and their EXIF orientation."""
 
-    Raises:
-        DataError: Videos that cannot be used, counted, with their reasons.
+    folders: FlowFolders
+    num_starts: int
+    orientation: int
+
+
+class Opened(NamedTuple):
+    """Videos of which samples can be made, and those of which none can.
+
+    Attributes:
+        root: The folder with `jpegs_256/` and `tvl1_flow/`.
+        pictures: Of each video that can be used, by the path of its example.
+        failed: Of each other one the reason.
     """
+
+    root: Path
+    pictures: dict[Path, Pictures]
+    failed: dict[Path, str]
+
+    def check(self, data_dir) -> "Opened":
+        """Itself, if every video can be used.
+
+        Raises:
+            DataError: Videos that cannot be used, counted, the first with its reason.
+        """
+        if self.failed:
+            total = len(self.failed) + len(self.pictures)
+            raise DataError(
+                f"{data_dir}: {len(self.failed)} of {total} videos cannot be used; first: "
+                f"{next(iter(self.failed.values()))}"
+            )
+        return self
+
+
+def open_pictures(config: Config, examples: Sequence[Example]) -> Opened:
+    """Looks at the pictures of videos; those of video files are extracted first. A bad video stops no other."""
+    root, names, unextracted = _extracted(config, examples)
+    pictures, failed = {}, {}
+    for example in examples:
+        if example.path in unextracted:
+            failed[example.path] = unextracted[example.path]
+            continue
+        try:
+            pictures[example.path] = _look_at(config, example, root, names[example.path])
+        except (TfavError, OSError) as error:
+            failed[example.path] = str(failure_of(example.path, error))
+    return Opened(root, pictures, failed)
+
+
+def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[Path, str], dict[Path, str]]:
+    """The folder that holds the pictures, the name in it of each video, and the reasons of those that have none."""
     if examples[0].path.is_dir():
-        return examples[0].path.parent.parent
+        return examples[0].path.parent.parent, {example.path: example.path.name for example in examples}, {}
     videos_dir = examples[0].path.parent.parent
     settings = (str(videos_dir.resolve()), config.flow_method, config.flow_bound, config.frames_size)
     out_dir = config.cache_path() / f"flow-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
     size = config.frames_size or None
-    report = extract_flow(videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size)
-    if failed := failed_examples(videos_dir, report.failed):
-        total = len(failed) + len(report.done) + len(report.skipped)
-        raise DataError(
-            f"{videos_dir}: {len(failed)} of {total} videos cannot be used; first: {next(iter(failed.values()))} "
-            "prepare_report.json in the cache names all."
-        )
-    return out_dir
+    report = flow_folders.extract_flow(
+        videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size
+    )
+    failed = failed_examples(videos_dir, report.failed)
+    names = flow_folders.name_folders(videos_dir, out_dir)
+    return out_dir, names, {videos_dir / name: reason for name, reason in failed.items()}
 
 
-def count_starts(config: Config, root: Path, examples: Sequence[Example]) -> list[int]:
-    """At how many places in each video a sample of this stream may start.
-
-    Raises:
-        DataError: Videos that are too short for a stack, counted.
-    """
-    starts, short = [], []
-    for example in examples:
-        num_frames, num_flows = count_pictures(root, example.name, check=False)
-        possible = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
-        starts.append(possible)
-        if possible < 1:
-            short.append(f"{example.name} has {num_frames}")
-    if short:
-        raise DataError(
-            f"{len(short)} videos have fewer than {config.stack_length + 1} frames, which a stack of "
-            f"{config.stack_length} flow pictures needs; first: {short[0]}. Remove them or lower --stack-length."
-        )
-    return starts
+def _look_at(config: Config, example: Example, root: Path, name: str) -> Pictures:
+    num_frames, num_flows = count_pictures(root, name, check=False)
+    num_starts = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
+    if num_starts < 1:
+        needed = "and one is needed"
+        if config.stream != "spatial":
+            needed = f"and a stack of {config.stack_length} flow pictures needs {config.stack_length + 1}"
+        raise MediaError(example.path, f"{num_frames} frames, {needed}", "Remove it, or lower --stack-length.")
+    folders = folders_of(root, name)
+    return Pictures(folders, num_starts, _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1)
 
 
 def sample_starts(num_starts: int, samples: int) -> np.ndarray:
@@ -147,17 +188,24 @@ def sample_starts(num_starts: int, samples: int) -> np.ndarray:
 
 
 def columns_of(
-    config: Config, examples: Sequence[Example], labels: Sequence[str], *, training: bool = False
+    config: Config,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    training: bool = False,
+    opened: Opened | None = None,
 ) -> dict[str, np.ndarray]:
     """One row per sample: its folders, its start (0 where it is drawn anew), the number of starts, the class number.
 
     There is also the `orientation` of its frames where any is not upright.
+
+    Raises:
+        DataError: Videos that cannot be used, counted.
     """
-    root = pictures_root(config, examples)
+    opened = opened or open_pictures(config, examples).check(config.data_dir)
     rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": [], "orientation": []}
-    for example, num_starts in zip(examples, count_starts(config, root, examples), strict=True):
-        folders = folders_of(root, example.name)
-        orientation = _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1
+    for example in examples:
+        folders, num_starts, orientation = opened.pictures[example.path]
         chosen = [0] * config.train_samples if training else sample_starts(num_starts, config.samples_per_video)
         for start in chosen:
             values = (*map(str, folders), start, num_starts, labels.index(example.label), orientation)

@@ -26,7 +26,7 @@ from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_labels
 from tfav.training import callbacks as training_callbacks
-from tfav.training import model_files, settings
+from tfav.training import model_files
 from tfav.training import run as runs
 from tfav.training.run_folder import RunFolder
 from tfav.training.watching import ReduceLROnPlateau
@@ -70,7 +70,7 @@ def start_run(config: Config, run_dir: Path | str) -> None:
     labels = check_class_count(found.labels, config)
     if config.stream == "fusion":
         fusion_run.check_streams(config, labels)
-    runs.start(run_dir, SYSTEM, settings.to_dict(config), {"labels": labels})
+    runs.start(run_dir, SYSTEM, config, {"labels": labels})
     if config.stream == "fusion" and not (Path(run_dir) / fusion_run.FUSION_FILE).exists():
         split = make_split(found.examples, config)
         write_json(
@@ -132,12 +132,13 @@ def evaluate(
         progress: Show a bar.
 
     Returns:
-        As `tfav.metrics.classification.evaluate`, and `videos` (each with its ranked classes), `failed`, `seconds`. For
-        the fusion also `streams`: the same scores of spatial, motion, average, weighted (with `spatial_weight`).
+        As `tfav.metrics.classification.evaluate`, and `videos` (each with its ranked classes), `failed` (videos that
+        cannot be used, with the reason), `seconds`. For the fusion also `streams`: the same scores of spatial, motion,
+        average, weighted (with `spatial_weight`).
 
     Raises:
         UsageError: No run, or an unknown part.
-        DataError: A class the model does not know, or videos that cannot be used.
+        DataError: A class the model does not know, or not one usable video.
     """
     started = time.monotonic()
     run, config = open_run(run_dir)
@@ -145,12 +146,11 @@ def evaluate(
         config = dataclasses.replace(config, data_dir=str(data_dir))
     labels = run.facts["labels"]
     examples = _examples_of(config, part, labels)
-    if config.stream == "fusion":
-        scores = _fusion_scores(run.dir, config, examples, progress)
-        main = scores["recurrent"]
-    else:
-        stored = features.compute(load_stream(run.dir, config.stream), config, examples, progress=progress)
-        scores, main = {}, stored.probabilities
+    is_fusion = config.stream == "fusion"
+    streams = features.both_streams(config) if is_fusion else [load_stream(run.dir, config.stream)]
+    examples, stored, failed = features.compute_usable(streams, config, examples, progress=progress)
+    scores = _fusion_scores(run.dir, config, stored) if is_fusion else {}
+    main = scores["recurrent"] if is_fusion else stored[config.stream].probabilities
     truth = np.array([labels.index(example.label) for example in examples])
     result = classification.evaluate(truth, main, labels)
     result["videos"] = [
@@ -162,7 +162,7 @@ def evaluate(
             name: _brief(classification.evaluate(truth, rows, labels)) for name, rows in scores.items()
         }
         result["spatial_weight"] = fusion_run.stored_weight(run.dir)
-    return result | {"failed": [], "part": part, "seconds": round(time.monotonic() - started, 2)}
+    return result | {"failed": failed, "part": part, "seconds": round(time.monotonic() - started, 2)}
 
 
 def evaluate_fusion(
@@ -179,15 +179,19 @@ def evaluate_fusion(
         progress: Show a bar.
 
     Returns:
-        `spatial`, `motion` and `fused`, each with `count`, `top1`, `top1_interval`, `top5`.
+        `spatial`, `motion` and `fused`, each with `count`, `top1`, `top1_interval`, `top5`; and `failed`, as in
+        `evaluate`.
     """
-    streams = {"spatial": load_stream(spatial, "spatial"), "motion": load_stream(motion, "motion")}
-    labels = agree_on_labels(streams["spatial"], streams["motion"])
-    examples = _examples_of(config, part, labels)
-    rows = {k: features.compute(s, config, examples, progress=progress).probabilities for k, s in streams.items()}
+    streams = load_stream(spatial, "spatial"), load_stream(motion, "motion")
+    labels = agree_on_labels(*streams)
+    examples, stored, failed = features.compute_usable(
+        streams, config, _examples_of(config, part, labels), progress=progress
+    )
+    rows = {kind: answers.probabilities for kind, answers in stored.items()}
     rows["fused"] = fusion.fuse(rows["spatial"], rows["motion"], spatial_weight)
     truth = np.array([labels.index(example.label) for example in examples])
-    return {name: _brief(classification.evaluate(truth, values, labels)) for name, values in rows.items()}
+    scores = {name: _brief(classification.evaluate(truth, values, labels)) for name, values in rows.items()}
+    return scores | {"failed": failed}
 
 
 def predict_streams(
@@ -349,8 +353,7 @@ def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Pro
     } | ({"demo": str(demo)} if demo is not None else {})
 
 
-def _fusion_scores(run_dir: Path, config: Config, examples, progress: bool) -> dict[str, np.ndarray]:
-    stored = features.compute_both(config, examples, progress=progress)
+def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, features.Stored]) -> dict[str, np.ndarray]:
     spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
     both = np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1)
     recurrent = model_files.read_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)
