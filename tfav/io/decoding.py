@@ -136,7 +136,8 @@ def read_orientation(frame) -> tuple[int, float]:
         The orientation, 1 to 8 as in `images.turn_upright`, and by how many degrees the matrix turns beyond it.
     """
     # Row vectors: a point (x, y) of the stored picture is shown at (a x + c y, b x + d y), y going down.
-    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), b"")
+    found = frame.side_data.get("DISPLAYMATRIX")  # iterating gives the data in PyAV 18 and their kinds in 19
+    matrix = b"" if found is None else bytes(found)
     if len(matrix) != 36:
         return 1, 0.0
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix)
