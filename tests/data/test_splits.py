@@ -117,6 +117,12 @@ def test_missing_list_is_named(tmp_path):
         splits.read_list(tmp_path / "gone.txt")
 
 
+def test_a_bracket_that_takes_part_in_no_match_is_no_group():
+    examples = [Example(Path(f"a/v_g{n}_.avi"), "a", f"v_g{n}_") for n in ("", "1", "2")]
+    with pytest.raises(DataError, match=r"a/v_g_.avi: the group pattern .* does not occur"):
+        splits.has_groups(examples, r"_g(\d+)?_")
+
+
 def test_one_name_of_many_that_spells_no_group_is_refused_and_never_divides_groups():
     config = types.SimpleNamespace(
         split="auto",

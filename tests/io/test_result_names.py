@@ -1,10 +1,12 @@
 """Files that are given, in any form, and names of their results: none takes another's place, none is too long."""
 
+import dataclasses
 import os
 import unicodedata
 from pathlib import Path
 
 import pytest
+import tyro
 
 from tests.io.clips import write_clip
 from tfav.cli import parsing
@@ -14,10 +16,12 @@ from tfav.io import environment, flow_folders, frames
 from tfav.io.cache import cache_folder
 from tfav.io.folders import list_frames
 from tfav.io.partial import partial_file
-from tfav.io.result_names import as_paths, name_results, short_name
+from tfav.io.result_names import as_paths, check_target, name_results, short_name
 from tfav.io.video import iter_frames
 from tfav.report import write_comparison
 from tfav.systems import next_frame
+from tfav.systems.lipnet import prediction as lipnet
+from tfav.systems.two_stream import task as two_stream
 from tfav.training import run as runs
 
 LONG = ("A very long title of a talk " * 9)[:250]
@@ -76,6 +80,22 @@ def test_a_file_that_is_none_of_ours_is_never_written_over(tmp_path):
     assert names == ["s1_bbaf2n", "s1_lrae3s", "prwq3s"]
     (tmp_path / "prwq3s.align").write_text("ours")
     assert name_results(files, tmp_path, [".srt", ".align"]) == names  # ours are replaced by what is newer
+
+
+def test_a_result_is_never_written_over_its_own_source(tmp_path, monkeypatch):
+    video, link = tmp_path / "a.mp4", tmp_path / "linked.mp4"
+    video.write_bytes(b"filmed once")
+    link.symlink_to(video)
+    monkeypatch.setattr(two_stream, "_open_streams", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(lipnet, "open_predictor", lambda *_, **__: pytest.fail("opened"))
+    for target in (video, link, str(tmp_path / "." / "a.mp4")):
+        with pytest.raises(UsageError, match=r"--demo .*: the video itself, which would be lost"):
+            two_stream.predict_streams("s", "m", video, demo=target)
+        with pytest.raises(UsageError, match=r"--captions .*: the video itself, which would be lost"):
+            lipnet.predict_files("run", [video], captions=target)
+    check_target(tmp_path / "new.mp4", [video, tmp_path / "gone.mp4"], "--demo")
+    check_target(None, [video], "--demo")
+    assert video.read_bytes() == b"filmed once"
 
 
 def test_a_later_command_takes_no_name_of_an_earlier_one(tmp_path):
@@ -199,3 +219,21 @@ def test_a_variable_that_is_no_number_is_named(monkeypatch, tmp_path):
         list(iter_frames(tmp_path / "a.avi"))
     monkeypatch.setenv("TFAV_DECODE_THREADS", "2")
     assert len(list(iter_frames(tmp_path / "a.avi"))) == 2
+
+
+def test_a_file_whose_name_begins_like_a_flag(tmp_path, monkeypatch):
+    """Downloads are called by the address they come from, `-dQw4w9WgX.mp4`."""
+
+    @dataclasses.dataclass
+    class Flags:
+        files: tyro.conf.Positional[tuple[Path, ...]]
+        run_dir: Path = Path("run")
+
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "-abc.mp4", 2)
+    for given in (["--", "-abc.mp4"], ["./-abc.mp4"], ["--run-dir", "x", "--", "-abc.mp4"]):
+        assert parsing.parse(Flags, "tfav predict", given).files == (Path("-abc.mp4"),)
+    with pytest.raises(UsageError, match=r"-abc.mp4: a file whose name begins like a flag. Write \./-abc.mp4"):
+        parsing.parse(Flags, "tfav predict", ["-abc.mp4"])
+    with pytest.raises(UsageError, match=r"-gone\.mp4"):
+        parsing.parse(Flags, "tfav predict", ["-gone.mp4"])

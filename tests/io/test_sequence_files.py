@@ -43,7 +43,7 @@ BAD = {
     "floats": (np.ones((20, 2, 64, 64), np.float32), None, "uint8, 0-255. Received: float32"),
     "scaled": (np.ones((20, 2, 64, 64), np.uint8), None, "no value above 1; pictures are 0-255"),
     "black": (np.zeros((20, 2, 64, 64), np.uint8), None, "nothing but 0"),
-    "objects": (np.array([{}] * 3), None, "not a .npy file"),
+    "objects": (np.array([{}] * 3), None, "holds no numbers"),
 }
 
 
@@ -55,6 +55,13 @@ def test_bad_files(tmp_path, name):
         spoil(path)
     with pytest.raises(DataError, match=message):
         open_sequences(path)
+
+
+def test_a_video_is_told_for_what_it_is(tmp_path):
+    (tmp_path / "clip.MP4").write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(DataError, match=r"clip.MP4: a single video\. Give a folder of videos") as raised:
+        open_sequences(tmp_path / "clip.MP4")
+    assert "pickle" not in str(raised.value)
 
 
 def test_the_benchmarks_file_has_one_shape(tmp_path):

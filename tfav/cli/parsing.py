@@ -57,6 +57,7 @@ def parse(cls: type, prog: str, arguments: Sequence[str], **settings) -> Any:
         print(_help_text(cls, prog, settings))
         raise SystemExit(0)
     _check_flags(cls, prog, arguments)
+    _refuse_files_like_flags(prog, arguments)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
@@ -68,6 +69,14 @@ def parse(cls: type, prog: str, arguments: Sequence[str], **settings) -> Any:
     for part in parts or [parsed]:
         check_fields(part, lambda name: f"--{name.replace('_', '-')}")
     return parsed
+
+
+def _refuse_files_like_flags(prog: str, arguments: Sequence[str]) -> None:
+    """Tells how to give a file whose name begins with a hyphen, as names of downloads may."""
+    flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    for argument in flags:
+        if argument.startswith("-") and Path(argument).suffix and Path(argument).exists():
+            raise UsageError(f"{argument}: a file whose name begins like a flag. Write ./{argument} in {prog}.")
 
 
 def parse_system(flags: type, options: type, command: str, system: str, arguments: Sequence[str]) -> tuple[Any, Any]:

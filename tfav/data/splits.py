@@ -238,14 +238,29 @@ def has_groups(examples: Sequence[Example], pattern: str) -> bool:
 
 
 def _spelt_groups(examples: Sequence[Example], pattern: str) -> dict[Example, str]:
+    compiled = bracket_pattern(pattern, "group", r"_g(\d+)_")
+    found = {example: compiled.search(example.name) for example in examples}
+    return {example: match[1] for example, match in found.items() if match and match[1] is not None}
+
+
+def bracket_pattern(pattern: str, what: str, example: str) -> re.Pattern:
+    """A pattern whose bracket finds something in a name.
+
+    Args:
+        pattern: The regular expression.
+        what: What the bracket finds, such as `group`.
+        example: A pattern that does.
+
+    Raises:
+        UsageError: It is no regular expression, or has no bracket.
+    """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"group pattern {pattern!r} is not a regular expression: {error}.") from error
+        raise UsageError(f"{what} pattern {pattern!r} is not a regular expression: {error}.") from error
     if compiled.groups < 1:
-        raise UsageError(rf"group pattern {pattern!r} needs a bracket around the group, as in `_g(\d+)_`.")
-    found = {example: compiled.search(example.name) for example in examples}
-    return {example: match[1] for example, match in found.items() if match}
+        raise UsageError(f"{what} pattern {pattern!r} needs a bracket around the {what}, as in `{example}`.")
+    return compiled
 
 
 def check(split: Split, all_classes_in: Sequence[str] = ("train", "val", "test")) -> Split:

@@ -78,7 +78,7 @@ def inspect_frames(folder) -> Frames:
         MediaError: An image that cannot be read or is cut short.
     """
     paths = list_frames(folder, check=False)
-    _check_numbers(Path(folder), paths)
+    check_numbers(Path(folder), paths)
     return Frames(paths, [inspect_picture(path) for path in paths])
 
 
@@ -124,7 +124,12 @@ def _no_images(folder: Path, entries: list) -> str:
     return f"{folder}: no images in it. Extract the frames again, or name another folder."
 
 
-def _check_numbers(folder: Path, paths: list[Path]) -> None:
+def check_numbers(folder: Path, paths: list[Path]) -> None:
+    """Makes sure that the names of frames count from 0 or 1 without a gap.
+
+    Raises:
+        DataError: A number is missing or given twice, or a name holds none.
+    """
     numbers = {}
     for path in paths:
         digits = re.findall(r"\d+", path.stem)

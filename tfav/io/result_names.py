@@ -40,6 +40,18 @@ def as_paths(files: Iterable[Path | str] | Path | str) -> list[Path]:
         raise UsageError(f"files must be a path or several. Received: files={files!r:.80}") from error
 
 
+def check_target(target: Path | str | None, files: Iterable[Path], flag: str) -> None:
+    """Refuses to write a result over one of the files that it is made of.
+
+    Raises:
+        UsageError: `target` is one of `files`, by whatever path or link.
+    """
+    target = None if target is None else Path(target)
+    for path in files if target is not None and target.exists() else ():
+        if path.exists() and path.samefile(target):
+            raise UsageError(f"{flag} {target}: the video itself, which would be lost. Choose another name.")
+
+
 def short_name(name: str, added: int = 40) -> str:
     """Return a name to which so many bytes can be added; one that is too long is cut, and keeps a hash of the whole.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfav.errors import DataError, UsageError
 from tfav.io.arrays import BROKEN
+from tfav.io.listing import VIDEO_SUFFIXES
 from tfav.io.partial import partial_file
 
 BENCHMARK_SHAPE = (20, 10_000, 64, 64)
@@ -45,9 +46,14 @@ def open_sequences(path: Path | str, first_axis: str = "auto") -> np.ndarray:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except BROKEN as error:
-        # A file shorter than its header says cannot be mapped; anything else has no header at all.
+        with path.open("rb") as file:
+            is_array = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+        if not is_array:  # numpy would take it for a pickle, and say how to load that
+            kind = "a single video" if path.suffix.lower() in VIDEO_SUFFIXES else "not a .npy file"
+            raise DataError(f"{path}: {kind}. Give a folder of videos or frames, or a .npy of sequences.") from error
+        # A file shorter than its header says cannot be mapped.
         reason = " ".join(str(error).split())[:150]
-        raise DataError(f"{path}: cut short or not a .npy file ({reason}). Fetch it again.") from error
+        raise DataError(f"{path}: cut short, or holds no numbers ({reason}). Fetch it again.") from error
     if not isinstance(stored, np.ndarray):
         raise DataError(f"{path}: an .npz archive; a single array in .npy is needed.")
     shape = " x ".join(map(str, stored.shape))

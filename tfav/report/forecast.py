@@ -30,12 +30,13 @@ def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
     Args:
         run_dir: The run folder; its `evaluation_examples.npz` holds `input`, `truth` and `prediction`
             `[N, T, H, W, C]` uint8, and likewise `worst_input` and so on, with `worst_mse` `[N]`.
-        result: The evaluation: `scores` and `copy_last` with `per_step`, `published` rows, `data`, `count`.
+        result: The evaluation: `scores` and `copy_last` with `per_step`, `published` rows, `data`, `count`, `failed`.
 
     Returns:
         Title and HTML of each.
     """
-    found = [("Scores", _scores_table(result)), ("Error against horizon", _horizon(result))]
+    scores = _scores_table(result) + markup.failures(result.get("failed", ()), "videos")
+    found = [("Scores", scores), ("Error against horizon", _horizon(result))]
     examples = Path(run_dir) / "evaluation_examples.npz"
     if examples.exists():
         stored = read_npz(examples)

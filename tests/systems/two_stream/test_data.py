@@ -17,6 +17,12 @@ from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.stream import load_stream
 
 
+@pytest.fixture
+def prepared(videos_dir, tmp_path):
+    extract_flow(videos_dir, tmp_path / "prepared", method="dis", workers=0, quiet=True)
+    return tmp_path / "prepared"
+
+
 def test_datasets_feed_the_models(small_config):
     for stream, channels in (("spatial", 3), ("motion", 6)):
         train, val, test = build_datasets(small_config(stream))
@@ -67,7 +73,9 @@ def test_prepared_folders_and_split_lists(videos_dir, small_config, tmp_path):
         rows = [f"{e.label}/{e.name}.avi 1" for e in found.examples if group in e.name]
         (tmp_path / name).write_text("\n".join(rows))
     lists = {"train_list": str(tmp_path / "train.txt"), "test_list": str(tmp_path / "test.txt")}
-    config = small_config("motion", data_dir=str(prepared), split="lists", val_fraction=0.0, label_pattern="x", **lists)
+    config = small_config(
+        "motion", data_dir=str(prepared), split="lists", val_fraction=0.0, label_pattern="(x)", **lists
+    )
     assert len(samples.find_examples(config).examples) == 18  # the manifests know the classes
     shutil.rmtree(prepared / "manifests")  # as of a tree that was downloaded
     with pytest.raises(DataError, match="neither in its name nor in a split list"):
@@ -113,6 +121,27 @@ def test_folders_that_cannot_be_used(tmp_path, videos_dir, small_config):
     (broken / "grow" / "v_grow_g07_c00.mp4").write_bytes(b"")
     with pytest.raises(DataError, match=r"1 of 19 videos cannot be used.*v_grow_g07_c00.mp4.*empty"):
         build_datasets(small_config(data_dir=str(broken)))
+
+
+def test_label_patterns_that_cannot_be(videos_dir, small_config, prepared):
+    for pattern, message in (("v_(", "not a regular expression"), ("v_.+", "needs a bracket around the label")):
+        with pytest.raises(UsageError, match=message):
+            samples.find_examples(small_config(data_dir=str(prepared), label_pattern=pattern))
+    found = samples.find_examples(small_config(data_dir=str(prepared), label_pattern="^v_(no)?"))
+    assert len(found.labels) == 6  # a bracket that takes part in no match is none; the manifests know
+
+
+def test_a_picture_that_is_missing_is_told_before_training(prepared, small_config):
+    (prepared / "jpegs_256/v_grow_g00_c00/frame000003.jpg").unlink()
+    u = prepared / "tvl1_flow/u/v_grow_g01_c00"
+    for number, path in enumerate(sorted(u.iterdir())):
+        path.rename(u / f"flow_{number}.jpg")
+    with pytest.raises(DataError, match=r"1 of 18 videos cannot be used.*number 3 is missing"):
+        build_datasets(small_config("spatial", data_dir=str(prepared)))
+    config = small_config("motion", data_dir=str(prepared))
+    opened = samples.open_pictures(config, samples.find_examples(config).examples)
+    (reason,) = opened.failed.values()
+    assert "not called frame000001.jpg" in reason
 
 
 def put_clip(path, num_frames):
@@ -230,12 +259,6 @@ def test_prediction_sees_the_pictures_of_training(videos_dir, small_config, run_
         stream = stream._replace(model=models.build_model(config), config=config)
         expected = prediction.fit_square(picture, stream)
         assert np.abs(seen - expected).mean() < tolerance and expected.std() > 3
-
-
-@pytest.fixture
-def prepared(videos_dir, tmp_path):
-    extract_flow(videos_dir, tmp_path / "prepared", method="dis", workers=0, quiet=True)
-    return tmp_path / "prepared"
 
 
 def test_frames_held_on_their_side_are_turned(prepared, small_config):

@@ -16,7 +16,7 @@ from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
 from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, told, unheard
-from tfav.io.result_names import as_paths, name_results, short_name
+from tfav.io.result_names import as_paths, check_target, name_results, short_name
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet import captions as drawing
@@ -91,6 +91,7 @@ def predict_files(
     files = as_paths(files)
     if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
+    check_target(captions, files, "--captions")
     predict_file = open_predictor(run_dir, grammar=grammar)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     names = name_results(files, folder, (*_TIMES, _MOUTH))

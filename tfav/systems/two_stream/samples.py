@@ -10,7 +10,6 @@ samples at random; evaluation takes 19 of each video, evenly, and averages what 
 
 import hashlib
 import os
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_folders
 from tfav.io.flow_folders import FLOW_DIR, FRAMES_DIR, FlowFolders, count_pictures, folders_of, picture_path
-from tfav.io.folders import list_classes
+from tfav.io.folders import check_numbers, list_classes, list_frames
 from tfav.io.images import inspect_picture
 from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder
 from tfav.io.per_file import failure_of
@@ -70,10 +69,11 @@ def find_examples(config: Config) -> Found:
     others = sorted((path for path in paths if path.name not in names), key=name_key)
     if line := describe_left_out(data_dir, {"that are no folders of frames": others}):
         warnings.warn(line, stacklevel=1)  # from here, and so once in a process
+    pattern = splits.bracket_pattern(config.label_pattern, "label", r"^v_(.+)_g\d+_c\d+$")
     for folder in names:
         name, made_of = flow_folders.source_of(data_dir, folder)
-        match = re.search(config.label_pattern, name)
-        spelt = same_form(match[1]) if match else None
+        match = pattern.search(name)
+        spelt = same_form(match[1]) if match and match[1] else None
         label = listed.get(same_form(name)) or _RESPELT.get(spelt, spelt)
         if made_of is not None and (label is None or name != folder):  # of one name there are several then
             label = same_form(made_of)
@@ -164,12 +164,16 @@ def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[
 def _look_at(config: Config, example: Example, root: Path, name: str) -> Pictures:
     num_frames, num_flows = count_pictures(root, name, check=False)
     num_starts = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
+    folders = folders_of(root, name)
+    for folder in folders[:1] if config.stream == "spatial" else folders[1:]:
+        check_numbers(folder, list_frames(folder, check=False))  # no pictures are opened: there may be millions
+        if not picture_path(folder, 1).exists():
+            raise DataError(f"{folder}: its pictures are not called frame000001.jpg and so on. Extract the flow again.")
     if num_starts < 1:
         needed = "and one is needed"
         if config.stream != "spatial":
             needed = f"and a stack of {config.stack_length} flow pictures needs {config.stack_length + 1}"
         raise MediaError(example.path, f"{num_frames} frames, {needed}", "Remove it, or lower --stack-length.")
-    folders = folders_of(root, name)
     return Pictures(folders, num_starts, _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1)
 
 

@@ -18,7 +18,7 @@ from tfav.io.flow_folders import extract_flow
 from tfav.io.partial import write_json
 from tfav.io.per_file import row_of
 from tfav.io.progress import Progress, unheard
-from tfav.io.result_names import as_paths
+from tfav.io.result_names import as_paths, check_target
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import data, features, fusion, fusion_run, prediction, samples
@@ -236,6 +236,7 @@ def predict_streams(
         raise UsageError(f"demo goes with one video file. Received: {len(files)} files")
     if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
         raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
+    check_target(demo, files, "--demo")
     predict_file, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers)
     return {"files": [row_of(path, predict_file, demo=demo, top=top) for path in files], "labels": names}
 
