@@ -4,11 +4,14 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.conftest import PROJECT
 from tests.io.clips import write_clip
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.flow import METHODS, compute_flow, dequantize_flow, iter_flow, quantize_flow
@@ -81,6 +84,25 @@ def test_every_method_finds_the_motion(method):
     inside = np.stack(flows)[:, 12:-12, 12:-12]
     assert np.median(inside[..., 0]) == pytest.approx(SHIFT, abs=0.3)
     assert np.median(inside[..., 1]) == pytest.approx(0, abs=0.3)
+
+
+def test_small_and_narrow_frames_end_no_process():
+    """OpenCV's DIS ends the process for 100 x 15, and refuses 2000 x 2; in a process of its own, since it may."""
+    code = """
+import numpy as np
+from tfav.io.flow import METHODS, compute_flow
+rng = np.random.default_rng(0)
+for size in ((15, 100), (2, 2000), (2000, 2), (8, 48), (100, 15), (2000, 16), (16, 2000), (1, 1), (40, 15)):
+    frame = rng.integers(0, 255, size, dtype=np.uint8)
+    for method in METHODS:
+        flow = compute_flow(frame, np.roll(frame, 1, 1), method)
+        assert flow.shape == (*size, 2) and np.isfinite(flow).all(), (size, method)
+    still = compute_flow(frame, frame, "dis")
+    assert np.abs(still).max() < 0.5, size
+print("all")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, cwd=PROJECT)
+    assert done.stdout.strip() == "all", done.stderr[-800:]
 
 
 def test_a_still_video_has_no_flow():

@@ -44,6 +44,23 @@ class _Farneback:
         return cv2.calcOpticalFlowFarneback(previous, following, flow, 0.5, 3, 15, 3, 5, 1.2, 0)
 
 
+class _Dis:
+    """OpenCV's dense inverse search, for frames of any size: on sides below 16 it raises, or ends the process."""
+
+    def __init__(self):
+        self._opencv = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def calc(self, previous, following, flow):
+        height, width = previous.shape
+        more = [max(0, _LEAST_SIDE_OF_DIS - side) for side in (height, width)]
+        if any(more):
+            previous, following = (
+                cv2.copyMakeBorder(frame, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+                for frame in (previous, following)
+            )
+        return self._opencv.calc(previous, following, flow)[:height, :width]
+
+
 class _Tvl1:
     """OpenCV's dual TV-L1 with its defaults; computed by `tvl1` where that is known to give the same, only sooner."""
 
@@ -62,10 +79,11 @@ class _Tvl1:
 
 METHODS: dict[str, Method] = {
     "tvl1": Method(_Tvl1, in_processes=True),
-    "dis": Method(lambda: cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), in_processes=False),
+    "dis": Method(_Dis, in_processes=False),
     "farneback": Method(_Farneback, in_processes=False),
 }
 
+_LEAST_SIDE_OF_DIS = 16  # pixels
 _of_this_thread = threading.local()
 
 
