@@ -19,6 +19,7 @@ from tfav.systems import SYSTEMS
         (Range(ge=1), (1, 9), (0, -1), "1 or more"),
         (Range(ge=0, lt=1), (0, 0.999), (1, -1e-9), "0 or more and below 1"),
         (Range(ge=0, le=1), (0, 1), (1.001,), "0 to 1"),
+        (Range(ge=29, le=29), (29,), (28, 30), "29"),
         (Range(gt=0, le=1), (1e-9, 1), (0, 1.1), "above 0 and 1 or less"),
         (Range(gt=0), (5,), (0,), "above 0"),
         (Range(ge=2, also=(0,)), (0, 2), (1, -1), "2 or more, or 0"),

@@ -43,7 +43,7 @@ class Range:
 
     def __str__(self) -> str:
         if self.ge is not None and self.le is not None:
-            text = f"{self.ge} to {self.le}"
+            text = f"{self.ge} to {self.le}" if self.ge < self.le else str(self.ge)
         else:
             low = f"{self.ge} or more" if self.ge is not None else f"above {self.gt}" if self.gt is not None else ""
             high = f"{self.le} or less" if self.le is not None else f"below {self.lt}" if self.lt is not None else ""

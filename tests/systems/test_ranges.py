@@ -79,3 +79,21 @@ def test_a_stored_number_out_of_range_names_its_file():
     config = CONFIGS["cnn_lstm"].Config
     with pytest.raises(UsageError, match=r"^run/config.json: dropout must be 0 or more and below 1"):
         config.from_dict({"dropout": 50.0}, "run/config.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("cnn_lstm", {"num_classes": 3, "image_size": 8, "shift": 0, "num_frames": 1}),
+        ("two_stream", {"num_classes": 3, "image_size": 32, "stack_length": 1}),
+        ("next_frame", {"input_frames": 1, "output_frames": 1}),
+        *(("lipnet", {"crop_height": 16, "crop_width": 16, "model": m, "word_weight": 0.0}) for m in ("cpu", "paper")),
+        ("lipnet", {"crop_height": 16, "crop_width": 16, "widths": (4, 4, 4, 4)}),
+        ("av_words", {"num_classes": 2, "crop_height": 1, "crop_width": 1}),
+    ],
+    ids=str,
+)
+def test_a_network_can_be_built_with_the_least_that_is_taken(name, fields):
+    from tfav.systems import load
+
+    assert load(name).build_model(CONFIGS[name].Config.preset("demo", **fields)).count_params() > 0

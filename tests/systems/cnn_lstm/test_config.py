@@ -32,6 +32,9 @@ def test_every_field_is_documented():
         ("demo", {"split": "lists"}, "needs train_list"),
         ("demo", {"cache_features": True}, "needs a frozen"),
         ("demo", {"views": ("change",)}, "need cache_features"),
+        ("demo", {"image_size": 7, "shift": 0}, "image_size must be 8 or more for extractor=cnn"),
+        ("transfer", {"image_size": 31}, "image_size must be 32 or more for extractor=mobilenet_v2"),
+        ("demo", {"shift": 48}, "shift must be below image_size"),
         ("demo", {"cnn_depths": (1,)}, "one number per stage"),
     ],
 )

@@ -128,8 +128,8 @@ class Config:
     prepared_width: int = ranged(80, ge=1)
     crop_height: int = ranged(40, ge=1)
     crop_width: int = ranged(72, ge=1)
-    num_frames: int = ranged(29, ge=1)
-    num_samples: int = ranged(19456, ge=1)
+    num_frames: int = ranged(29, ge=29, le=29)
+    num_samples: int = ranged(19456, ge=1024)
     sample_rate: int = ranged(16000, ge=1)
     normalize: str = "clip"
     split: str = "auto"

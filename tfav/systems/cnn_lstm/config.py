@@ -130,6 +130,17 @@ class Config:
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
         settings.check_fractions(self)
+        smallest = {"cnn": 2 ** len(self.cnn_filters), "mobilenet_v2": 32}.get(self.extractor, 1)
+        if self.image_size < smallest:
+            raise UsageError(
+                f"image_size must be {smallest} or more for extractor={self.extractor}. "
+                f"Received: image_size={self.image_size}"
+            )
+        if self.shift >= self.image_size:
+            raise UsageError(
+                "shift must be below image_size, or nothing of a clip is left. "
+                f"Received: shift={self.shift} and image_size={self.image_size}"
+            )
         if not self.views:
             raise UsageError("views must name at least one.")
         if self.views != ("frame",) and not self.cache_features:
