@@ -112,3 +112,13 @@ def test_epochs_between_validations_are_passed_over(tmp_path, capsys):
     values = [0.99, 0.5, None, 0.4, None, 0.6]
     assert saved_epochs(tmp_path, values, "max", monitor="val_x", names={0: "x"}) == [0, 1, 5]
     assert capsys.readouterr().out.count("warning") == 1
+
+
+def test_a_later_fit_without_validation_says_that_the_best_model_is_of_before(tmp_path, capsys):
+    callbacks = training_callbacks.standard(tmp_path, monitor="val_accuracy")
+    model, val = model_of(), (DATA["x"], DATA["y"])
+    model.fit(**DATA, validation_data=val, epochs=1, verbose=0, callbacks=callbacks)
+    model.fit(**DATA, validation_data=val, epochs=3, validation_freq=2, verbose=0, callbacks=callbacks)
+    assert "warning" not in capsys.readouterr().out
+    model.fit(**DATA, epochs=4, verbose=0, callbacks=callbacks)
+    assert capsys.readouterr().out.count("best.keras is still the best model of before") == 1

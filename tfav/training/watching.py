@@ -32,9 +32,23 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.mode = mode
         self.best = None
         self.watched = None
+        self._epochs = self._epochs_without = 0  # of this fit; without a metric that an earlier one had
+
+    def on_train_begin(self, logs=None):
+        """Begins to count."""
+        self._epochs = self._epochs_without = 0
+
+    def on_train_end(self, logs=None):
+        """Says that the best model is still that of an earlier `fit`, which had validation data."""
+        if self.watched and self._epochs_without and self._epochs_without == self._epochs:
+            say(
+                f"warning: {self.monitor} was not measured, since model.fit was given no validation_data; {self.path} "
+                "is still the best model of before."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         """Compares and saves."""
+        self._epochs += 1
         if self.monitor is not None and not self._is_best(epoch, logs):
             return
         with partial_file(self.path) as partial, averaged_weights(self.model):
@@ -43,6 +57,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     def _is_best(self, epoch: int, logs) -> bool:
         value = watched_value(self, logs, "the best model")
         if value is None:
+            self._epochs_without += 1
             return self.watched == ""  # nothing to go by: the last one
         if self.best is not None and math.isnan(self.best):
             self.best = None
