@@ -129,3 +129,10 @@ def test_sizes_of_the_other_models():
     assert build_model(dataclasses.replace(unheard, feedback=False)).count_params() == 1_910_256
     assert build_model(Config.preset("cpu", widths=(), feedback=False, sound_weight=0.0)).count_params() == 1_808_496
     assert Config.preset("paper").rnn_units == 256
+
+
+@pytest.mark.parametrize("name", ["notebook", "paper", "cpu"])
+def test_a_picture_too_small_for_its_convolutions_is_refused_in_a_line(name):
+    config = Config.preset("demo", model=name, word_weight=0.0, crop_height=15)
+    with pytest.raises(UsageError, match=r"crop_height and crop_width must be 16 or more .*crop_height=15"):
+        build_model(config)

@@ -98,8 +98,8 @@ class Config:
     speakers: tuple[str, ...] = ()
     alphabet: str = "compact"
     num_frames: int = ranged(75, ge=1)
-    crop_height: int = ranged(48, ge=16)
-    crop_width: int = ranged(92, ge=16)
+    crop_height: int = ranged(48, ge=1)
+    crop_width: int = ranged(92, ge=1)
     normalize: str = "clip"
     max_labels: int = ranged(40, ge=1)
     split: str = "auto"

@@ -11,18 +11,29 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from tfav.errors import UsageError
 from tfav.layers import BatchNormalization, BidirectionalGRU, StemConv3D, residual_block
 from tfav.systems.lipnet import corpus, sound
 from tfav.systems.lipnet.config import Config
 from tfav.training import mixed_precision
 
+_SMALLEST = 16  # side of the picture, in pixels
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
 # What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
 BACKEND = ("rnn1", "rnn2", "words", "told", "sound", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
-    """The model of a configuration, with random weights; `transfer.load_init` fills them."""
+    """The model of a configuration, with random weights; `transfer.load_init` fills them.
+
+    Raises:
+        UsageError: The picture is too small for it.
+    """
+    if not config.widths and min(config.crop_height, config.crop_width) < _SMALLEST:
+        raise UsageError(
+            f"crop_height and crop_width must be {_SMALLEST} or more for three convolutions, which halve them four "
+            f"times. Received: crop_height={config.crop_height}, crop_width={config.crop_width}"
+        )
     with mixed_precision(config.precision):
         return _BUILDERS[config.model](config)
 
