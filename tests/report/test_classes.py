@@ -112,3 +112,23 @@ def test_a_clip_in_the_page_has_the_colours_of_its_frames(tmp_path):
         pixels = np.asarray(gif.convert("RGB")).astype(int)
     np.testing.assert_allclose(pixels[40, 20], (255, 0, 0), atol=8)
     np.testing.assert_allclose(pixels[40, 140], (0, 0, 255), atol=8)
+
+
+@pytest.mark.parametrize(("size", "shown"), [((2000, 2), (2, 320)), ((2, 2000), (160, 2)), ((90, 160), (160, 90))])
+def test_a_clip_of_any_shape_has_a_picture(tmp_path, size, shown):
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"frame_{number}.png"), np.full((*size, 3), 90 * number, np.uint8))
+    with open_gif(gif_data_url(tmp_path).split(",")[1]) as gif:
+        assert gif.size == shown
+
+
+def test_a_clip_that_cannot_be_drawn_stops_no_page(result, monkeypatch):
+    def fail(path):
+        if path.endswith("video4"):
+            raise cv2.error("(-215:Assertion failed) !ssize.empty() in function 'resize'")
+        return "data:"
+
+    monkeypatch.setattr(classes.clips, "gif_data_url", fail)
+    scored, run_dir = result
+    page = "".join(str(content) for _, content in classes.sections(run_dir, scored))
+    assert "video4: not expected: error: (-215:Assertion failed)" in page and "data:" in page

@@ -5,7 +5,7 @@ import html
 import json
 from pathlib import Path
 
-from tfav.errors import TfavError
+from tfav.io.per_file import failure_of
 from tfav.report import clips, markup, plots
 from tfav.report.flow import flow_section
 from tfav.report.markup import Html, Section
@@ -90,7 +90,7 @@ def _flows(result: dict, method: str | None) -> list[str]:
     """What a run that learns from optical flow looks at, for some of the examples."""
     found = []
     for video in _first_of_classes(result)[:_NUM_FLOWS] if method else ():
-        with contextlib.suppress(TfavError):  # its card says what is wrong
+        with contextlib.suppress(Exception):  # its card says what is wrong
             found.append(flow_section(video["path"], method=method))
     return found
 
@@ -103,8 +103,8 @@ def _card(video: dict) -> str:
     label = html.escape(video["label"])
     try:
         picture = f'<img src="{clips.gif_data_url(video["path"])}" alt="clip of {label}">'
-    except TfavError as error:  # moved or deleted since it was scored: the page is still worth writing
-        picture = f"<p>{html.escape(str(error))}</p>"
+    except Exception as error:  # moved, deleted, damaged since it was scored: the page is still worth writing
+        picture = f"<p>{html.escape(str(failure_of(video['path'], error)))}</p>"
     side = "right" if video["ranking"][0]["label"] == video["label"] else "wrong"
     ranks = "".join(
         f"{html.escape(rank['label'])} {100 * rank['probability']:.0f} %<br>" for rank in video["ranking"][:3]

@@ -31,12 +31,26 @@ def gif_data_url(path: Path | str) -> str:
         frames = read_pictures([files[i] for i in indices_evenly(len(files), _MAX_FRAMES)])
     else:
         frames = read_video(path, num_frames=_MAX_FRAMES).frames
-    height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
-    small = [cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA) for frame in frames]
+    small = fit(frames, _WIDTH)
     with tempfile.TemporaryDirectory() as folder:
         file = write_gif(Path(folder) / "clip.gif", small, fps=max(1.0, len(small) / _SECONDS))
         encoded = base64.b64encode(file.read_bytes()).decode()
     return f"data:image/gif;base64,{encoded}"
+
+
+def fit(frames: np.ndarray, width: int) -> np.ndarray:
+    """Frames at the size that a page shows: `width` pixels wide, narrower where they would be over twice as high.
+
+    Args:
+        frames: `[T, H, W, 3]` uint8.
+        width: In pixels.
+
+    Returns:
+        `[T, h, w, 3]` uint8.
+    """
+    scale = min(width / frames.shape[2], 2 * width / frames.shape[1])
+    size = [max(2, round(side * scale)) for side in frames.shape[2:0:-1]]
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def read_pictures(files: Sequence[Path]) -> np.ndarray:

@@ -4,7 +4,6 @@ import html
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfav.errors import UsageError
@@ -12,7 +11,7 @@ from tfav.io.encoding import write_gif
 from tfav.io.flow import iter_flow
 from tfav.io.folders import list_frames
 from tfav.io.video import probe, read_video
-from tfav.report.clips import read_pictures
+from tfav.report.clips import fit, read_pictures
 from tfav.report.pictures import data_url, png
 
 # Steps of the wheel from each colour to the next: as many as the eye tells apart there.
@@ -127,5 +126,4 @@ def _middle_frames(video: Path) -> np.ndarray:
         frames = read_video(video, middle, strict=False).frames
     else:
         frames = read_pictures([files[index] for index in middle])
-    height = max(2, round(frames.shape[1] * _WIDTH / frames.shape[2]))
-    return np.stack([cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA) for frame in frames])
+    return fit(frames, _WIDTH)
