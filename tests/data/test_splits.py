@@ -162,8 +162,8 @@ def test_one_group_alone_cannot_be_kept_apart_and_is_told():
 
 def test_lists_with_one_name_without_a_group_are_refused_where_validation_is_cut_by_group(tmp_path):
     examples = [*make_examples(), Example(Path("d/a/extra.avi"), "a", "extra")]
-    (tmp_path / "train.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples[1:]))
-    (tmp_path / "test.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples[:1]))
+    (tmp_path / "train.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples if "_g00_" not in e.name))
+    (tmp_path / "test.txt").write_text("".join(f"{e.label}/{e.name}.avi\n" for e in examples if "_g00_" in e.name))
     config = types.SimpleNamespace(
         split="lists",
         group_pattern=r"_g(\d+)_",
@@ -186,3 +186,25 @@ def test_videos_and_their_frame_folders_are_divided_alike():
         parts = [splits.by_fraction(found, val=0.3, test=0.3, seed=seed) for found in (videos, frames)]
         by_videos, by_frames = ([[e.name for e in part] for part in split] for split in parts)
         assert by_videos == by_frames
+
+
+def test_names_in_neither_list_are_told_and_need_spell_no_group(tmp_path):
+    examples = [
+        Example(Path(f"{label}/v_{label}_g{group}_c01.avi"), label, f"v_{label}_g{group}_c01")
+        for label in "ab"
+        for group in range(4)
+    ]
+    (tmp_path / "train.txt").write_text("\n".join(f"{e.label}/{e.name}.avi" for e in examples if "_g3_" not in e.name))
+    (tmp_path / "test.txt").write_text("\n".join(f"{e.label}/{e.name}.avi" for e in examples if "_g3_" in e.name))
+    config = types.SimpleNamespace(
+        split="lists", train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt", val_fraction=0.34,
+        test_fraction=0.0, val_groups=(), test_groups=(), group_pattern=r"_g(\d+)_", seed=0,
+    )  # fmt: skip
+    plain = class_trees.make_split(examples, config)
+    holiday = Example(Path("a/holiday.avi"), "a", "holiday")
+    with pytest.warns(UserWarning, match=r"1 of 9 videos stand in neither train\.txt nor test\.txt.*a/holiday"):
+        assert class_trees.make_split([*examples, holiday], config) == plain
+    assert len({e.name.split("_g")[1] for e in plain.val}) == 1 and len(plain.val) == 2
+    (tmp_path / "train.txt").write_text((tmp_path / "train.txt").read_text() + "\na/holiday.avi")
+    with pytest.raises(DataError, match="holiday"):
+        class_trees.make_split([*examples, holiday], config)

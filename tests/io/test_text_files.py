@@ -25,7 +25,7 @@ READERS = {
     "class list": (read_labels, "1 café\n2 run\n", ["café", "run"]),
     "words": (read_words, "été\nrun\n", ("été", "run")),
     "grammar": (lambda path: read_grammar(path).slots, "bin été\nblue\n", (("bin", "été"), ("blue",))),
-    "alignment": (lambda path: [word.text for word in read_alignment(path)], "0 9 sil\n9 99 bin\n", ["bin"]),
+    "alignment": (lambda path: [word.text for word in read_alignment(path)], "0 9000 sil\n9000 19000 bin\n", ["bin"]),
 }
 
 

@@ -23,12 +23,17 @@ def make_split(examples: Sequence[Example], config) -> splits.Split:
     """
     shares = {"val": config.val_fraction, "test": config.test_fraction, "seed": config.seed}
     if config.split == "lists":
+        listed = splits.by_lists(examples, config.train_list, config.test_list)
+        if not config.val_fraction:
+            return listed
+        # Only what the lists train on is divided further, so that only its names need spell groups.
+        grouped = splits.has_groups(listed.train, config.group_pattern)
         return splits.by_lists(
             examples,
             config.train_list,
             config.test_list,
             val=config.val_fraction,
-            group_pattern=config.group_pattern if splits.has_groups(examples, config.group_pattern) else "",
+            group_pattern=config.group_pattern if grouped else "",
             seed=config.seed,
         )
     if config.split == "group" or (config.split == "auto" and splits.has_groups(examples, config.group_pattern)):

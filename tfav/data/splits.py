@@ -111,7 +111,7 @@ def by_lists(
     """Follows two list files in the format of UCF101's: `Class/name.avi`, with or without a class number behind it.
 
     Args:
-        examples: What to divide; those that stand in neither list are left out.
+        examples: What to divide; those that stand in neither list are left out, with a warning that counts them.
         train_list: File that names the training part.
         test_list: File that names the test part.
         val: Share of the training part to keep for validation.
@@ -123,6 +123,13 @@ def by_lists(
     """
     by_name = {(same_form(example.label), same_form(example.name)): example for example in examples}
     train, test = (_find_listed(Path(path), by_name) for path in (train_list, test_list))
+    listed = {example.path for example in (*train, *test)}
+    if unlisted := [example for example in examples if example.path not in listed]:
+        warnings.warn(
+            f"{len(unlisted)} of {len(examples)} videos stand in neither {Path(train_list).name} nor "
+            f"{Path(test_list).name} and are left out; first: {unlisted[0].label}/{unlisted[0].name}.",
+            stacklevel=1,  # from here, and so once in a process
+        )
     if val == 0:
         return check(Split(train, [], test))
     if group_pattern:
