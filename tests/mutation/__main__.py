@@ -112,16 +112,26 @@ def _look(tree, file, mutant, tests, seconds, log) -> tuple[server.Run, list[dic
         limit = 120 + 6 * sum(row["seconds"] for row in chosen)
         try:
             (tree / file).write_text(mutants.apply(source, mutant), encoding="utf-8")
-            run = server.run_tests(tree, [row["test"] for row in chosen], limit, log)
+            run = server.run_tests(tree, batches([row["test"] for row in chosen]), limit, log)
         finally:
             (tree / file).write_text(source, encoding="utf-8")
         witness = next((row for row in tests if row["test"] == run.failed), None)
         if witness is None or witness.get("sound"):
             return run, chosen, left_out
-        if server.run_tests(tree, [run.failed], limit, log.with_suffix(".without.txt")).outcome == "passed":
+        if server.run_tests(tree, [[run.failed]], limit, log.with_suffix(".without.txt")).outcome == "passed":
             witness["sound"] = True
             return run, chosen, left_out
         tests.remove(witness)
+
+
+def batches(tests: list[str]) -> list[list[str]]:
+    """Tests in order: those of the first file, of the second, then folder by folder, which share what they prepare."""
+    files = list(dict.fromkeys(test.split("::")[0] for test in tests))
+    groups: dict[str, list[str]] = {}
+    for test in tests:
+        file = test.split("::")[0]
+        groups.setdefault(file if file in files[:2] else file.rpartition("/")[0], []).append(test)
+    return list(groups.values())
 
 
 def choose(

@@ -47,19 +47,19 @@ class Run(NamedTuple):
     failed: str = ""
 
 
-def run_tests(tree: Path, tests: list[str], limit_sec: float, log: Path) -> Run:
+def run_tests(tree: Path, batches: list[list[str]], limit_sec: float, log: Path) -> Run:
     """Runs tests until the first one fails.
 
     Args:
         tree: Root of the copy of the project.
-        tests: Their names, in this order.
+        batches: Names of tests, in this order; what a batch needs is only imported when it is its turn.
         limit_sec: By the clock; a run that takes longer is ended with all that it started.
         log: Where the child's output goes.
     """
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _be_child(tree, tests, log)
+        _be_child(tree, batches, log)
     status = _wait(child, started + limit_sec)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
@@ -95,7 +95,7 @@ def _wait(child: int, deadline: float) -> int | None:
     return None
 
 
-def _be_child(tree: Path, tests: list[str], log: Path) -> None:
+def _be_child(tree: Path, batches: list[list[str]], log: Path) -> None:
     code = 3
     try:
         os.setsid()
@@ -112,7 +112,10 @@ def _be_child(tree: Path, tests: list[str], log: Path) -> None:
 
         options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "--rootdir", str(tree)]
         options += ["--timeout", str(_TEST_TIMEOUT_SEC)]
-        code = int(pytest.main([*options, *tests], plugins=[_Teller()]))
+        for tests in batches:
+            code = int(pytest.main([*options, *tests], plugins=[_Teller()]))
+            if code:
+                break
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

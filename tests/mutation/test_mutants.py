@@ -3,7 +3,7 @@
 import ast
 
 from tests.mutation import mutants
-from tests.mutation.__main__ import choose
+from tests.mutation.__main__ import batches, choose
 
 SOURCE = '''"""A module."""
 LIMIT = 3
@@ -106,3 +106,8 @@ def test_tests_of_the_part_come_first_and_quick_ones_before_slow_ones():
     chosen, _ = choose(rows[2:3], "m.py", mutant)  # nothing runs the part: what runs the function
     assert [row["test"] for row in chosen] == ["t/a.py::other"]
     assert choose(rows, "n.py", mutant) == ([], 0)
+
+
+def test_tests_are_run_file_by_file_at_first_and_then_by_folders():
+    tests = ["t/a.py::x", "t/a.py::y", "u/b.py::x", "t/c.py::x", "u/d.py::x", "t/e.py::x"]
+    assert batches(tests) == [tests[:2], tests[2:3], ["t/c.py::x", "t/e.py::x"], ["u/d.py::x"]]
