@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tfav.data.folders import Example
 from tfav.data.records import fingerprint
+from tfav.io.flow_folders import folders_of
 from tfav.io.sequence_files import open_sequences
 from tfav.systems.cnn_lstm import features as frame_features
 from tfav.systems.next_frame import clips
@@ -54,8 +54,8 @@ def test_the_name_of_what_is_kept_changes(tmp_path, key):
 def test_the_name_of_a_streams_answers_changes(tmp_path, part):
     for folder in ("jpegs_256", "tvl1_flow/u", "tvl1_flow/v"):
         write_pictures(tmp_path / folder / "a", 50)
-    example = Example(tmp_path / "jpegs_256" / "a", "walk", "a")
-    before = stream_features._file_name(tmp_path, example)
-    assert stream_features._file_name(tmp_path, example) == before
+    folders = folders_of(tmp_path, "a")
+    before = stream_features._file_name(folders)
+    assert stream_features._file_name(folders) == before
     overwrite(tmp_path / part / "a", 51)
-    assert stream_features._file_name(tmp_path, example) != before
+    assert stream_features._file_name(folders) != before
