@@ -1,6 +1,7 @@
 """A person's video: found, resampled, windowed, read, captioned; what cannot be read says what was seen."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,7 +101,8 @@ def test_a_run_opened_once_tells_how_far_it_is_and_can_be_stopped(run_dir, make_
     film = make_video(tmp_path / "film.mp4", 36)
     predict, heard = prediction.open_predictor(run_dir), []
     row = predict(film, out=tmp_path / "out", progress=lambda share, what: heard.append((share, what)))
-    expected = prediction.predict_files(run_dir, [film], out=tmp_path / "out")["files"][0]
+    expected = prediction.predict_files(run_dir, [film], out=tmp_path / "other")["files"][0]
+    assert [Path(path).name for path in row.pop("wrote")] == [Path(path).name for path in expected.pop("wrote")]
     assert row == expected
     shares = [share for share, _ in heard]
     assert shares == sorted(shares) and len(shares) > 36
