@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,6 +231,18 @@ def test_what_is_there_is_not_computed_again(videos_dir, tmp_path):
     assert len(extract(videos_dir, out, method="farneback").done) == 2
     assert json.loads((out / "manifests" / "v_skip_g01_c01.json").read_text())["settings"]["method"] == "farneback"
     assert not list(out.rglob(".partial-*"))
+
+
+def test_another_video_in_a_videos_place_is_computed_anew(videos_dir, tmp_path):
+    videos, out = shutil.copytree(videos_dir, tmp_path / "videos"), tmp_path / "out"
+    extract(videos, out)
+    hop, skip = (next(videos.glob(f"{label}/*.mp4")) for label in ("hop", "skip"))
+    hop.write_bytes(skip.read_bytes())  # of another size, and later
+    assert extract(videos, out).done == [f"hop/{hop.name}"]
+    stat = hop.stat()
+    os.utime(hop, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))  # of the same size
+    assert extract(videos, out).done == [f"hop/{hop.name}"]
+    assert len(extract(videos, out).skipped) == 2
 
 
 def test_bad_videos_are_named_and_stop_no_other(videos_dir, tmp_path):

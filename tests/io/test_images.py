@@ -1,5 +1,7 @@
 """Pictures with known corners in every orientation and format, whole and cut; one way to resize."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -114,3 +116,32 @@ def test_shrinking_goes_by_the_shorter_side_and_never_enlarges():
     assert images.shrink(picture, 150).shape == (150, 200, 3)
     assert images.shrink(picture, 300) is images.shrink(picture, 0) is picture
     assert images.shrink(np.zeros((2, 2000), np.uint8), 1).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["short", "long"])
+def test_the_orientation_may_be_any_entry_in_either_byte_order(tmp_path, order, kind):
+    """A directory by hand, behind a gap, the orientation between two other tags."""
+    entries = [(0x010F, 3, 7), (0x0112, 3 if kind == "short" else 4, 6), (0x0128, 3, 2)]
+    body = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 12) + bytes(4)
+    body += struct.pack(order + "H", len(entries))
+    for tag, code, value in entries:
+        packed = struct.pack(order + "H", value) + bytes(2) if code == 3 else struct.pack(order + "I", value)
+        body += struct.pack(order + "HHI", tag, code, 1) + packed
+    exif = b"Exif\0\0" + body + bytes(4)
+    data = save(tmp_path / "plain.jpg", made_picture()).read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    assert images.inspect_picture(tmp_path / "a.jpg").orientation == 6
+    # The last entry is cut off, the one before it is not.
+    short = b"Exif\0\0" + body[:-4]
+    (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(short) + 2) + short + data[2:])
+    assert images.inspect_picture(tmp_path / "b.jpg").orientation == 6
+
+
+def test_markers_of_a_jpeg_are_walked_over(tmp_path):
+    """Comments and filling bytes in front; the size stands where it always does."""
+    data = save(tmp_path / "plain.jpg", made_picture(20, 30), 3).read_bytes()
+    comment = b"\xff\xfe" + struct.pack(">H", 7) + b"hello"
+    for front in (comment, comment * 3, b"\xff" + comment, b"\xff\xff" + comment):
+        (tmp_path / "a.jpg").write_bytes(data[:2] + front + data[2:])
+        assert images.inspect_picture(tmp_path / "a.jpg") == images.PictureFacts(30, 20, 3)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfav import cli
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io.encoding import write_video
-from tfav.systems.av_words import made, prediction, stages, transfer
+from tfav.systems.av_words import made, prediction, stages, task, transfer
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.evaluation import describe_evaluation, evaluate, parse_snr, snr_name
 from tfav.systems.av_words.recognition import open_recognizer
@@ -78,6 +78,13 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
         assert (run_dir / name / "best.keras").stat().st_mtime_ns == marks[name]
     with pytest.raises(UsageError, match="other settings: rnn_units"):
         train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "rnn_units": 5}), run_dir, verbose=0)
+
+
+def test_a_run_of_other_settings_is_refused_before_any_window_is_cut(run_dir, shard_dir, monkeypatch):
+    monkeypatch.setattr(task.data, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
+    other = {**SMALL, "rnn_units": 5, "stage_epochs": (3,) * 8}
+    with pytest.raises(UsageError, match="other settings: rnn_units"):
+        train(Config.preset("demo", data_dir=shard_dir, **other), run_dir, verbose=0)
 
 
 def test_a_fusion_with_gates_learns_from_the_validation_part(shard_dir, tmp_path):

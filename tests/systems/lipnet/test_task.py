@@ -8,7 +8,7 @@ import pytest
 
 from tfav import cli
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.systems.lipnet import made, transfer
+from tfav.systems.lipnet import made, task, transfer
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.evaluation import describe_evaluation, evaluate
 from tfav.systems.lipnet.model import build_model
@@ -51,6 +51,12 @@ def test_a_run_keeps_rates_and_examples_and_goes_on(run_dir, shard_dir, tmp_path
     assert len(examples) == 3 and examples[0]["reference"] in ("bin", "lay", "place", "set")
     config = Config.preset("demo", data_dir=shard_dir, **{**SMALL, "epochs": 3})
     assert [row["epoch"] for row in train(config, run_dir, verbose=0)] == [1, 2, 3]
+
+
+def test_a_run_of_other_settings_is_refused_before_any_clip_is_read(run_dir, shard_dir, monkeypatch):
+    monkeypatch.setattr(task.data, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
+    with pytest.raises(UsageError, match="other settings: rnn_units"):
+        train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "rnn_units": 5}), run_dir, verbose=0)
 
 
 def test_without_word_head_and_validation(shard_dir, tmp_path):
