@@ -234,7 +234,7 @@ def test_what_is_there_is_not_computed_again(videos_dir, tmp_path):
 
 
 def test_another_video_in_a_videos_place_is_computed_anew(videos_dir, tmp_path):
-    videos, out = shutil.copytree(videos_dir, tmp_path / "videos"), tmp_path / "out"
+    videos, out = shutil.copytree(videos_dir, tmp_path / "copied"), tmp_path / "out"
     extract(videos, out)
     hop, skip = (next(videos.glob(f"{label}/*.mp4")) for label in ("hop", "skip"))
     hop.write_bytes(skip.read_bytes())  # of another size, and later
