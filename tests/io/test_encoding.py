@@ -28,3 +28,13 @@ def test_sound_that_is_none(tmp_path, sound):
     with pytest.raises(UsageError, match="sound must be"):
         write_video(tmp_path / "clip.mp4", FRAMES, 25, sound=sound)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_frames_make_the_same_file(tmp_path):
+    """Small pictures that move: what x264 left unwritten in memory came into the file."""
+    from tfav.data import synthetic
+
+    look = synthetic._draw_look(np.random.default_rng([0, 1]), 96)
+    frames = list(synthetic.shape_frames("turn_clockwise", look, np.random.default_rng([0, 1, 0, 2]), 20))
+    files = {write_video(tmp_path / f"{number}.mp4", frames, 20).read_bytes() for number in range(20)}
+    assert len(files) == 1

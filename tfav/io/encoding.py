@@ -155,7 +155,9 @@ def _check_frame(path: Path, frame, grey_too: bool = False) -> tuple[int, ...]:
 
 
 def _add_h264(container, shape, rate: Fraction, crf: int, preset: str):
-    stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": preset})
+    # Without x264's macroblock tree, which reads what it never wrote: of small pictures it makes another file each time.
+    options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
+    stream = container.add_stream("libx264", rate=rate, options=options)
     height, width = shape[:2]
     stream.width, stream.height = width + width % 2, height + height % 2
     stream.pix_fmt = "yuv420p"
