@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.golden import comparison
+from tests.golden.recordings import machine, rows_of
 from tests.training.continued import EPOCHS, SMALL, run_folder
 from tfav.data import pipeline
 from tfav.training import callbacks
-from tfav.training.callbacks import read_jsonl
 from tfav.training.draws import EpochDraws, layer_draws, set_layer_draws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -35,12 +36,6 @@ def trained(tmp_path_factory):
         assert done.returncode == 0, done.stderr[-3000:]
         given[kind] = json.loads(done.stdout.splitlines()[-1])
     return folder, given
-
-
-def rows_of(run_dir):
-    return [
-        {key: value for key, value in row.items() if key != "seconds"} for row in read_jsonl(run_dir / "metrics.jsonl")
-    ]
 
 
 def arrays_in(path):
@@ -67,6 +62,13 @@ def test_a_run_that_goes_on_equals_an_undisturbed_one(trained, system):
     # The data alone: as in the undisturbed run, and not the first epoch's again.
     assert given["continued"][system]["1"] == given["whole"][system]["1"]
     assert given["whole"][system]["1"] != given["whole"][system]["0"]
+
+
+@pytest.mark.parametrize("system", SMALL)
+def test_histories_are_as_recorded(trained, system):
+    recorded, found = comparison.read("small_histories"), rows_of(run_folder(trained[0] / "whole", system))
+    exact = recorded["machine"] == machine()
+    assert not comparison.differences(found, recorded["entries"][system], exact=exact)
 
 
 def small_data():
