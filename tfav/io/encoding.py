@@ -155,7 +155,7 @@ def _check_frame(path: Path, frame, grey_too: bool = False) -> tuple[int, ...]:
 
 
 def _add_h264(container, shape, rate: Fraction, crf: int, preset: str):
-    # Without x264's macroblock tree, which reads what it never wrote: of small pictures it makes another file each time.
+    # Without x264's macroblock tree: it reads what it never wrote, and makes another file of small pictures each time.
     options = {"crf": str(crf), "preset": preset, "mbtree": "0"}
     stream = container.add_stream("libx264", rate=rate, options=options)
     height, width = shape[:2]
