@@ -229,5 +229,5 @@ def test_rankings_are_the_mean_over_the_whole_video(clip, model_files):
         mean = {rank["label"]: rank["probability"] for rank in row[kind]}
         np.testing.assert_allclose([mean[label] for label in labels], each.mean(0), atol=3e-6)
         assert [rank["probability"] for rank in row[kind]] == sorted(mean.values(), reverse=True)
-        assert np.abs(each[0] - each.mean(0)).max() > 2e-5  # the first window alone would be seen
+        assert np.abs(each[0] - each.mean(0)).max() > 5e-6  # the first window alone would be seen
     np.testing.assert_allclose(table("ranking"), (table("spatial")[:4] + table("motion")) / 2, atol=3e-6)

@@ -53,4 +53,4 @@ def test_the_viewer_takes_a_folder_of_frames(videos_dir, tmp_path):
     shown, filmed = flow_section(tmp_path / "jpegs_256" / video.stem), flow_section(video)
     assert shown.count("data:image/") == 2
     motions = [float(re.search(r"rim ([\d.]+) pixels", section)[1]) for section in (shown, filmed)]
-    assert motions[0] == pytest.approx(motions[1], abs=0.5) and motions[0] > 0.3
+    assert motions[0] == pytest.approx(motions[1], rel=0.1) and motions[0] > 0.3
