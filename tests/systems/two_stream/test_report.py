@@ -49,8 +49,8 @@ def test_evaluate_asks_for_a_folder_or_a_part(run_dirs, capsys):
 
 def test_the_viewer_takes_a_folder_of_frames(videos_dir, tmp_path):
     video = sorted((videos_dir / "grow").iterdir())[0]
-    extract_flow(videos_dir / "grow", tmp_path, method="dis", workers=0, quiet=True)
+    extract_flow(videos_dir / "grow", tmp_path, method="dis", quality=100, workers=0, quiet=True)
     shown, filmed = flow_section(tmp_path / "jpegs_256" / video.stem), flow_section(video)
     assert shown.count("data:image/") == 2
     motions = [float(re.search(r"rim ([\d.]+) pixels", section)[1]) for section in (shown, filmed)]
-    assert motions[0] == pytest.approx(motions[1], rel=0.1) and motions[0] > 0.3
+    assert motions[0] == pytest.approx(motions[1], abs=0.5) and motions[0] > 0.3
