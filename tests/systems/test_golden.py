@@ -232,8 +232,9 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
             mask = (np.arange(24) < len(clip))[None]
             first = plain.run_gru_both_ways(y, weights["rnn1"], mask)
             if config.feedback:
-                guess = plain.softmax(first @ weights["words"][0] + weights["words"][1])
-                first = np.concatenate([first + guess @ weights["told"][0] + weights["told"][1], y], axis=-1)
+                word_probs = plain.softmax(first @ weights["words"][0] + weights["words"][1])
+                kernel, bias = weights["cond_proj"]
+                first = np.concatenate([first + word_probs @ kernel + bias, y], axis=-1)
             second = plain.run_gru_both_ways(first, weights["rnn2"], mask)
             answers.append(plain.softmax(second @ weights["labels_dense"][0] + weights["labels_dense"][1]))
         return np.mean(answers, axis=0)[0, : len(clip)]

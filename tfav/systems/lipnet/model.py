@@ -20,7 +20,7 @@ from tfav.training import mixed_precision
 _SMALLEST = 16  # side of the picture, in pixels
 CERTAIN = 1e4  # logit by which the blank leads in padded frames
 # What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
-BACKEND = ("rnn1", "rnn2", "words", "told", "sound", "labels_dense")
+BACKEND = ("rnn1", "rnn2", "words", "cond_proj", "sound", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
@@ -106,9 +106,9 @@ def build_cpu(config: Config) -> keras.Model:
         sizes["sound"] = sound.SIZE
     heads = {name: layers.Dense(size, dtype="float32", name=name)(first) for name, size in sizes.items()}
     if config.feedback:
-        guess = layers.Softmax(dtype="float32", name="guess")(heads["words"])
-        told = layers.Dense(first.shape[-1], name="told")(guess)
-        x = layers.Concatenate(name="seen_again")([layers.Add(name="told_add")([first, told]), x])
+        word_probs = layers.Softmax(dtype="float32", name="word_probs")(heads["words"])
+        projected = layers.Dense(first.shape[-1], name="cond_proj")(word_probs)
+        x = layers.Concatenate(name="cond_concat")([layers.Add(name="cond_add")([first, projected]), x])
     else:
         x = first
     x = _apply_recurrent(x, config, mask, 2)
