@@ -21,8 +21,8 @@ import numpy as np
 from tests.bench.rounds import describe_machine, print_row
 from tests.conftest import shared_root
 from tests.weights.conftest import fill_and_save
-from tests.weights.test_families import FAMILIES, inputs_for, outputs_of
-from tests.weights.test_two_stream_files import NORMALIZATIONS, build_stream
+from tests.weights.keras_h5.test_families import FAMILIES, inputs_for, outputs_of
+from tests.weights.keras_h5.test_two_stream_files import NORMALIZATIONS, build_stream
 from tfav.errors import TfavError
 from tfav.weights import load_legacy_model
 

@@ -31,11 +31,11 @@ from tfav.io.arrays import read_npz
 from tfav.io.sequence_files import open_sequences
 from tfav.systems.lipnet.grammar import GRID_GRAMMAR, read_grammar
 from tfav.training.run import load as load_run
-from tfav.weights import rehearsal
-from tfav.weights.checkpoint import load_checkpoint
 from tfav.weights.errors import DamagedError, WeightsError
-from tfav.weights.inspection import summarize
-from tfav.weights.torch import load_pt
+from tfav.weights.keras_h5 import sandbox
+from tfav.weights.keras_h5.inspection import summarize
+from tfav.weights.pytorch import load_pt
+from tfav.weights.tf_checkpoint import load_checkpoint
 
 MAX_BYTES = 1 << 16
 
@@ -166,8 +166,8 @@ def _read_hdf5(path: Path) -> None:
             for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGALRM):
                 signal.signal(number, signal.SIG_DFL)
             signal.alarm(10)
-            rehearsal.limit_memory(MAX_BYTES)
-            rehearsal.read_all(path)
+            sandbox.limit_memory(MAX_BYTES)
+            sandbox.read_all(path)
             os._exit(0)
         except DamagedError:
             os._exit(3)

@@ -29,7 +29,7 @@ STRANGERS = (
 
 STARTS = {
     "inspection": "from tfav.app.uploads import _inspect; from pathlib import Path; _inspect(Path(sys.argv[1]))",
-    "rehearsal": "from tfav.weights.rehearsal import rehearse; rehearse(sys.argv[1])",
+    "sandbox": "from tfav.weights.keras_h5.sandbox import check; check(sys.argv[1])",
     "doctor": "from tfav import doctor; assert doctor._run('import json, socket, runpy; print(1)') == (True, '1')",
     "loky": "from tfav.io.pools import LokyPool; p = LokyPool(2); print(p.submit(abs, -1).result()); p.kill()",
     "page": """

@@ -13,7 +13,7 @@ def tf_keras():
 @pytest.fixture
 def small(tmp_path):
     """A sound Keras 1 file of one Dense layer, to be spoilt."""
-    from tests.weights.test_keras1 import dense, named, rand, write_keras1
+    from tests.weights.keras_h5.test_keras1 import dense, named, rand, write_keras1
 
     return write_keras1(
         tmp_path / "small.h5",

@@ -8,16 +8,16 @@ import importlib
 from tfav.weights.errors import WeightsError
 
 _HOME_OF = {
-    "HubExtractor": "hub",
+    "HubExtractor": "tf_hub",
     "Report": "report",
-    "convert": "legacy",
-    "inspect": "inspection",
-    "load_checkpoint": "checkpoint",
-    "load_legacy_model": "legacy",
-    "load_legacy_weights": "legacy",
-    "load_pt": "torch",
-    "load_state_dict": "torch",
-    "read_state_dict": "torch",
+    "convert": "keras_h5.loader",
+    "inspect": "keras_h5.inspection",
+    "load_checkpoint": "tf_checkpoint",
+    "load_legacy_model": "keras_h5.loader",
+    "load_legacy_weights": "keras_h5.loader",
+    "load_pt": "pytorch",
+    "load_state_dict": "pytorch",
+    "read_state_dict": "pytorch",
 }
 
 __all__ = ["WeightsError", *sorted(_HOME_OF)]

@@ -27,7 +27,7 @@ def build_extractor(config: Config) -> keras.Model:
         backbone = _mobilenet_v2(config)
         x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frame)  # -1..1, what the weights were trained on
         return keras.Model(frame, _pool_map(backbone(x), config.pooling), name="mobilenet_v2_frame")
-    from tfav.weights.hub import HubExtractor  # only here: it loads tensorflow-hub
+    from tfav.weights.tf_hub import HubExtractor  # only here: it loads tensorflow-hub
 
     x = layers.Rescaling(1 / 255, name="scale")(frame)
     x = HubExtractor(config.extractor, trainable=config.extractor_trainable, name="hub")(x)

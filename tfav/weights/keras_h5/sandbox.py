@@ -11,17 +11,17 @@ import sys
 from pathlib import Path
 
 from tfav.io import children
-from tfav.weights.archive import MAX_INFLATION, Archive, reading
 from tfav.weights.errors import DamagedError, WeightsError
+from tfav.weights.keras_h5.archive import MAX_INFLATION, Archive, reading
 
 MAX_SEC = 120
 MEMORY_BYTES = 1 << 30  # beside what a file's own arrays may take
 _DAMAGED = 3
 _REMEDY = "It is damaged, or made to do harm; fetch it again."
-_NO_PROCESS = "See what `python -m tfav.weights.rehearsal FILE` says."
+_NO_PROCESS = "See what `python -m tfav.weights.keras_h5.sandbox FILE` says."
 
 
-def rehearse(path: Path | str) -> None:
+def check(path: Path | str) -> None:
     """Reads a legacy HDF5 file in a process with little memory and time. Files of any other kind are left alone.
 
     Args:
@@ -35,7 +35,7 @@ def rehearse(path: Path | str) -> None:
         return
     try:
         done = subprocess.run(
-            [*children.module_command("tfav.weights.rehearsal"), str(path.absolute())],
+            [*children.module_command("tfav.weights.keras_h5.sandbox"), str(path.absolute())],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=Path(sys.executable).parent,
@@ -96,7 +96,7 @@ def limit_memory(size: int) -> None:
 
 
 def main() -> None:
-    """`python -m tfav.weights.rehearsal FILE`: exit code 3, and the reason, where the file is damaged."""
+    """`python -m tfav.weights.keras_h5.sandbox FILE`: exit code 3, and the reason, where the file is damaged."""
     (path,) = sys.argv[1:]
     limit_memory(Path(path).stat().st_size)
     try:

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from tfav.weights.errors import DamagedError, WeightsError
-from tfav.weights.lookalikes import explain_file, explain_folder
+from tfav.weights.keras_h5.lookalikes import explain_file, explain_folder
 
 MAX_CONFIG_BYTES = 64 * 2**20
 MAX_LAYERS = 20_000

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.weights.test_families import outputs_of
+from tests.weights.keras_h5.test_families import outputs_of
 from tfav.weights import WeightsError
-from tfav.weights.checkpoint import load_checkpoint
+from tfav.weights.tf_checkpoint import load_checkpoint
 
 
 def build(k):

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from tfav.weights.errors import WeightsError
+from tfav.weights.keras_h5.tensors import AS_STORED, stored_counts, translate
 from tfav.weights.report import Translation
 from tfav.weights.slots import ALIASES
-from tfav.weights.tensors import AS_STORED, stored_counts, translate
 
 # State of random generators, which some versions list among the weights.
 _NOT_WEIGHTS = re.compile(r"(StateVar|seed_generator|rng_state|random_generator)", re.IGNORECASE)

@@ -9,10 +9,10 @@ import inspect
 import keras
 from keras.src.applications import convnext, inception_resnet_v2
 
-from tfav.weights import objects
-from tfav.weights.allocation import Reserved
 from tfav.weights.errors import WeightsError
-from tfav.weights.normalization import LegacyBatchNormalization
+from tfav.weights.keras_h5 import objects
+from tfav.weights.keras_h5.lazy_init import Reserved
+from tfav.weights.keras_h5.legacy_layers import LegacyBatchNormalization
 
 # Same name, same meaning.
 _SAME = frozenset(
@@ -252,7 +252,7 @@ def why_refused(class_name):
 
 
 def make(spec, name, custom_objects, report):
-    """Makes the Keras 3 layer for a `LayerSpec` of a class in this catalogue.
+    """Makes the Keras 3 layer for a `LayerSpec` of a class in this table.
 
     Args:
         spec: The layer; not a wrapper, a model or a Lambda.

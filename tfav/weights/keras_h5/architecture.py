@@ -9,10 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfav.weights import keras1
-from tfav.weights.archive import MAX_LAYERS
 from tfav.weights.errors import WeightsError
-from tfav.weights.graph import Call, Ref, flat_refs, number_calls, only_refs, order_calls, parse_call, parse_refs
+from tfav.weights.keras_h5 import keras1
+from tfav.weights.keras_h5.archive import MAX_LAYERS
+from tfav.weights.keras_h5.graph import (
+    Call,
+    Ref,
+    flat_refs,
+    number_calls,
+    only_refs,
+    order_calls,
+    parse_call,
+    parse_refs,
+)
 
 MAX_DEPTH = 40
 MAX_CALLS = 100_000  # a model called twice in a model called twice ... doubles with every level

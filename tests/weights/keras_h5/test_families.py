@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfav.weights.legacy import convert, load_legacy_model
+from tfav.weights.keras_h5.loader import convert, load_legacy_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 

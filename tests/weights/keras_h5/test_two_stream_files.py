@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from tfav.weights.legacy import load_legacy_model
+from tfav.weights.keras_h5.loader import load_legacy_model
 
 NORMALIZATIONS = {
     # Layer, and the values it keeps for each channel: DESIGN.md's counts leave room for none.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfav.weights.legacy import convert, load_legacy_model
+from tfav.weights.keras_h5.loader import convert, load_legacy_model
 
 MPKUSE_FIRST_1000 = 0.995  # what tf_keras gives
 

@@ -7,19 +7,20 @@ import sys
 import h5py
 import pytest
 
-from tests.weights.test_keras1 import dense, named, rand, write_keras1
-from tfav.weights import WeightsError, rehearsal
-from tfav.weights.inspection import inspect
-from tfav.weights.legacy import load_legacy_model, load_legacy_weights
+from tests.weights.keras_h5.test_keras1 import dense, named, rand, write_keras1
+from tfav.weights import WeightsError
+from tfav.weights.keras_h5 import sandbox
+from tfav.weights.keras_h5.inspection import inspect
+from tfav.weights.keras_h5.loader import load_legacy_model, load_legacy_weights
 
 pytestmark = pytest.mark.timeout(120)
 
 
 def test_sound_files_and_those_that_are_no_hdf5_pass(small, tmp_path):
-    rehearsal.rehearse(small)
-    rehearsal.rehearse(tmp_path / "nowhere.h5")
+    sandbox.check(small)
+    sandbox.check(tmp_path / "nowhere.h5")
     (tmp_path / "text.h5").write_text("text")
-    rehearsal.rehearse(tmp_path / "text.h5")
+    sandbox.check(tmp_path / "text.h5")
 
 
 @pytest.mark.parametrize("open_file", [inspect, load_legacy_model])
@@ -56,7 +57,7 @@ def test_spoilt_arrays_are_refused_before_a_model_is_touched(tmp_path):
     content[place + 8 : place + 40] = bytes(32)
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"packed\.h5: the file is damaged"):
-        rehearsal.rehearse(path)
+        sandbox.check(path)
 
 
 def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, monkeypatch):
@@ -74,7 +75,7 @@ def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, m
         inspect(small)
     monkeypatch.setattr(sys, "executable", str(python))
     python.write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr(rehearsal, "MAX_SEC", 0.2)
+    monkeypatch.setattr(sandbox, "MAX_SEC", 0.2)
     with pytest.raises(WeightsError, match=r"did not come to its end in 0.2 s"):
         load_legacy_weights(_built(), small)
 

@@ -8,8 +8,8 @@ import inspect
 
 import keras
 
-from tfav.weights.activations import legacy_hard_sigmoid
 from tfav.weights.errors import WeightsError
+from tfav.weights.keras_h5.legacy_layers import legacy_hard_sigmoid
 
 # Old spelling -> Keras 3 class, where snake-casing the class name is not enough.
 _INITIALIZERS = {

@@ -1,6 +1,23 @@
-"""The two modes of Keras 1's BatchNormalization that Keras 2 dropped."""
+"""What Keras 3 has under the same name with another meaning: an activation, and two modes of batch normalisation.
+
+Both are registered with Keras, so models that use them save and load; a program that opens such a `.keras` file
+imports this module first.
+"""
 
 import keras
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+def legacy_hard_sigmoid(x):
+    """`clip(0.2 x + 0.5, 0, 1)`, the hard sigmoid of Keras 1 and 2; Keras 3's has slope 1/6.
+
+    Args:
+        x: Tensor of any shape, float.
+
+    Returns:
+        Tensor of the same shape and dtype, 0-1.
+    """
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="tfav")

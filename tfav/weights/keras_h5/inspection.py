@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfav.weights import architecture
-from tfav.weights.archive import Archive
 from tfav.weights.errors import WeightsError
-from tfav.weights.rehearsal import rehearse
+from tfav.weights.keras_h5 import architecture, sandbox
+from tfav.weights.keras_h5.archive import Archive
 
 _TOLD_SETTINGS = [
     "units",
@@ -102,7 +101,7 @@ def inspect(path):
     Raises:
         WeightsError: It is no such file, or it is damaged.
     """
-    rehearse(path)
+    sandbox.check(path)
     return summarize(path)
 
 

@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.weights.test_keras1 import dense, layer, rand, write_keras1
-from tfav.weights import WeightsError, inspection, legacy
-from tfav.weights.inspection import inspect
-from tfav.weights.legacy import load_legacy_model
+from tests.weights.keras_h5.test_keras1 import dense, layer, rand, write_keras1
+from tfav.weights import WeightsError
+from tfav.weights.keras_h5 import sandbox
+from tfav.weights.keras_h5.inspection import inspect
+from tfav.weights.keras_h5.loader import load_legacy_model
 
 pytestmark = pytest.mark.timeout(300)  # some start sixty processes, on a machine that may be busy
 
@@ -162,7 +163,7 @@ def test_a_heap_that_never_ends_is_refused(small, number, length):
     content[at + 8 : at + 16] = length.to_bytes(8, "little")
     small.write_bytes(content)
     # In a process of its own: the HDF5 library would not come back.
-    program = f"from tfav.weights.inspection import inspect; inspect({str(small)!r})"
+    program = f"from tfav.weights.keras_h5.inspection import inspect; inspect({str(small)!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "a heap that never ends" in done.stderr.splitlines()[-1]
 
@@ -371,8 +372,8 @@ def _places(value, place=()):
 
 def test_no_spoilt_configuration_escapes_as_another_error(tmp_path, monkeypatch):
     """Every value of a configuration replaced in turn by something absurd: a model or a `WeightsError`."""
-    for module in (inspection, legacy):  # the HDF5 file itself is sound, so that no process need read it first
-        monkeypatch.setattr(module, "rehearse", lambda path: None)
+    # The HDF5 file itself is sound, so that no process need read it first.
+    monkeypatch.setattr(sandbox, "check", lambda path: None)
     config = _graph(("a", ["in"]), ("b", ["a"]))
     path = _write_graph(tmp_path / "f.h5", config, "ab")
     absurd = [None, -1, 10**15, "x", [], {}, float("nan"), {"class_name": "Lambda", "config": {}}]

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 
-from tests.weights.test_keras1 import LAMBDA, dense, named, rand, write_keras1
-from tfav.weights.inspection import inspect
+from tests.weights.keras_h5.test_keras1 import LAMBDA, dense, named, rand, write_keras1
+from tfav.weights.keras_h5.inspection import inspect
 
 
 def test_a_keras1_file_with_code_is_told_not_run(tmp_path):

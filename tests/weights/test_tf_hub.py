@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tfav.weights import WeightsError
-from tfav.weights.hub import HubExtractor, resolve
+from tfav.weights.tf_hub import HubExtractor, resolve
 
 SIZE, FEATURES = 8, 5
 KERNEL = np.linspace(-0.5, 0.5, 15, dtype="float32").reshape(3, FEATURES)

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
-from tests.weights.test_families import outputs_of
-from tests.weights.test_keras1 import correlate, hard_sigmoid, layer, rand, write_keras1
+from tests.weights.keras_h5.test_families import outputs_of
+from tests.weights.keras_h5.test_keras1 import correlate, hard_sigmoid, layer, rand, write_keras1
 from tfav.weights import WeightsError
-from tfav.weights.legacy import convert, load_legacy_model, load_legacy_weights
+from tfav.weights.keras_h5.loader import convert, load_legacy_model, load_legacy_weights
 
 ZEROS = {"class_name": "Zeros", "config": {"dtype": "float32"}}
 
@@ -209,7 +209,7 @@ def test_a_failed_conversion_leaves_the_old_copy(tmp_path, tf_keras, write_h5, m
     path = write_h5(tf_keras.Sequential([tf_keras.layers.Input((3,)), tf_keras.layers.Dense(2)]))
     out = tmp_path / "out.keras"
     out.write_bytes(b"old")
-    monkeypatch.setattr("tfav.weights.legacy._compare", lambda *_: 1.0)
+    monkeypatch.setattr("tfav.weights.keras_h5.loader._compare", lambda *_: 1.0)
     with pytest.raises(WeightsError, match=r"differs"):
         convert(path, out)
     assert out.read_bytes() == b"old" and sorted(p.name for p in tmp_path.iterdir()) == ["model.h5", "out.keras"]

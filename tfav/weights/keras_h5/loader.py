@@ -10,21 +10,20 @@ import keras
 import numpy as np
 
 from tfav import keras_settings
-from tfav.weights import architecture
-from tfav.weights.activations import legacy_hard_sigmoid
-from tfav.weights.archive import Archive
 from tfav.weights.errors import WeightsError
-from tfav.weights.rebuild import Rebuilder
-from tfav.weights.rehearsal import rehearse
+from tfav.weights.keras_h5 import architecture, sandbox
+from tfav.weights.keras_h5.archive import Archive
+from tfav.weights.keras_h5.assignment import Transfer
+from tfav.weights.keras_h5.legacy_layers import legacy_hard_sigmoid
+from tfav.weights.keras_h5.rebuild import Rebuilder
+from tfav.weights.keras_h5.tensors import Context
 from tfav.weights.report import Report
 from tfav.weights.slots import Branch, tree_of
-from tfav.weights.tensors import Context
-from tfav.weights.transfer import Transfer
 
 BACKENDS = ("tensorflow", "theano", "cntk")
 MAX_DIFFERENCE = 1e-5
 _HARD_SIGMOID_NOTE = (
-    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.activations before loading a saved copy"
+    "hard_sigmoid kept as it was, 0.2 x + 0.5; import tfav.weights.keras_h5.legacy_layers before loading a saved copy"
 )
 _TEST_SIZES = (16, 32, 64, 128, 224)
 
@@ -49,7 +48,7 @@ def load_legacy_model(path, *, custom_objects=None, with_report=False, backend=N
     """
     keras_settings.settle()
     _check_backend(backend)
-    rehearse(path)
+    sandbox.check(path)
     with Archive(path) as archive:
         config = archive.json("model_config")
         if config is None:
@@ -98,7 +97,7 @@ def load_legacy_weights(model, path, *, with_report=False, backend=None):
         raise WeightsError(
             path, f"model {model.name!r} is not built yet, so it has no weights to fill", "Call it once."
         )
-    rehearse(path)
+    sandbox.check(path)
     with Archive(path) as archive:
         stored = archive.stored_layers()
         is_keras1 = (archive.keras_version or "").startswith(("0.", "1.")) or _names_look_keras1(stored)

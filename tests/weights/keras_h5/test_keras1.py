@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfav.weights import WeightsError
-from tfav.weights.legacy import convert, load_legacy_model, load_legacy_weights
+from tfav.weights.keras_h5.loader import convert, load_legacy_model, load_legacy_weights
 
 RANDOM = np.random.default_rng(0)
 

@@ -5,10 +5,10 @@ import math
 
 import keras
 
-from tfav.weights import architecture, catalogue, objects, operations
-from tfav.weights.allocation import Budget, restore
 from tfav.weights.errors import WeightsError
-from tfav.weights.graph import Ref, order_calls
+from tfav.weights.keras_h5 import architecture, layer_table, objects, operations
+from tfav.weights.keras_h5.graph import Ref, order_calls
+from tfav.weights.keras_h5.lazy_init import Budget, restore
 
 _OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 _WRAPPERS = ("TimeDistributed", "Bidirectional")
@@ -80,8 +80,8 @@ class Rebuilder:
                     unknown.append(f"{spec.name!r} (TensorFlow's {operations.operation_name(spec)})")
             elif spec.class_name == "RNN":
                 unknown += [f"{spec.name!r} (cell {c})" for c in _cell_classes(spec) if not self._knows_cell(c)]
-            elif catalogue.find_class(spec.class_name) is None:
-                unknown.append(f"{spec.name!r} ({spec.stored_class}: {catalogue.why_refused(spec.class_name)})")
+            elif layer_table.find_class(spec.class_name) is None:
+                unknown.append(f"{spec.name!r} ({spec.stored_class}: {layer_table.why_refused(spec.class_name)})")
         if code:
             raise WeightsError(
                 self.path,
@@ -97,7 +97,7 @@ class Rebuilder:
             )
 
     def _knows_cell(self, class_name):
-        return class_name in catalogue.CELLS or class_name in self.custom
+        return class_name in layer_table.CELLS or class_name in self.custom
 
     def _replacement(self, spec):
         """What the caller gave for a layer: by its name, its class, or the name of its function."""
@@ -107,7 +107,7 @@ class Rebuilder:
         for name in names:
             if name is not None and name in self.custom:
                 return self.custom[name]
-        known = spec.class_name in ("Lambda", "Merge") or catalogue.find_class(spec.class_name) is not None
+        known = spec.class_name in ("Lambda", "Merge") or layer_table.find_class(spec.class_name) is not None
         return None if known else keras.saving.get_registered_object(spec.class_name)
 
     # -- models --------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Rebuilder:
         layer = self.built.get(id(spec))
         if layer is None:
             layer = self._layer(spec)
-        if isinstance(inputs, list) and len(inputs) > 1 and spec.class_name in catalogue.RECURRENT:
+        if isinstance(inputs, list) and len(inputs) > 1 and spec.class_name in layer_table.RECURRENT:
             inputs, kwargs = inputs[0], {"initial_state": inputs[1:], **kwargs}
         with self._guarded(spec.name):
             outputs = layer(inputs, **self._accepted(layer, spec, kwargs))
@@ -208,7 +208,7 @@ class Rebuilder:
             return self._wrapper(spec, name)
         if spec.class_name == "RNN":
             return self._rnn(spec, name)
-        return catalogue.make(spec, name, self.custom, self.report)
+        return layer_table.make(spec, name, self.custom, self.report)
 
     def _from_caller(self, replacement, spec, name):
         self.report.note(f"layer {spec.name!r} ({spec.stored_class}) replaced by custom_objects")
@@ -253,7 +253,7 @@ class Rebuilder:
         for config in _cell_configs(spec):
             class_name = config["class_name"]
             cell = architecture.LayerSpec(class_name, config["config"].get("name"), config["config"], class_name)
-            cells.append(catalogue.make(cell, self._unique_name(cell.name or "cell"), self.custom, self.report))
+            cells.append(layer_table.make(cell, self._unique_name(cell.name or "cell"), self.custom, self.report))
         keys = ("return_sequences", "return_state", "go_backwards", "stateful")
         settings = {key: bool(spec.config[key]) for key in keys if key in spec.config}
         return keras.layers.RNN(cells[0] if len(cells) == 1 else cells, name=name, **settings)
