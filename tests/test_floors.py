@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tfav"
 FLOORS = {
     "errors": 0,
     "_version": 0,
+    "lazy_names": 0,
     "ranges": 0,
     "keras_settings": 1,
     "old_packages": 1,
@@ -27,7 +28,7 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }
-NO_TENSORFLOW = ("errors", "ranges", "io", "cli", "doctor", "old_packages")
+NO_TENSORFLOW = ("errors", "lazy_names", "ranges", "io", "cli", "doctor", "old_packages")
 
 
 def imports_of(path: Path) -> set[str]:
@@ -88,5 +89,5 @@ def test_the_rule_would_notice():
     assert broken_rule(["io", "video"], "tfav.data.ops") == "goes up"
     assert broken_rule(["io", "video"], "tensorflow") != ""
     assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.systems.lipnet.model") != ""
-    assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.report.page") == "goes up"
+    assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.report.html") == "goes up"
     assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.layers.PerFrame") == ""

@@ -11,9 +11,9 @@ import pytest
 
 from tfav import cli, doctor, keras_settings
 from tfav.errors import UsageError
-from tfav.io import children
+from tfav.io import subprocesses
 from tfav.systems import SYSTEMS, load
-from tfav.training.model_files import read_model
+from tfav.training.checkpoints import read_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -83,7 +83,7 @@ def test_a_backend_of_the_environment_or_the_file_is_set_aside(tmp_path):
         code = f"import os, tfav; print({what})"
         environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
         environment |= {"HOME": str(tmp_path)} | given
-        command = children.code_command(code)
+        command = subprocesses.code_command(code)
         done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
         assert done.stdout.strip() == "tensorflow", done.stderr[-500:]
         assert ("KERAS_BACKEND=jax is set aside" in done.stderr) == (given.get("KERAS_BACKEND") == "jax")
@@ -129,4 +129,4 @@ def test_a_file_that_keras_passes_over(text, stored, tmp_path):
 
 def test_importing_the_package_loads_no_keras():
     code = "import sys, tfav.keras_settings; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
-    assert subprocess.run(children.code_command(code), cwd=PROJECT, check=False).returncode == 0
+    assert subprocess.run(subprocesses.code_command(code), cwd=PROJECT, check=False).returncode == 0

@@ -82,10 +82,10 @@ def test_a_command_refuses_in_one_line(command, capsys):
 def test_functions_refuse_in_one_line(tmp_path):
     from tfav.app import serve
     from tfav.io.audio import read_audio
-    from tfav.io.flow_folders import extract_flow
-    from tfav.io.frames import extract_frames
+    from tfav.io.flow_extraction import extract_flow
+    from tfav.io.frame_extraction import extract_frames
     from tfav.metrics.ranking import ranking
-    from tfav.systems.next_frame.task import prepare
+    from tfav.systems.next_frame.train import prepare
 
     nan = float("nan")
     for call in (

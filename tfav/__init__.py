@@ -3,14 +3,12 @@
 Importing the package loads no TensorFlow; the names below do, when they are first used.
 """
 
-import lazy_loader
-
-from tfav import keras_settings
+from tfav import keras_settings, lazy_names
 from tfav._version import __version__
 
 keras_settings.choose_backend()
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=["data", "io", "layers", "report", "systems", "training", "weights"],
     submod_attrs={

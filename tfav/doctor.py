@@ -18,7 +18,7 @@ from rich.table import Table
 from tfav import keras_settings
 from tfav._version import __version__
 from tfav.errors import UsageError
-from tfav.io import children
+from tfav.io import subprocesses
 
 OK, MISSING, OPTIONAL, ASIDE = "ok", "missing", "not there (optional)", "set aside"
 
@@ -53,7 +53,7 @@ def main(*, mend: bool = False) -> int:
         for remedy in remedies:
             print(f"+ {remedy}", flush=True)
             # One of our own lines above, never a user's.
-            subprocess.run(remedy, shell=True, check=False, env=os.environ | children.ENVIRONMENT)
+            subprocess.run(remedy, shell=True, check=False, env=os.environ | subprocesses.ENVIRONMENT)
         findings = examine() if remedies else findings
     _print(findings)
     missing = [finding for finding in findings if finding.state == MISSING]
@@ -171,7 +171,7 @@ def _extra(name: str) -> Finding:
 def _run(code: str) -> tuple[bool, str]:
     """Runs a line of Python; gives whether it worked and the last line it said."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = children.code_command(code)
+    command = subprocesses.code_command(code)
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", env=environment)
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     return done.returncode == 0, said[-1] if said else f"ended with code {done.returncode}"

@@ -11,7 +11,7 @@ from tfav.errors import MediaError, UsageError
 from tfav.io.download import FetchError
 from tfav.io.encoding import write_gif, write_video
 from tfav.systems import load
-from tfav.training.start import start_tensorflow
+from tfav.training.tf_startup import start_tensorflow
 
 RANKING = [
     {"label": "turn_clockwise", "probability": 0.75},

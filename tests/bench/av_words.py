@@ -18,7 +18,7 @@ from tests.bench.grid import link_clips, use_detector
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.systems.av_words.config import STAGES, Config
-from tfav.training.start import start_tensorflow
+from tfav.training.tf_startup import start_tensorflow
 
 _WORDS = 4200  # of 700 sentences of GRID
 _NUM_READ = 12
@@ -66,7 +66,7 @@ def bench_steps(config: Config, names, steps: int):
     import keras
 
     from tfav.systems.av_words import stages
-    from tfav.systems.av_words.task import compile_args
+    from tfav.systems.av_words.train import compile_args
 
     for name in names:
         model = stages.build_stage(config, name)
@@ -94,10 +94,10 @@ def bench_steps(config: Config, names, steps: int):
 
 def bench_pipeline(data_dir: str, epochs: int = 3) -> dict:
     """Epochs of the training pipeline alone."""
-    from tfav.systems.av_words import data
+    from tfav.systems.av_words.dataset import build_datasets
 
     config = Config.preset("cpu", data_dir=str(data_dir), num_classes=0)
-    train = data.build_datasets(config).train
+    train = build_datasets(config).train
     rates = []
     for _ in range(epochs + 1):
         started = time.perf_counter()
@@ -115,16 +115,16 @@ def bench_pipeline(data_dir: str, epochs: int = 3) -> dict:
 
 def bench_stage_pipelines(data_dir: Path | str):
     """Yields a row for each stream: epochs of it alone, as its stages have them, against both with one thrown away."""
-    from tfav.systems.av_words import data
+    from tfav.systems.av_words.dataset import STREAMS, build_datasets
 
     config = Config.preset("cpu", data_dir=str(data_dir), num_classes=0)
-    both = data.build_datasets(config).train
+    both = build_datasets(config).train
 
     def drain(dataset) -> int:
         return sum(len(words) for _, words in dataset)
 
-    for stream in data.STREAMS:
-        alone = data.build_datasets(config, streams=(stream,)).train
+    for stream in STREAMS:
+        alone = build_datasets(config, streams=(stream,)).train
         sides = {"both streams, one thrown away": lambda: drain(both), f"{stream} alone": lambda: drain(alone)}  # noqa: B023
         row = measure(f"av_words cpu training pipeline of a stage that takes {stream}", sides, rounds=3)
         count = drain(both)
@@ -136,11 +136,11 @@ def bench_stage_pipelines(data_dir: Path | str):
 def bench_predict(run_dir: Path | str, clips) -> dict:
     """Clips to words, one model for all: decoding, finding the mouth, all streams, the page."""
     from tfav.io.video import probe
-    from tfav.systems.av_words import prediction
+    from tfav.systems.av_words import predict
 
     factors = []
     with tempfile.TemporaryDirectory() as out:
-        predict_file = prediction.open_predictor(run_dir)
+        predict_file = predict.open_predictor(run_dir)
         predict_file(clips[0], out=out)
         for clip in clips:
             (seconds,) = timed(lambda: predict_file(clip, out=out), 1)  # noqa: B023

@@ -25,8 +25,8 @@ from matplotlib import gridspec
 
 from tests.bench.rounds import measure, print_row
 from tfav.io.video import write_video
-from tfav.systems.two_stream.drawing import DPI, FIGURE_INCHES, DemoCanvas
-from tfav.systems.two_stream.prediction import Moment
+from tfav.systems.two_stream.demo_video import DPI, FIGURE_INCHES, DemoCanvas
+from tfav.systems.two_stream.predict import Moment
 from tfav.systems.two_stream.stream import ucf101_labels
 
 TARGET = 10.0

@@ -59,7 +59,7 @@ def row_of(system: str, seconds: dict[str, list[float]]) -> dict:
 def time_epoch(system: str, side: str) -> float:
     """Seconds of the second epoch."""
     from tfav import training
-    from tfav.training.start import start_tensorflow
+    from tfav.training.tf_startup import start_tensorflow
 
     start_tensorflow()
     if side == "deterministic":

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it also 
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.io.flow import iter_flow
+from tfav.io.optical_flow import iter_flow
 from tfav.io.video import read_video
 
 CLIP = "ucf101/abseiling_k400.mp4"

@@ -21,9 +21,9 @@ from tests.bench.grid import link_clips, use_detector
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
-from tfav.systems.lipnet import corpus, data, sound
+from tfav.systems.lipnet import corpus, dataset, log_mel
 from tfav.systems.lipnet.config import Config
-from tfav.training.start import start_tensorflow
+from tfav.training.tf_startup import start_tensorflow
 
 _CLIP_SEC = 3.0
 _NUM_READ = 12
@@ -65,7 +65,7 @@ def bench_data(options) -> None:
 def bench_prepare(source: Path, out: Path) -> dict:
     """Videos to shards, start of the processes included; the ratio is seconds of video to seconds of work."""
     started = time.perf_counter()
-    report = data.prepare(source, out, quiet=True)
+    report = dataset.prepare(source, out, quiet=True)
     seconds = time.perf_counter() - started
     index = shards.read_index(out)
     video_sec = sum(entry.num_frames for entry in index.entries) / corpus.FPS
@@ -84,7 +84,7 @@ def bench_prepare(source: Path, out: Path) -> dict:
 def bench_pipeline(out: Path, epochs: int, decode_sec: float) -> dict:
     """Epochs of the training pipeline alone; the baseline is what preparing took for each clip on all cores."""
     config = Config.preset("cpu", data_dir=str(out), val_fraction=0.0)
-    train = data.build_datasets(config).train
+    train = dataset.build_datasets(config).train
     rates, first = [], 0.0
     for epoch in range(epochs + 1):
         started = time.perf_counter()
@@ -205,7 +205,7 @@ def bench_ctc(batch_size: int) -> dict:
     import tensorflow as tf
     from keras import ops
 
-    from tfav.systems.lipnet.ctc import CTCLoss
+    from tfav.systems.lipnet.losses import CTCLoss
 
     config = Config.preset("cpu", batch_size=batch_size)
     blank, frames = config.symbols().blank, config.num_frames
@@ -233,13 +233,13 @@ def bench_ctc(batch_size: int) -> dict:
 
 def bench_reading() -> dict:
     """Videos of GRID to text and files, with the shipped weights: face, mouth, posteriors, all decoders, times, GIF."""
-    from tfav.systems.lipnet import prediction
+    from tfav.systems.lipnet import predict
 
     use_detector()
     grid = shared_root() / "grid"
     names = (grid / "val.txt").read_text(encoding="utf-8").split()[:_NUM_READ]
     videos = [grid / "s1" / f"{Path(name).name}.mp4" for name in names]
-    read = prediction.open_predictor("pretrained")
+    read = predict.open_predictor("pretrained")
     with tempfile.TemporaryDirectory() as out:
         read(videos[0], out=out)
         seconds = []
@@ -270,7 +270,7 @@ def made_batch(config: Config):
     if config.word_weight:
         targets["words"] = rng.integers(0, 1 + len(corpus.WORDS), shape[:2])
     if config.sound_weight:
-        targets["sound"] = rng.normal(size=(*shape[:2], sound.SIZE)).astype(np.float32)
+        targets["sound"] = rng.normal(size=(*shape[:2], log_mel.SIZE)).astype(np.float32)
     return inputs, targets
 
 

@@ -22,11 +22,11 @@ import tensorflow as tf
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.data.folders import scan
-from tfav.io.folders import list_frames
-from tfav.io.frames import extract_frames
+from tfav.data.class_folders import scan
+from tfav.io.frame_extraction import extract_frames
+from tfav.io.frame_folders import list_frames
 from tfav.systems.cnn_lstm import Config
-from tfav.systems.cnn_lstm.data import build_dataset
+from tfav.systems.cnn_lstm.dataset import build_dataset
 
 NUM_FRAMES, SIZE, BATCH = 10, 224, 8
 COPIES = 4  # every clip stands in so many times, so that an epoch lasts long enough to be measured

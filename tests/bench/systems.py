@@ -93,7 +93,7 @@ def measure_case(case: Case, steps: int) -> dict:
     import keras
 
     from tfav import training
-    from tfav.training.start import start_tensorflow
+    from tfav.training.tf_startup import start_tensorflow
 
     start_tensorflow()
     devices = "cpu" if case.devices == 1 else f"cpu:{case.devices}"
@@ -149,15 +149,15 @@ def made_config(case: Case, folder: Path):
         if case.system == "cnn_lstm":
             changes |= {"num_frames": base.num_frames * case.length}
     elif case.system == "lipnet":
-        from tfav.systems.lipnet import made
+        from tfav.systems.lipnet.synthetic import make_shards
 
-        made.make_shards(folder / "data", num_clips=count, num_frames=40 * case.length)
+        make_shards(folder / "data", num_clips=count, num_frames=40 * case.length)
         changes |= {"num_frames": 40 * case.length}
     elif case.system == "av_words":
-        from tfav.data.made_speech import WORDS
-        from tfav.systems.av_words import made
+        from tfav.data.synthetic_speech import WORDS
+        from tfav.systems.av_words.synthetic import make_shards
 
-        made.make_shards(folder / "data", num_sentences=count)
+        make_shards(folder / "data", num_sentences=count)
         changes |= {"num_classes": len(WORDS)}
     else:
         changes |= {"mnist": "small", "train_sequences": count, "val_sequences": 0}

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.data.folders import scan
-from tfav.systems.cnn_lstm import Config, build_model, clips, compile_args
-from tfav.systems.cnn_lstm.data import build_dataset
-from tfav.systems.cnn_lstm.extractor import build_extractor
+from tfav.data.class_folders import scan
+from tfav.systems.cnn_lstm import Config, build_model, clip_reader, compile_args
+from tfav.systems.cnn_lstm.backbone import build_extractor
+from tfav.systems.cnn_lstm.dataset import build_dataset
 
 EPOCHS, NUM_FRAMES, SIZE, BATCH = 10, 10, 160, 8
 
@@ -51,7 +51,9 @@ def main() -> None:
             "epochs": EPOCHS,
         }
         counter = iter(range(10**6))
-        frames = np.stack([clip.pixels[0] for clip in clips.read_clips([e.path for e in examples], Config(**base))])
+        frames = np.stack(
+            [clip.pixels[0] for clip in clip_reader.read_clips([e.path for e in examples], Config(**base))]
+        )
         targets = np.eye(len(tree.labels), dtype="f")[[tree.labels.index(e.label) for e in examples]]
 
         def each_epoch():

@@ -15,10 +15,10 @@ import keras
 import numpy as np
 
 from tests.bench.rounds import describe_machine
-from tfav.data.class_trees import make_split
-from tfav.data.folders import scan
-from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, features
-from tfav.systems.cnn_lstm.data import open_data
+from tfav.data.class_folders import scan
+from tfav.data.classification import make_split
+from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, feature_cache
+from tfav.systems.cnn_lstm.dataset import open_data
 
 
 def train_and_score(config: Config) -> list[tuple[str, bool]]:
@@ -36,8 +36,8 @@ def train_and_score(config: Config) -> list[tuple[str, bool]]:
     hits = []
     front = open_data(config).front
     for example in make_split(tree.examples, config).test:
-        (file,) = features.compute([example.path], config)
-        both, mask = features.read_file(file, config)
+        (file,) = feature_cache.compute([example.path], config)
+        both, mask = feature_cache.read_file(file, config)
         inputs = {"features": front.predict_on_batch({"features": both, "mask": mask}), "mask": mask}
         probabilities = model.predict_on_batch(inputs)["class"].mean(0)  # of both orientations, as tfav evaluate does
         hits.append((example.name, tree.labels[int(probabilities.argmax())] == example.label))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.records import Record
+from tfav.data.example_files import Record
 from tfav.errors import DataError
 
 

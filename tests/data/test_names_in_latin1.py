@@ -9,22 +9,22 @@ import pytest
 
 from tests.io.clips import write_clip
 from tfav.cli import parsing
-from tfav.data import named_splits, pipeline, shards, splits
-from tfav.data.folders import scan
-from tfav.data.records import Record, fingerprint, load_staged, stage_record
-from tfav.data.verification import verify_shards
+from tfav.data import pipeline, recording_splits, shards, splits
+from tfav.data.class_folders import scan
+from tfav.data.example_files import Record, fingerprint, load_staged, stage_record
+from tfav.data.shard_verification import verify_shards
 from tfav.errors import MediaError
-from tfav.io import flow_folders, frames
+from tfav.io import flow_extraction, frame_extraction
+from tfav.io.atomic_write import write_json
 from tfav.io.contact_sheet import write_contact_sheet
-from tfav.io.executor import PrepareReport
-from tfav.io.folders import list_frames
-from tfav.io.partial import write_json
+from tfav.io.frame_folders import list_frames
+from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import write_text
 from tfav.report import markup, plots
-from tfav.report.clips import gif_data_url
-from tfav.systems.cnn_lstm import features
-from tfav.systems.next_frame import clips
-from tfav.systems.two_stream import drawing
+from tfav.report.video_clips import gif_data_url
+from tfav.systems.cnn_lstm import feature_cache
+from tfav.systems.next_frame import frame_sequences
+from tfav.systems.two_stream import demo_video
 
 CAFE = os.fsdecode(b"caf\xe9")
 QUIET = {"workers": 0, "quiet": True}
@@ -48,23 +48,25 @@ def videos(tmp_path_factory):
 def test_videos_are_prepared_and_listed(videos, tmp_path):
     tree = scan(videos)
     assert tree.labels == ["b", CAFE]
-    report = frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
+    report = frame_extraction.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
     assert (len(report.done), report.failed) == (4, {})
     assert json.loads((tmp_path / "f" / "prepare_report.json").read_bytes())["done"] == 4
-    assert frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET).skipped == report.done
+    assert frame_extraction.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET).skipped == report.done
     assert [example.name for example in scan(tmp_path / "f").examples] == [example.name for example in tree.examples]
-    flow = flow_folders.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET)
+    flow = flow_extraction.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET)
     assert len(flow.done) == 4
-    assert flow_folders.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET).skipped == flow.done
-    assert clips.cut_folder(videos, tmp_path / "s.npy", num_frames=2, size=8, channels=1, **QUIET).ok
-    assert clips.group_sizes(tmp_path / "s.npy", 12) == [3] * 4
-    assert len(clips.read_frames(tmp_path / "f" / CAFE / f"{CAFE}1", 8, 1)) == 3
-    assert clips.frame_size(tmp_path / "f" / CAFE / f"{CAFE}1") == clips.frame_size(videos / CAFE / f"{CAFE}1.avi")
+    assert flow_extraction.extract_flow(videos, tmp_path / "g", method="farneback", **QUIET).skipped == flow.done
+    assert frame_sequences.cut_folder(videos, tmp_path / "s.npy", num_frames=2, size=8, channels=1, **QUIET).ok
+    assert frame_sequences.group_sizes(tmp_path / "s.npy", 12) == [3] * 4
+    assert len(frame_sequences.read_frames(tmp_path / "f" / CAFE / f"{CAFE}1", 8, 1)) == 3
+    assert frame_sequences.frame_size(tmp_path / "f" / CAFE / f"{CAFE}1") == frame_sequences.frame_size(
+        videos / CAFE / f"{CAFE}1.avi"
+    )
     assert gif_data_url(tmp_path / "f" / CAFE / f"{CAFE}1").startswith("data:image/gif")
 
 
 def test_pictures_are_read_inside_the_graph(videos, tmp_path):
-    frames.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
+    frame_extraction.extract_frames(videos, tmp_path / "f", num_frames=3, **QUIET)
     files = [list_frames(example.path) for example in scan(tmp_path / "f").examples]
     decode = pipeline.decode_frames(8, 8)
     columns = {"paths": pipeline.frame_column(files, 3)}
@@ -88,9 +90,9 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
 def test_keys_and_splits_take_them(videos):
     examples = scan(videos).examples
     assert fingerprint(examples[0].path, str(examples[0].path))
-    assert features._video_key(examples[0].path)
+    assert feature_cache._video_key(examples[0].path)
     assert len(splits.by_fraction(examples, val=0.5, test=0.0).val) == 2
-    assert sum(map(len, named_splits.by_hash([f"s1/{CAFE}"], val=0.1, test=0.1))) == 1
+    assert sum(map(len, recording_splits.by_hash([f"s1/{CAFE}"], val=0.1, test=0.1))) == 1
 
 
 def test_shards_keep_them(tmp_path):
@@ -125,6 +127,6 @@ def test_plots_and_pictures_take_any_name(tmp_path, name):
         plots.heat(np.zeros((3, 2)), [name, "b"], title=name),
     ):
         assert "<svg" in drawn
-    drawing.DemoCanvas(name, [name, "b", name], [name, "b"], (48, 64))
-    assert drawing._ink_of(name, 50).any()
+    demo_video.DemoCanvas(name, [name, "b", name], [name, "b"], (48, 64))
+    assert demo_video._ink_of(name, 50).any()
     assert write_contact_sheet(tmp_path / "sheet.png", [np.zeros((8, 8), np.uint8)], [name]).is_file()

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tfav.data.records import fingerprint
-from tfav.io.flow_folders import folders_of
-from tfav.io.sequence_files import open_sequences
-from tfav.systems.cnn_lstm import features as frame_features
-from tfav.systems.next_frame import clips
-from tfav.systems.two_stream import features as stream_features
+from tfav.data.example_files import fingerprint
+from tfav.io.flow_extraction import folders_of
+from tfav.io.npy_sequences import open_sequences
+from tfav.systems.cnn_lstm import feature_cache as frame_features
+from tfav.systems.next_frame import frame_sequences
+from tfav.systems.two_stream import stream_features
 
 
 def write_pictures(folder, level, count=4):
@@ -34,10 +34,10 @@ def test_sequences_are_cut_anew(tmp_path):
     frames, cache = tmp_path / "v" / "a", tmp_path / "cache"
     write_pictures(frames, 50)
     options = {"num_frames": 2, "size": 8, "channels": 1}
-    first = clips.cached_sequences(tmp_path / "v", cache, **options)
-    assert clips.cached_sequences(tmp_path / "v", cache, **options) == first  # kept
+    first = frame_sequences.cached_sequences(tmp_path / "v", cache, **options)
+    assert frame_sequences.cached_sequences(tmp_path / "v", cache, **options) == first  # kept
     overwrite(frames, 200)
-    second = clips.cached_sequences(tmp_path / "v", cache, **options)
+    second = frame_sequences.cached_sequences(tmp_path / "v", cache, **options)
     assert [int(open_sequences(path).max()) for path in (first, second)] == [50, 200]
 
 

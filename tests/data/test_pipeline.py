@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfav.data import epochs, pipeline
+from tfav.data import epoch_order, pipeline
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io import images
 
@@ -84,7 +84,7 @@ def test_an_epoch_is_the_same_in_every_session(tmp_path, how):
         return pipeline.for_training(columns, load, **{"batch_size": 4, "seed": 7, **how, **changes})
 
     def told(dataset, epoch, stage=""):
-        epochs.begin(epoch, stage)
+        epoch_order.begin(epoch, stage)
         return numbers(dataset)
 
     undisturbed = build()

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tests.data.made_records import make_from_file
-from tfav.data import pipeline, records, shards
-from tfav.data.preparation import prepare_shards
-from tfav.data.records import Record
+from tfav.data import example_files, pipeline, shards
+from tfav.data.example_files import Record
+from tfav.data.shard_writing import prepare_shards
 from tfav.errors import DataError, UsageError
 
 
@@ -180,7 +180,7 @@ def test_a_name_twice_is_refused(tmp_path):
 
 
 def prepare(folder, out, workers=0):
-    jobs = {path.stem: ((str(path),), records.fingerprint(path)) for path in sorted(folder.glob("*.num"))}
+    jobs = {path.stem: ((str(path),), example_files.fingerprint(path)) for path in sorted(folder.glob("*.num"))}
     return prepare_shards(make_from_file, jobs, out, workers=workers, quiet=True)
 
 
@@ -229,7 +229,7 @@ def test_only_what_is_new_or_changed_is_made_again(numbers, tmp_path):
 
 def test_a_run_killed_before_packing_goes_on_from_there(numbers, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    monkeypatch.setattr("tfav.data.preparation.write_shards", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("tfav.data.shard_writing.write_shards", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(numbers, out)
     monkeypatch.undo()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tfav.data import class_trees, splits
-from tfav.data.folders import Example
+from tfav.data import classification, splits
+from tfav.data.class_folders import Example
 from tfav.errors import DataError, UsageError
 
 
@@ -136,14 +136,14 @@ def test_one_name_of_many_that_spells_no_group_is_refused_and_never_divides_grou
     examples = make_examples()
     odd = Example(Path("d/a/extra.avi"), "a", "extra")
     with pytest.raises(DataError, match=r"extra\.avi: the group pattern.*--split fraction"):
-        class_trees.make_split([*examples, odd], config)
+        classification.make_split([*examples, odd], config)
     more = Example(Path("d/a/more.avi"), "a", "more")
     with pytest.raises(DataError, match=r"in its name \(and 1 more of 38\)"):
-        class_trees.make_split([*examples, odd, more], config)
+        classification.make_split([*examples, odd, more], config)
     no_groups = [e._replace(name=e.name.replace("_g", "_h")) for e in examples]
-    assert class_trees.make_split(no_groups, config).val  # names that spell none at all go by fraction
+    assert classification.make_split(no_groups, config).val  # names that spell none at all go by fraction
     config.split = "fraction"
-    assert class_trees.make_split([*examples, odd], config).val
+    assert classification.make_split([*examples, odd], config).val
 
 
 def test_one_group_alone_cannot_be_kept_apart_and_is_told():
@@ -157,7 +157,7 @@ def test_one_group_alone_cannot_be_kept_apart_and_is_told():
         test_groups=(),
     )
     with pytest.warns(UserWarning, match="all names spell the one group '00'"):
-        assert class_trees.make_split(make_examples(groups=1, clips=9), config).val
+        assert classification.make_split(make_examples(groups=1, clips=9), config).val
 
 
 def test_lists_with_one_name_without_a_group_are_refused_where_validation_is_cut_by_group(tmp_path):
@@ -174,7 +174,7 @@ def test_lists_with_one_name_without_a_group_are_refused_where_validation_is_cut
         test_list=tmp_path / "test.txt",
     )
     with pytest.raises(DataError, match="does not occur in its name"):
-        class_trees.make_split(examples, config)
+        classification.make_split(examples, config)
 
 
 def test_videos_and_their_frame_folders_are_divided_alike():
@@ -200,11 +200,11 @@ def test_names_in_neither_list_are_told_and_need_spell_no_group(tmp_path):
         split="lists", train_list=tmp_path / "train.txt", test_list=tmp_path / "test.txt", val_fraction=0.34,
         test_fraction=0.0, val_groups=(), test_groups=(), group_pattern=r"_g(\d+)_", seed=0,
     )  # fmt: skip
-    plain = class_trees.make_split(examples, config)
+    plain = classification.make_split(examples, config)
     holiday = Example(Path("a/holiday.avi"), "a", "holiday")
     with pytest.warns(UserWarning, match=r"1 of 9 videos stand in neither train\.txt nor test\.txt.*a/holiday"):
-        assert class_trees.make_split([*examples, holiday], config) == plain
+        assert classification.make_split([*examples, holiday], config) == plain
     assert len({e.name.split("_g")[1] for e in plain.val}) == 1 and len(plain.val) == 2
     (tmp_path / "train.txt").write_text((tmp_path / "train.txt").read_text() + "\na/holiday.avi")
     with pytest.raises(DataError, match="holiday"):
-        class_trees.make_split([*examples, holiday], config)
+        classification.make_split([*examples, holiday], config)

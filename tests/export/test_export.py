@@ -14,12 +14,12 @@ from tfav.errors import TfavError, UsageError
 from tfav.export import formats
 from tfav.export.task import compare
 from tfav.layers import BidirectionalGRU
-from tfav.systems.lipnet.augmentation import to_input
+from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import Config as LipConfig
-from tfav.systems.lipnet.recognition import open_reader
-from tfav.systems.lipnet.serving import standardized
-from tfav.training import model_files
-from tfav.training.exported import made_pictures, portable, resized
+from tfav.systems.lipnet.export import standardized
+from tfav.systems.lipnet.inference import open_reader
+from tfav.training import checkpoints
+from tfav.training.export_spec import made_pictures, portable, resized
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 OTHER_RUNTIME = """
@@ -116,7 +116,7 @@ def test_standardising_a_batch_is_standardising_each_clip(normalize):
 
 def test_frames_are_chosen_as_everywhere_else():
     from tfav.io.sampling import indices_evenly
-    from tfav.systems.cnn_lstm.serving import _choose
+    from tfav.systems.cnn_lstm.export import _choose
 
     for count in (1, 2, 5, 6, 7, 23):
         frames = np.arange(1, 2 * count + 1).reshape(2, count, 1)
@@ -128,7 +128,7 @@ def test_frames_are_chosen_as_everywhere_else():
 
 
 def test_a_model_in_bfloat16_becomes_one_in_float32(run_of):
-    model = model_files.read_model(run_of("lipnet") / "best.keras")
+    model = checkpoints.read_model(run_of("lipnet") / "best.keras")
     plain = portable(model)
     assert {layer.compute_dtype for layer in plain.layers} <= {"float32", "int32"}
     assert "bfloat16" in {layer.compute_dtype for layer in model.layers}
@@ -137,7 +137,7 @@ def test_a_model_in_bfloat16_becomes_one_in_float32(run_of):
 
 
 def test_recurrent_layers_as_keras_has_them_answer_alike(run_of):
-    model = portable(model_files.read_model(run_of("lipnet") / "best.keras"))
+    model = portable(checkpoints.read_model(run_of("lipnet") / "best.keras"))
     frames = made_pictures(2, (2, 12, 16, 32, 1)) / np.float32(255)
     inputs = {"frames": frames, "frame_count": np.array([12, 7], np.int32)}
     theirs = model(inputs, training=False)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.export.made_runs import OTHERS, SMALL, make_run
 from tfav import systems
 from tfav.systems.av_words.model import by_stream
-from tfav.systems.next_frame.task import open_run
+from tfav.systems.next_frame.train import open_run
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 LRW_MEAN, LRW_DEVIATION = 0.413621, 0.1700239  # of the authors' code

@@ -15,7 +15,7 @@ import pytest
 from tests.faults.trainings import EPOCHS
 from tests.io.clips import write_clip
 from tests.io.test_frames import snapshot
-from tfav.io.frames import extract_frames
+from tfav.io.frame_extraction import extract_frames
 from tfav.training.callbacks import read_jsonl
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,11 @@ def test_training_interrupted_by_ctrl_c(undisturbed, tmp_path):
     same_run(run_dir, undisturbed)
 
 
-EXTRACT = "import sys; from tfav.io.frames import extract_frames; extract_frames(*sys.argv[1:], workers=2, quiet=True)"
+EXTRACT = """
+import sys
+from tfav.io.frame_extraction import extract_frames
+extract_frames(*sys.argv[1:], workers=2, quiet=True)
+"""
 
 
 def test_preparing_killed_at_ten_random_moments(tmp_path):

@@ -17,7 +17,7 @@ from tests.faults.trainings import train
 from tests.io.clips import write_clip
 from tfav import cli
 from tfav.errors import UsageError
-from tfav.io.frames import extract_frames
+from tfav.io.frame_extraction import extract_frames
 from tfav.io.lock import locked_folder
 from tfav.training.callbacks import read_jsonl
 

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfav.training import callbacks, loop
+from tfav.training import callbacks
+from tfav.training.fit import fit
 
 EPOCHS = 40
 
@@ -30,7 +31,7 @@ def train(run_dir, *, epochs=EPOCHS, units=8, slow=True):
     schedule = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1)
     extra = [Slow()] if slow else []
     used = callbacks.standard(run_dir, monitor="val_loss", mode="min", patience=50, schedule=schedule, extra=extra)
-    return loop.fit(model, data, data, epochs=epochs, callbacks=used, run_dir=run_dir, verbose=0)
+    return fit(model, data, data, epochs=epochs, callbacks=used, run_dir=run_dir, verbose=0)
 
 
 if __name__ == "__main__":

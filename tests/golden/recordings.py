@@ -69,7 +69,7 @@ def notebook(name: str) -> dict[str, dict]:
 
 
 def small_histories() -> dict[str, list[dict]]:
-    """The trainings of `tests.training.continued`, which `tests/training/test_epochs.py` compares while it has them."""
+    """The trainings of `tests.training.continued`; `tests/training/test_epoch_order.py` compares them, too."""
     from tests.training.continued import SMALL, run_folder
 
     with tempfile.TemporaryDirectory() as folder:

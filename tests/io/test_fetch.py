@@ -22,9 +22,9 @@ from tfav.io import archive as archive_module
 from tfav.io import download as download_module
 from tfav.io import fetch as fetch_module
 from tfav.io.archive import ArchiveError, unpack
+from tfav.io.atomic_write import DiskFullError
 from tfav.io.download import FetchError, download_https
 from tfav.io.fetch import DATASETS, RemoteDataset, RemoteFile, fetch
-from tfav.io.partial import DiskFullError
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 

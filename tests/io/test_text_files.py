@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tfav.data import named_splits, splits
-from tfav.data.folders import Example
+from tfav.data import recording_splits, splits
+from tfav.data.class_folders import Example
 from tfav.data.grid import read_alignment
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io import text_files
-from tfav.io.partial import write_json
+from tfav.io.atomic_write import write_json
 from tfav.systems.av_words.corpus import read_words
 from tfav.systems.lipnet.grammar import read_grammar
 from tfav.systems.two_stream.stream import read_labels
@@ -21,7 +21,7 @@ ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # Python's own utf-16 an
 # What reads a list, what a person writes into it, and what must come out.
 READERS = {
     "split list": (splits.read_list, "walk/é1.mp4\nrun/b.mp4 1\n", [("walk", "é1"), ("run", "b")]),
-    "names": (lambda path: named_splits.read_names(path, ["s1/é", "s1/b"]), "s1/é\ns1/b\n", ["s1/é", "s1/b"]),
+    "names": (lambda path: recording_splits.read_names(path, ["s1/é", "s1/b"]), "s1/é\ns1/b\n", ["s1/é", "s1/b"]),
     "class list": (read_labels, "1 café\n2 run\n", ["café", "run"]),
     "words": (read_words, "été\nrun\n", ("été", "run")),
     "grammar": (lambda path: read_grammar(path).slots, "bin été\nblue\n", (("bin", "été"), ("blue",))),
@@ -139,21 +139,21 @@ def test_a_row_that_may_mean_two_videos_is_refused(tmp_path):
 def test_public_lists_of_recordings(tmp_path, row, name):
     names = ["s1/bbaf2n", "s1/pbio7a", "s2/bbaf2n", "s1/take 1", "s1/noah.smith", "ABOUT/test/ABOUT_1"]
     (tmp_path / "list.txt").write_text(row + "\n", encoding="utf-8")
-    assert named_splits.read_names(tmp_path / "list.txt", names) == [name]
+    assert recording_splits.read_names(tmp_path / "list.txt", names) == [name]
 
 
 @pytest.mark.parametrize("row", ["s3/bbaf2n", "s3/video/mpg_6000/pbio7a", "x/take"])
 def test_a_recording_of_another_speaker_is_missing(tmp_path, row):
     (tmp_path / "list.txt").write_text(row + "\n", encoding="utf-8")
     with pytest.raises(DataError, match="1 of 1 listed clips are not in the data"):
-        named_splits.read_names(tmp_path / "list.txt", ["s1/bbaf2n", "s1/pbio7a", "s2/bbaf2n", "s1/take 1"])
+        recording_splits.read_names(tmp_path / "list.txt", ["s1/bbaf2n", "s1/pbio7a", "s2/bbaf2n", "s1/take 1"])
 
 
 def test_an_accent_in_one_part_or_two_is_the_same_side():
     names = [f"s1/{letter}{number}" for letter in "éüå" for number in range(9)]
     parted = [text_files.unicodedata.normalize("NFD", name) for name in names]
-    composed = named_splits.by_hash(names, val=0.3, test=0.3)
-    again = named_splits.by_hash(parted, val=0.3, test=0.3)
+    composed = recording_splits.by_hash(names, val=0.3, test=0.3)
+    again = recording_splits.by_hash(parted, val=0.3, test=0.3)
     assert [[text_files.same_form(name) for name in part] for part in again] == [list(part) for part in composed]
 
 

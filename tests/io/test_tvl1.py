@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfav.io import flow, tvl1
+from tfav.io import optical_flow, tvl1
 
 
 def opencv_flow(previous, following):
@@ -110,13 +110,13 @@ def test_lengths_are_those_of_hypot():
 
 def test_another_opencv_and_unusual_sizes_go_to_opencv(monkeypatch):
     pair, narrow = smooth_pair(40, 48), smooth_pair(60, 15)
-    np.testing.assert_array_equal(flow.compute_flow(*narrow), opencv_flow(*narrow))
+    np.testing.assert_array_equal(optical_flow.compute_flow(*narrow), opencv_flow(*narrow))
     assert tvl1.equals_opencv() and tvl1.is_covered((16, 16)) and not tvl1.is_covered((60, 15))
 
-    monkeypatch.setattr(flow, "compute_tvl1", lambda previous, following: "ours")
-    assert flow.compute_flow(*pair) == "ours"
-    monkeypatch.setattr(flow, "equals_opencv", lambda: False)
-    np.testing.assert_array_equal(flow.compute_flow(*pair), opencv_flow(*pair))
+    monkeypatch.setattr(optical_flow, "compute_tvl1", lambda previous, following: "ours")
+    assert optical_flow.compute_flow(*pair) == "ours"
+    monkeypatch.setattr(optical_flow, "equals_opencv", lambda: False)
+    np.testing.assert_array_equal(optical_flow.compute_flow(*pair), opencv_flow(*pair))
 
 
 def test_the_self_check_notices_a_change(monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tfav.metrics import classification
 from tfav.report import classes
-from tfav.report.clips import gif_data_url
+from tfav.report.video_clips import gif_data_url
 from tfav.training import run as runs
 
 LABELS = ["up", "down", "<left>"]

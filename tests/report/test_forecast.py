@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from tfav.report import forecast
+from tfav.report import forecasts
 
 
 def test_error_is_white_red_and_blue():
     truth = np.array([0, 100, 255], np.uint8).reshape(1, 1, 3, 1)
     prediction = np.array([255, 100, 0], np.uint8).reshape(1, 1, 3, 1)
     np.testing.assert_array_equal(
-        forecast.error_picture(truth, prediction)[0, 0], [[255, 0, 0], [255, 255, 255], [0, 0, 255]]
+        forecasts.error_picture(truth, prediction)[0, 0], [[255, 0, 0], [255, 255, 255], [0, 0, 255]]
     )
 
 
@@ -17,7 +17,7 @@ def test_strip_has_a_row_for_each_and_a_column_for_each_step():
     seen = np.full((3, 8, 8, 1), 50, np.uint8)
     truth = np.full((2, 8, 8, 1), 100, np.uint8)
     prediction = np.full((2, 8, 8, 1), 200, np.uint8)
-    picture = forecast.strip(seen, truth, prediction)
+    picture = forecasts.strip(seen, truth, prediction)
     rows, columns = [48 + 100 * n for n in range(4)], [48 + 100 * n for n in range(3)]
     assert picture[np.ix_(rows, columns)][..., 0].tolist() == [
         [50, 50, 50],
@@ -31,6 +31,6 @@ def test_strip_has_a_row_for_each_and_a_column_for_each_step():
 def test_animation_shows_the_last_frame_seen_beside_each_step():
     seen = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20)])
     truth, prediction = seen + 100, seen + 200
-    frames = forecast.moving(seen, truth, prediction)
+    frames = forecasts.moving(seen, truth, prediction)
     middles = [80 + 164 * n for n in range(3)]
     assert frames[:, 80, middles, 0].tolist() == [[10, 10, 0], [20, 20, 0], [20, 110, 210], [20, 120, 220]]

@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from tfav.data import synthetic
-from tfav.systems.av_words import made as made_words
-from tfav.systems.lipnet import made as made_mouths
+from tfav.systems.av_words import synthetic as made_words
+from tfav.systems.lipnet import synthetic as made_mouths
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -21,20 +21,22 @@ def predictor(path, **options):
 def fake(monkeypatch, system):
     """Puts a predictor in the place of the system's, which needs a run."""
     if system == "cnn_lstm":
-        from tfav.systems.cnn_lstm import clips, task
+        from tfav.systems.cnn_lstm import clip_reader
+
+        task = importlib.import_module("tfav.systems.cnn_lstm.train")
 
         config = task.Config.preset("demo", num_frames=2)
         run = type("Run", (), {"dir": Path("run"), "facts": {"labels": ["x", "y"]}})
         monkeypatch.setattr(task, "open_run", lambda run_dir: (run, config))
         monkeypatch.setattr(task, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
-        monkeypatch.setattr(clips, "read_clip", lambda path, config: predictor(path) and clips.Clip([], []))
+        monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: predictor(path) and clip_reader.Clip([], []))
     elif system == "two_stream":
-        from tfav.systems.two_stream import task
+        task = importlib.import_module("tfav.systems.two_stream.train")
 
         monkeypatch.setattr(task, "_streams_of", lambda run_dir: ("spatial", "motion"))
         monkeypatch.setattr(task, "_open_streams", lambda *args: (predictor, ["x", "y"]))
     else:
-        prediction = importlib.import_module(f"tfav.systems.{system}.prediction")
+        prediction = importlib.import_module(f"tfav.systems.{system}.predict")
         monkeypatch.setattr(prediction, "open_predictor", lambda *args, **options: predictor)
 
 
@@ -50,10 +52,12 @@ def test_a_bad_file_stops_no_other(monkeypatch, tmp_path, system):
 
 
 def test_a_scorer_that_fails_for_one_clip_stops_no_other(monkeypatch, tmp_path):
-    from tfav.systems.cnn_lstm import clips, task
+    from tfav.systems.cnn_lstm import clip_reader
+
+    task = importlib.import_module("tfav.systems.cnn_lstm.train")
 
     fake(monkeypatch, "cnn_lstm")
-    monkeypatch.setattr(clips, "read_clip", lambda path, config: clips.Clip(path, []))
+    monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: clip_reader.Clip(path, []))
     monkeypatch.setattr(
         task, "load_scorer", lambda run_dir, config: lambda clip: predictor(clip.pixels) and np.array([0.5, 0.5])
     )

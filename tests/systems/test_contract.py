@@ -20,7 +20,7 @@ from tests.systems.made_data import MAKERS
 from tfav import cli
 from tfav.cli.commands import parsed
 from tfav.systems import SYSTEMS, load
-from tfav.training import settings
+from tfav.training.config import to_dict
 from tfav.training.system import KINDS, MEMBERS, given
 
 NAMES = sorted(SYSTEMS)
@@ -80,7 +80,7 @@ def test_presets_survive_json_and_are_complete(name):
     assert {"notebook", "demo"} <= set(system.PRESETS) and {"cpu", "transfer"} & set(system.PRESETS)
     for preset in system.PRESETS:
         config = system.Config.preset(preset)
-        stored = json.loads(json.dumps(settings.to_dict(config)))
+        stored = json.loads(json.dumps(to_dict(config)))
         assert system.Config.from_dict(stored) == config == pickle.loads(pickle.dumps(config))
         assert config.preset_name == preset
 
@@ -142,8 +142,8 @@ _RELOAD = """
 import sys, keras, numpy as np, tfav
 from tfav.systems import load
 load(sys.argv[1]).build_model
-from tfav.training import model_files
-model = model_files.read_model(sys.argv[2])
+from tfav.training import checkpoints
+model = checkpoints.read_model(sys.argv[2])
 inputs = dict(np.load(sys.argv[3]))
 outputs = model(inputs if len(inputs) > 1 or isinstance(model.input, dict) else inputs["0"], training=False)
 np.savez(sys.argv[4], *keras.tree.flatten(outputs))
@@ -151,9 +151,9 @@ np.savez(sys.argv[4], *keras.tree.flatten(outputs))
 
 
 def test_what_fit_leaves_gives_the_same_outputs_in_another_process(trained, tmp_path):
-    from tfav.training import model_files
+    from tfav.training import checkpoints
 
-    model = model_files.read_model(trained.run_dir / "best.keras")
+    model = checkpoints.read_model(trained.run_dir / "best.keras")
     inputs = next(iter(trained.val))[0]
     named = inputs if isinstance(inputs, dict) else {"0": inputs}
     np.savez(tmp_path / "in.npz", **{key: np.asarray(value) for key, value in named.items()})

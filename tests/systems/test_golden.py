@@ -13,9 +13,9 @@ import pytest
 from tests.systems import numpy_networks as plain
 from tfav import systems
 from tfav.data import shards
-from tfav.data.records import Record
+from tfav.data.example_files import Record
 from tfav.training import run as runs
-from tfav.training import settings
+from tfav.training.config import to_dict
 
 LABELS = ["jump", "run", "walk"]
 
@@ -46,7 +46,7 @@ def colours_of_a_video(rng):
 
 def make_run(folder, system, config, facts):
     """A run folder with a stirred model; gives its weights by the names of layers."""
-    runs.start(folder, system, settings.to_dict(config), facts)
+    runs.start(folder, system, to_dict(config), facts)
     model = stir(systems.load(system).build_model(config))
     model.save(folder / "best.keras")
     return plain.weights_of(model)
@@ -308,7 +308,7 @@ def test_next_frame_from_a_file_of_sequences_to_the_benchmarks_error(tmp_path):
 
 def test_av_words_from_samples_and_mouths_to_words():
     module = systems.load("av_words")
-    from tfav.systems.av_words import augmentation
+    from tfav.systems.av_words import augment
     from tfav.systems.av_words import model as models
 
     config = module.Config.preset(
@@ -323,7 +323,7 @@ def test_av_words_from_samples_and_mouths_to_words():
     rng = np.random.default_rng(5)
     samples = rng.integers(-3000, 3000, (2, config.num_samples)).astype(np.int16)
     mouths = rng.integers(0, 256, (2, 29, 24, 24, 1)).astype(np.uint8)
-    center = augmentation.center(config)
+    center = augment.center(config)
     given = [center({"samples": s, "frames": m}, 0)[0] for s, m in zip(samples, mouths, strict=True)]
     inputs = {name: keras.ops.stack([row[name] for row in given]) for name in ("waveform", "frames")}
 

@@ -6,7 +6,7 @@ import pytest
 
 from tfav import systems
 from tfav.training import Muon, callbacks
-from tfav.training.watching import ReduceLROnPlateau
+from tfav.training.early_stopping import ReduceLROnPlateau
 
 
 def config(system, **fields):
@@ -63,7 +63,7 @@ def test_lipnets_other_optimizer_and_its_weights_of_losses():
 
 def test_av_words_rates_of_stages_and_weights_of_streams():
     from tfav.systems.av_words.config import STAGES
-    from tfav.systems.av_words.task import compile_args, learning_rate
+    from tfav.systems.av_words.train import compile_args, learning_rate
 
     rates = tuple(0.001 * (number + 1) for number in range(len(STAGES)))
     made = config("av_words", stage_rates=rates, stream_weight=0.3, said_weight=0.2)
@@ -95,7 +95,7 @@ def test_label_smoothing(system):
 
 
 def test_lipnets_rates():
-    from tfav.systems.lipnet.task import learning_rate
+    from tfav.systems.lipnet.train import learning_rate
 
     made = {name: config("lipnet", schedule=name, learning_rate=0.4, epochs=4) for name in ("constant", "cosine")}
     assert [learning_rate(made["constant"], epoch) for epoch in (0, 50)] == [0.4, 0.4]
@@ -124,7 +124,7 @@ def test_patience_is_the_early_stops(system, tmp_path):
 
 def test_true_frames_are_shown_for_as_many_epochs_as_asked(tmp_path):
     """From 1 to 0 in a straight line."""
-    from tfav.systems.next_frame.task import ScheduledSampling
+    from tfav.systems.next_frame.train import ScheduledSampling
 
     assert not [
         c

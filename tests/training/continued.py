@@ -51,9 +51,9 @@ def digest(dataset, epoch: int) -> str:
     """All that an epoch gives, in its order."""
     import tensorflow as tf
 
-    from tfav.data import epochs
+    from tfav.data import epoch_order
 
-    epochs.begin(epoch)
+    epoch_order.begin(epoch)
     whole = hashlib.sha256()
     for batch in dataset:
         for tensor in tf.nest.flatten(batch):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tfav.errors import TfavError, UsageError
-from tfav.training import callbacks, loop
+from tfav.training import callbacks
 from tfav.training.callbacks import BackupAndRestore, BestCheckpoint, MetricsLog, read_jsonl
+from tfav.training.fit import fit
 
 SCRIPT = """
 import sys, time
@@ -84,16 +85,14 @@ def test_a_finished_run_is_left_alone(tmp_path, model):
     data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(2)
     for _ in range(2):
         used = callbacks.standard(tmp_path, monitor=None)
-        history = loop.fit(model, data, None, epochs=2, callbacks=used, run_dir=tmp_path, verbose=0)
+        history = fit(model, data, None, epochs=2, callbacks=used, run_dir=tmp_path, verbose=0)
         assert [row["epoch"] for row in history] == [1, 2]
     model.optimizer.learning_rate = 0.5  # were it trained again, its weights would move
     before = model.get_weights()[0].copy()
-    loop.fit(
-        model, data, None, epochs=2, callbacks=callbacks.standard(tmp_path, monitor=None), run_dir=tmp_path, verbose=0
-    )
+    fit(model, data, None, epochs=2, callbacks=callbacks.standard(tmp_path, monitor=None), run_dir=tmp_path, verbose=0)
     assert np.array_equal(before, model.get_weights()[0])
     more = callbacks.standard(tmp_path, monitor=None)
-    history = loop.fit(model, data, None, epochs=3, callbacks=more, run_dir=tmp_path, verbose=0)
+    history = fit(model, data, None, epochs=3, callbacks=more, run_dir=tmp_path, verbose=0)
     assert [row["epoch"] for row in history] == [1, 2, 3]
 
 

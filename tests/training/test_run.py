@@ -9,7 +9,8 @@ import pytest
 from tfav.errors import TfavError, UsageError
 from tfav.io.lock import locked_folder
 from tfav.systems import SYSTEMS
-from tfav.training import run, settings
+from tfav.training import run
+from tfav.training.config import defaults, to_dict
 
 CONFIG = {"epochs": 3, "seed": 0, "data_dir": "a"}
 FACTS = {"labels": ["x", "y"]}
@@ -64,7 +65,7 @@ def test_a_field_that_came_later_had_its_default(tmp_path):
 def test_every_configuration_has_defaults_that_json_holds(tmp_path):
     for system in SYSTEMS:
         config = importlib.import_module(f"tfav.systems.{system}.config").Config()
-        assert settings.defaults(type(config)) == settings.to_dict(config)
+        assert defaults(type(config)) == to_dict(config)
 
 
 def test_other_folders_are_no_runs(tmp_path):

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tfav import systems
-from tfav.training import callbacks, loop, several
+from tfav.training import callbacks, multi_worker
 from tfav.training.callbacks import BestCheckpoint, ExamplePredictions, ValidateAveraged, averaged_weights, read_jsonl
+from tfav.training.fit import accumulating, fit
 
 RATE = 0.1
 
@@ -46,21 +47,19 @@ def test_a_step_is_the_mean_of_the_accumulated_gradients(tmp_path, how, accumula
     note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(weight(model)))
     data = batches(1.0, 3.0, 5.0, 7.0)
     if how == "keras":
-        rows = loop.fit(
-            model, data, None, epochs=1, callbacks=[note], run_dir=tmp_path, verbose=0, accumulate=accumulate
-        )
+        rows = fit(model, data, None, epochs=1, callbacks=[note], run_dir=tmp_path, verbose=0, accumulate=accumulate)
         assert rows == []  # no MetricsLog among the callbacks
     else:
-        several.fit(model, data, None, epochs=1, callbacks=[note], verbose=0, accumulate=accumulate)
+        multi_worker.fit(model, data, None, epochs=1, callbacks=[note], verbose=0, accumulate=accumulate)
     assert seen == pytest.approx(expected, abs=1e-5)
 
 
 def test_accumulating_holds_inside_its_block_alone(tmp_path):
-    with loop.accumulating(2):
+    with accumulating(2):
         inside = one_number()
-        loop.fit(inside, batches(1.0, 3.0), None, epochs=1, callbacks=[], run_dir=tmp_path / "in", verbose=0)
+        fit(inside, batches(1.0, 3.0), None, epochs=1, callbacks=[], run_dir=tmp_path / "in", verbose=0)
     after = one_number()
-    loop.fit(after, batches(1.0, 3.0), None, epochs=1, callbacks=[], run_dir=tmp_path / "after", verbose=0)
+    fit(after, batches(1.0, 3.0), None, epochs=1, callbacks=[], run_dir=tmp_path / "after", verbose=0)
     assert (weight(inside), weight(after)) == pytest.approx((0.4, 0.76))
 
 
@@ -68,7 +67,7 @@ def test_losses_and_validation_of_the_loop_for_several_machines():
     rows = []
     log = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rows.append(dict(logs)))
     model = one_number()
-    several.fit(model, batches(1.0, 3.0), batches(1.0, 0.0, 2.0), epochs=2, callbacks=[log], verbose=0)
+    multi_worker.fit(model, batches(1.0, 3.0), batches(1.0, 0.0, 2.0), epochs=2, callbacks=[log], verbose=0)
     # Losses before each step: 1 and (.2 - 3)^2 = 7.84; validation with w = .76: .0576, .5776, 1.5376.
     assert rows[0]["loss"] == pytest.approx((1 + 7.84) / 2)
     assert rows[0]["val_loss"] == pytest.approx((0.0576 + 0.5776 + 1.5376) / 3, rel=1e-5)
@@ -111,7 +110,7 @@ class Scored(keras.callbacks.Callback):
 def test_the_best_epoch_is_kept_and_training_stops_after_patience(tmp_path, mode, values, best, epochs):
     model = one_number()
     used = callbacks.standard(tmp_path, monitor="val_score", mode=mode, patience=2)
-    rows = loop.fit(
+    rows = fit(
         model,
         batches(1.0),
         None,
@@ -128,14 +127,14 @@ def test_the_best_epoch_is_kept_and_training_stops_after_patience(tmp_path, mode
 def test_without_a_metric_the_last_epoch_is_kept_and_nothing_stops(tmp_path):
     model = one_number()
     used = [Scored("val_score", [0.9, 0.1, 0.1, 0.1]), *callbacks.standard(tmp_path, monitor=None, patience=1)]
-    rows = loop.fit(model, batches(1.0), None, epochs=4, callbacks=used, run_dir=tmp_path, verbose=0)
+    rows = fit(model, batches(1.0), None, epochs=4, callbacks=used, run_dir=tmp_path, verbose=0)
     assert len(rows) == 4 and weight(keras.saving.load_model(tmp_path / "best.keras")) == 3
 
 
 def test_patience_of_0_never_stops(tmp_path):
     used = callbacks.standard(tmp_path, monitor="val_score", patience=0)
     used = [Scored("val_score", [0.9, 0.1, 0.1, 0.1]), *used]
-    rows = loop.fit(one_number(), batches(1.0), None, epochs=4, callbacks=used, run_dir=tmp_path, verbose=0)
+    rows = fit(one_number(), batches(1.0), None, epochs=4, callbacks=used, run_dir=tmp_path, verbose=0)
     assert len(rows) == 4
 
 

@@ -1,4 +1,4 @@
-"""The page, built by Gradio from the table of tabs; what happens behind it is in `desk`."""
+"""The page, built by Gradio from the table of tabs; what happens behind it is in `controller`."""
 
 import html
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from tfav.app import rendering
-from tfav.app.desk import Desk
+from tfav.app.controller import Controller
 from tfav.app.tabs import Control, Tab
 from tfav.io.listing import VIDEO_SUFFIXES
 
@@ -40,12 +40,12 @@ _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_c
 _PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
 
 
-def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
+def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
     """Builds the page.
 
     Args:
-        desk: Does the work.
-        tabs: What to show, in this order; those of `desk.wheres` can be used, others say how.
+        controller: Does the work.
+        tabs: What to show, in this order; those of `controller.wheres` can be used, others say how.
         examples: A folder for example videos.
 
     Returns:
@@ -54,17 +54,17 @@ def build_page(desk: Desk, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
     with gr.Blocks(title="tfav", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>tfav: what a video says</h1>"
-            f"<p>Give it a video {html.escape(desk.limits.describe())} long. {html.escape(_PRIVACY)}</p>"
+            f"<p>Give it a video {html.escape(controller.limits.describe())} long. {html.escape(_PRIVACY)}</p>"
         )
         with gr.Tabs():
             for tab in tabs:
                 with gr.Tab(tab.title, id=tab.system):
-                    if tab.system in desk.wheres:
-                        _fill(desk, tab, examples)
+                    if tab.system in controller.wheres:
+                        _fill(controller, tab, examples)
                     else:
                         _explain(tab)
-        page.load(None, js=_TOO_LARGE.replace("LIMIT", f"{desk.limits.max_mb:g}"), api_visibility="private")
-        page.unload(_Leaving(desk))
+        page.load(None, js=_TOO_LARGE.replace("LIMIT", f"{controller.limits.max_mb:g}"), api_visibility="private")
+        page.unload(_Leaving(controller))
     return page
 
 
@@ -82,8 +82,8 @@ class _Leaving:
 
     __name__ = "leave"
 
-    def __init__(self, desk: Desk):
-        self._desk = desk
+    def __init__(self, controller: Controller):
+        self._desk = controller
 
     def __call__(self, request: gr.Request) -> None:
         self._desk.leave(request.session_hash or "")
@@ -97,7 +97,7 @@ def _explain(tab: Tab) -> None:
     )
 
 
-def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
+def _fill(controller: Controller, tab: Tab, examples: Path) -> None:
     gr.HTML(f"<p>{html.escape(tab.intro)}</p>")
     with gr.Row():
         with gr.Column(min_width=280):
@@ -135,27 +135,27 @@ def _fill(desk: Desk, tab: Tab, examples: Path) -> None:
                 elem_id=f"{tab.system}-status",
             )
             result = gr.HTML("", elem_classes=["result"], elem_id=f"{tab.system}-result")
-    _connect(desk, tab, (upload, camera), controls, run, cancel, status, result)
-    _offer(tab, examples, desk, example, upload, status)
+    _connect(controller, tab, (upload, camera), controls, run, cancel, status, result)
+    _offer(tab, examples, controller, example, upload, status)
 
 
-def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, result) -> None:
+def _connect(controller: Controller, tab: Tab, sources, controls, run, cancel, status, result) -> None:
     upload, camera = sources
 
     def receive(request: gr.Request, path):
-        said, usable = desk.receive(request.session_hash or "", tab.system, path)
+        said, usable = controller.receive(request.session_hash or "", tab.system, path)
         return said, path if usable else None
 
     def clear(request: gr.Request):
-        return desk.receive(request.session_hash or "", tab.system, None)[0]
+        return controller.receive(request.session_hash or "", tab.system, None)[0]
 
     async def work(request: gr.Request, uploaded, recorded, *values):
         given = {control.name: _number(value, control) for control, value in zip(tab.controls, values, strict=True)}
-        async for view in desk.work(request.session_hash or "", tab, uploaded or recorded, given):
+        async for view in controller.work(request.session_hash or "", tab, uploaded or recorded, given):
             yield view.status, view.result, gr.Button(interactive=view.busy)
 
     def stop(request: gr.Request):
-        return desk.cancel(request.session_hash or "", tab.system), gr.Button(interactive=False)
+        return controller.cancel(request.session_hash or "", tab.system), gr.Button(interactive=False)
 
     # No progress of Gradio's own over the result: the status line tells it, in words. And no limit of its own either:
     # the line has one.
@@ -168,17 +168,17 @@ def _connect(desk: Desk, tab: Tab, sources, controls, run, cancel, status, resul
     cancel.click(stop, None, [status, cancel], queue=False, **quiet)
 
 
-def _offer(tab: Tab, examples: Path, desk: Desk, button, upload, status) -> None:
+def _offer(tab: Tab, examples: Path, controller: Controller, button, upload, status) -> None:
     made = examples / f"{tab.system}.mp4"
 
     def give(request: gr.Request):
         if not made.exists():
             tab.write_example(made)
         # A name of its own, as an upload has: it is deleted like one.
-        folder = desk.served / uuid.uuid4().hex
+        folder = controller.served / uuid.uuid4().hex
         folder.mkdir(mode=0o700)
         path = shutil.copyfile(made, folder / "example.mp4")
-        said, _ = desk.receive(request.session_hash or "", tab.system, str(path))
+        said, _ = controller.receive(request.session_hash or "", tab.system, str(path))
         return str(path), said
 
     button.click(give, None, [upload, status], show_progress="hidden", api_visibility="private", concurrency_limit=None)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tfav.app.jobs import Line
+from tfav.app.job_queue import JobQueue
 from tfav.app.tabs import TABS, open_where
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
@@ -87,7 +87,7 @@ def running(
     scratch.mkdir()
     proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     options = {"make_models": make_models} if make_models else {}
-    line = Line(queue, scratch=scratch, environment=proxies, **options)
+    line = JobQueue(queue, scratch=scratch, environment=proxies, **options)
     page = None
     try:
         with _without_proxies():
@@ -120,19 +120,19 @@ def find_runs(run_dirs: Sequence[str]) -> dict[str, dict]:
     return wheres
 
 
-def _launch(line: Line, limits: Limits, folder: Path, wheres: dict, host: str, port: int):
+def _launch(line: JobQueue, limits: Limits, folder: Path, wheres: dict, host: str, port: int):
     # Read by Gradio when it is imported and when it builds the page.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder / "served"))
     try:
         from tfav.app.page import build_page, look
     except ImportError as error:
         raise UsageError(f"the page needs Gradio ({error}). Install it: pip install 'tfav[app]'") from error
-    from tfav.app.desk import Desk
-    from tfav.app.headers import KeepInside
+    from tfav.app.controller import Controller
+    from tfav.app.security_headers import KeepInside
 
     examples = folder / "examples"
     examples.mkdir()
-    page = build_page(Desk(line, limits, folder, wheres), TABS, examples)
+    page = build_page(Controller(line, limits, folder, wheres), TABS, examples)
     page.queue(default_concurrency_limit=None)
     try:
         _, address, _ = page.launch(

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from tfav.errors import MediaError
-from tfav.io import children
+from tfav.io import subprocesses
 from tfav.io.transport_stream import find_packets
 
 _TIMEOUT_SEC = 60
@@ -147,7 +147,7 @@ _MARKS = (
 
 
 def _inspect(path: Path) -> Facts:
-    command = [*children.module_command("tfav.app.inspection"), str(path)]
+    command = [*subprocesses.module_command("tfav.app.sandboxed_probe"), str(path)]
     try:
         done = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SEC, check=True, text=True

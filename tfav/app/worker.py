@@ -30,7 +30,7 @@ class SystemModels:
 
     def prepare(self) -> None:
         """Starts TensorFlow, which takes seconds, before the first person waits for it."""
-        from tfav.training.start import start_tensorflow
+        from tfav.training.tf_startup import start_tensorflow
 
         start_tensorflow()
 

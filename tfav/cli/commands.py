@@ -29,11 +29,11 @@ from tfav.cli.flags import (
 )
 from tfav.errors import UsageError
 from tfav.io import console
-from tfav.io.partial import write_json
+from tfav.io.atomic_write import write_json
 from tfav.systems import SYSTEMS, load
 from tfav.training.run import is_shipped
-from tfav.training.start import start_tensorflow
 from tfav.training.system import System, given
+from tfav.training.tf_startup import start_tensorflow
 
 
 def _prepare(arguments: Sequence[str]) -> int:
@@ -155,7 +155,7 @@ def _doctor(args: Doctor) -> int:
 
 def _verify_shards(args: ShardsVerify) -> int:
     start_tensorflow()
-    from tfav.data.verification import verify_shards
+    from tfav.data.shard_verification import verify_shards
 
     found = verify_shards(args.folder)
     print(found.summary())
@@ -165,15 +165,15 @@ def _verify_shards(args: ShardsVerify) -> int:
 
 def _data_service(args: DataService) -> int:
     start_tensorflow()
-    from tfav.data import service
+    from tfav.data import tf_data_service
 
     if args.join is None:
-        server = service.run_dispatcher(args.port)
+        server = tf_data_service.run_dispatcher(args.port)
         print(f"dispatcher at {server.target}; workers: tfav data-service --join {server.target}", flush=True)
     else:
-        server = service.run_worker(args.join, args.host, args.port)
+        server = tf_data_service.run_worker(args.join, args.host, args.port)
         print(f"worker of {args.join}", flush=True)
-    service.serve(server)
+    tf_data_service.serve(server)
     return 0
 
 
@@ -198,7 +198,7 @@ def _train(arguments: Sequence[str]) -> int:
         raise UsageError("batches of a data service come in any order. Leave out --deterministic or --data-service.")
     start_tensorflow()
     from tfav import training
-    from tfav.data.service import through_service
+    from tfav.data.tf_data_service import through_service
 
     if options.deterministic:
         training.be_deterministic()

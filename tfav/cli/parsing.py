@@ -16,7 +16,7 @@ import tyro
 
 from tfav.errors import TfavError, UsageError
 from tfav.io import console
-from tfav.io.partial import DiskFullError, is_disk_full
+from tfav.io.atomic_write import DiskFullError, is_disk_full
 from tfav.ranges import check_fields
 
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"  # Python's words, in an error without a file's name

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from tfav.data.made_speech import letter_shape
+from tfav.data.synthetic_speech import letter_shape
 
 HEIGHT, WIDTH = 288, 360  # as GRID's
 FPS = 25

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.arrays import ArraysError, read_npz
+from tfav.io.atomic_write import DiskFullError
 from tfav.io.console import say
 from tfav.io.fetch import fetch
-from tfav.io.partial import DiskFullError
+from tfav.io.npz import ArraysError, read_npz
 
 SIZE = 28  # pixels
 _BOX = 20  # MNIST's digits fill a box of 20 x 20 pixels in the middle

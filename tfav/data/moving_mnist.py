@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import epochs
+from tfav.data import epoch_order
 from tfav.data.pipeline import served
 from tfav.errors import UsageError
 
@@ -54,7 +54,7 @@ def sequences(
         num_digits: Digits on the canvas, 1-3.
         dtype: `"float32"`, 0-1, or `"uint8"`, 0-255.
         new_each_epoch: Every epoch has sequences that no other one has, and always the same for a seed
-            (`tfav.data.epochs`). Otherwise all passes are alike.
+            (`tfav.data.epoch_order`). Otherwise all passes are alike.
 
     Returns:
         A data set of `[B, num_frames, 64, 64, 1]` in `dtype`.
@@ -72,7 +72,7 @@ def sequences(
     seeds = numbers.map(lambda number: tf.stack([tf.constant(seed, tf.int64), number]))
     if new_each_epoch:
         # One key for each pass, and in it the same numbers.
-        seeds = epochs.each_pass(seed, lambda key: numbers.map(lambda number: tf.stack([key[0], number])))
+        seeds = epoch_order.each_pass(seed, lambda key: numbers.map(lambda number: tf.stack([key[0], number])))
     dataset = seeds.map(draw, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
     dataset = dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE)
     if count is not None:  # which a key per pass hides from Keras

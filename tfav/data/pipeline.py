@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import epochs, service, workers
+from tfav.data import cluster, epoch_order, tf_data_service
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io import images
 
@@ -70,9 +70,9 @@ def for_training(
         DataError: There are no examples.
     """
     dataset, count = _rows(columns)
-    if service.is_wanted():
+    if tf_data_service.is_wanted():
         return _through_service(dataset, count, load, batch_size, augment, augment_batch, passes, drop_remainder)
-    here = workers.place()
+    here = cluster.place()
     if batch_size % here.count:
         raise UsageError(
             f"{here.count} machines share each batch evenly. Received: batch_size={batch_size}; choose a multiple."
@@ -86,12 +86,12 @@ def for_training(
 
     def one_pass(key):
         order = tf.data.Dataset.range(passes).flat_map(
-            lambda number: epochs.shuffle(dataset, buffer, tf.random.fold_in(key, number))
+            lambda number: epoch_order.shuffle(dataset, buffer, tf.random.fold_in(key, number))
         )
         # Seeds come with the elements, so that they do not depend on which of the parallel calls is first.
-        return tf.data.Dataset.zip(order, epochs.seeds(key, passes * count))
+        return tf.data.Dataset.zip(order, epoch_order.seeds(key, passes * count))
 
-    rows = epochs.each_pass(seed, one_pass).apply(tf.data.experimental.assert_cardinality(passes * count))
+    rows = epoch_order.each_pass(seed, one_pass).apply(tf.data.experimental.assert_cardinality(passes * count))
     if here.count > 1:
         # All machines shuffle alike, and each takes its share of every batch; equally many, since none may wait for
         # another at the end. Loading comes after it, so nothing is decoded twice.
@@ -114,18 +114,18 @@ def _through_service(dataset, count, load, batch_size, augment, augment_batch, p
 
     def prepare(row):
         loaded = load(row)
-        return loaded if augment is None else augment(*loaded, service.draw_seed())
+        return loaded if augment is None else augment(*loaded, tf_data_service.draw_seed())
 
-    with service.without_seed():
+    with tf_data_service.without_seed():
         buffer = count if count > 0 else _SHUFFLED_RECORDS
         dataset = dataset.shuffle(buffer, reshuffle_each_iteration=True).repeat(passes)
         dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
         if augment_batch is not None:
             dataset = dataset.map(
-                lambda *batch: augment_batch(*batch, service.draw_seed()), num_parallel_calls=tf.data.AUTOTUNE
+                lambda *batch: augment_batch(*batch, tf_data_service.draw_seed()), num_parallel_calls=tf.data.AUTOTUNE
             )
-        return served(service.distribute(dataset))
+        return served(tf_data_service.distribute(dataset))
 
 
 def for_evaluation(
@@ -312,7 +312,7 @@ def _seed_of_batch(seeds: tf.Tensor) -> tf.Tensor:
 def _rows(columns: Columns) -> tuple[tf.data.Dataset, int]:
     if isinstance(columns, tf.data.Dataset):
         count = int(columns.cardinality())
-        if count < 0 and not service.is_wanted():
+        if count < 0 and not tf_data_service.is_wanted():
             raise ValueError("a data set of rows must know their number; see tf.data.experimental.assert_cardinality")
     else:
         lengths = {name: len(column) for name, column in columns.items()}

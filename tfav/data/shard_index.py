@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError, UsageError
+from tfav.io.atomic_write import partial_file
 from tfav.io.download import hash_file
-from tfav.io.partial import partial_file
 from tfav.io.text_files import write_json_text
 
 SCHEMA = 1  # a reader refuses any other

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import service
-from tfav.data.records import Record, check_record
+from tfav.data import tf_data_service
+from tfav.data.example_files import Record, check_record
 from tfav.data.shard_index import INDEX_NAME, KINDS, SCHEMA, Entry, Index, read_index, write_index
 from tfav.errors import DataError, UsageError
+from tfav.io.atomic_write import partial_file
 from tfav.io.download import hash_file
-from tfav.io.partial import partial_file
 
 __all__ = [
     "INDEX_NAME",
@@ -238,7 +238,9 @@ def read_rows(
 
     records = records.map(join)
     # Each worker of a data service gets some of the shards only, so the whole number is nothing to insist on there.
-    return records if service.is_wanted() else records.apply(tf.data.experimental.assert_cardinality(len(entries)))
+    return (
+        records if tf_data_service.is_wanted() else records.apply(tf.data.experimental.assert_cardinality(len(entries)))
+    )
 
 
 def decoder(index: Index) -> Callable[[dict], dict]:

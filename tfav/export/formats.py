@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.errors import UsageError
-from tfav.training.exported import Exported
-from tfav.training.start import muted
+from tfav.training.export_spec import Exported
+from tfav.training.tf_startup import muted
 
 Arrays = dict[str, np.ndarray]
 _SIGNATURE = "serving_default"

@@ -12,9 +12,9 @@ from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.export import formats
 from tfav.export.formats import FORMATS
-from tfav.io.partial import partial_file, partial_folder, write_json
+from tfav.io.atomic_write import partial_file, partial_folder, write_json
 from tfav.training import run as runs
-from tfav.training.exported import Exported
+from tfav.training.export_spec import Exported
 
 __all__ = ["FORMATS", "Written", "export"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tfav.errors import TfavError
-from tfav.io.partial import partial_folder
+from tfav.io.atomic_write import partial_folder
 
 MAX_BYTES = 100 * 10**9  # unpacked
 MAX_RATIO = 200  # unpacked to packed; the tightest honest archives (label files, blank frames) stay below 50

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfav.io.environment import variable
+from tfav.io.env_vars import variable
 
 
 def cache_folder(folder: Path | str = "") -> Path:

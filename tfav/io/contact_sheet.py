@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from tfav.errors import MediaError, UsageError
-from tfav.io.partial import partial_file
+from tfav.io.atomic_write import partial_file
 from tfav.io.text_files import shown
 
 _CAPTION_PX = 12

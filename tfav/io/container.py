@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from tfav.errors import MediaError
-from tfav.io.environment import whole_number
+from tfav.io.env_vars import whole_number
 from tfav.io.transport_stream import count_breaks
 
 _REPLACE = "Replace it with a fresh copy or remove it."

@@ -9,7 +9,7 @@ import requests
 from tqdm import tqdm
 
 from tfav.errors import TfavError
-from tfav.io.partial import DiskFullError, is_disk_full, write_json
+from tfav.io.atomic_write import DiskFullError, is_disk_full, write_json
 
 CONNECT_TIMEOUT_SEC = 10
 READ_TIMEOUT_SEC = 30

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from tfav.errors import MediaError, UsageError
-from tfav.io.partial import partial_file
+from tfav.io.atomic_write import partial_file
 
 _BT709 = 1  # libav's number for the HD colour matrix, primaries and transfer
 

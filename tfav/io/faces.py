@@ -15,7 +15,7 @@ import numpy as np
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
-from tfav.io.environment import variable
+from tfav.io.env_vars import variable
 from tfav.io.fetch import DATASETS, fetch
 
 DETECT_EVERY = 4  # frames: a head moves little in 160 ms, and detection costs ten times what decoding does

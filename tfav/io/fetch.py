@@ -9,6 +9,7 @@ import requests
 
 from tfav.errors import UsageError
 from tfav.io.archive import unpack
+from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials, write_json
 from tfav.io.download import (
     CONNECT_TIMEOUT_SEC,
     READ_TIMEOUT_SEC,
@@ -20,7 +21,6 @@ from tfav.io.download import (
     unreachable,
 )
 from tfav.io.lock import locked_folder
-from tfav.io.partial import DiskFullError, is_disk_full, remove_partials, write_json
 
 _GB = 10**9
 _MARKER_NAME = ".fetched.json"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tfav.errors import UsageError
-from tfav.io.partial import DiskFullError, is_disk_full
+from tfav.io.atomic_write import DiskFullError, is_disk_full
 
 # What a lock that somebody else holds answers; everything else means that the file system has no locks.
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, getattr(errno, "EDEADLOCK", errno.EAGAIN)}

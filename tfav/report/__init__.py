@@ -1,7 +1,7 @@
 """Floor 5: one self-contained HTML page per run, or of several side by side, and the plots and pictures on it."""
 
 from tfav.report.comparison import write_comparison
-from tfav.report.page import write_report
+from tfav.report.html import write_report
 from tfav.report.predictions import print_predictions
 from tfav.report.summary import write_summary
 

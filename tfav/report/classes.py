@@ -5,10 +5,10 @@ import html
 import json
 from pathlib import Path
 
-from tfav.io.per_file import failure_of
-from tfav.report import clips, markup, plots
-from tfav.report.flow import flow_section
+from tfav.io.isolate_errors import failure_of
+from tfav.report import markup, plots, video_clips
 from tfav.report.markup import Html, Section
+from tfav.report.timelines import flow_section
 from tfav.training import run as runs
 
 _NUM_EXAMPLES = 6
@@ -102,7 +102,7 @@ def _cards(videos: list[dict]) -> str:
 def _card(video: dict) -> str:
     label = html.escape(video["label"])
     try:
-        picture = f'<img src="{clips.gif_data_url(video["path"])}" alt="clip of {label}">'
+        picture = f'<img src="{video_clips.gif_data_url(video["path"])}" alt="clip of {label}">'
     except Exception as error:  # moved, deleted, damaged since it was scored: the page is still worth writing
         picture = f"<p>{html.escape(str(failure_of(video['path'], error)))}</p>"
     side = "right" if video["ranking"][0]["label"] == video["label"] else "wrong"

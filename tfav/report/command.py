@@ -5,8 +5,8 @@ import shlex
 
 from tfav.errors import TfavError
 from tfav.systems import load
+from tfav.training.config import to_dict
 from tfav.training.run import Run
-from tfav.training.settings import to_dict
 
 
 def repeating_command(run: Run) -> str:

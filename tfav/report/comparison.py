@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import UsageError
-from tfav.io.partial import partial_file
-from tfav.io.result_names import as_paths
+from tfav.io.atomic_write import partial_file
+from tfav.io.output_names import as_paths
 from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.command import repeating_command
+from tfav.report.html import evaluation_of
 from tfav.report.markup import Html, Section
-from tfav.report.page import evaluation_of
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
 

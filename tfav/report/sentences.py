@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.io.arrays import read_npz
 from tfav.io.encoding import write_gif
+from tfav.io.npz import read_npz
 from tfav.report import markup
 from tfav.report.markup import Html, Section
 from tfav.report.pictures import data_url

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from tfav.io.partial import partial_file
-from tfav.io.result_names import as_paths
+from tfav.io.atomic_write import partial_file
+from tfav.io.output_names import as_paths
 from tfav.io.text_files import write_text
 from tfav.report import markup
 from tfav.report.comparison import figures
+from tfav.report.html import REPORT_NAME, evaluation_of, write_report
 from tfav.report.markup import Html
-from tfav.report.page import REPORT_NAME, evaluation_of, write_report
 from tfav.systems import load
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tfav.io.partial import partial_file
+from tfav.io.atomic_write import partial_file
 from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.markup import Section

@@ -1,15 +1,15 @@
 """Floor 3: devices, callbacks, the run folder, and a thin `fit` that Keras' own can replace."""
 
-import lazy_loader
+from tfav import lazy_names
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
-    submodules=["callbacks", "loop", "run", "settings", "several"],
+    submodules=["callbacks", "fit", "run", "config", "multi_worker"],
     submod_attrs={
-        "several": ["own_folder"],
-        "strategy": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],
-        "loop": ["accumulating", "fit"],
+        "multi_worker": ["own_folder"],
+        "devices": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],
+        "fit": ["accumulating", "fit"],
         "muon": ["Muon"],
-        "start": ["start_tensorflow"],
+        "tf_startup": ["start_tensorflow"],
     },
 )

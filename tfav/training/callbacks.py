@@ -12,11 +12,11 @@ from pathlib import Path
 import keras
 
 from tfav.errors import TfavError, UsageError
+from tfav.io.atomic_write import partial_file, partial_folder, require_space
 from tfav.io.console import say
-from tfav.io.partial import partial_file, partial_folder, require_space
 from tfav.training.averaging import averaged_weights
-from tfav.training.draws import EpochDraws, layer_draws, set_layer_draws
-from tfav.training.watching import BestCheckpoint, EarlyStopping
+from tfav.training.early_stopping import BestCheckpoint, EarlyStopping
+from tfav.training.random_state import EpochDraws, layer_draws, set_layer_draws
 
 _BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, their trees
 # What Keras' own callbacks remember from epoch to epoch and forget when the process dies.

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
-from tfav.io.partial import write_json
+from tfav.io.atomic_write import write_json
 from tfav.io.text_files import same_form
-from tfav.training import settings
+from tfav.training.config import defaults, to_dict
 
 PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
@@ -186,7 +186,7 @@ def environment() -> dict:
 
 
 def _json_ready(config) -> dict:
-    return settings.to_dict(config) if dataclasses.is_dataclass(config) else dict(config)
+    return to_dict(config) if dataclasses.is_dataclass(config) else dict(config)
 
 
 def _check_same(run: Run, config, facts: dict) -> None:
@@ -197,7 +197,7 @@ def _check_same(run: Run, config, facts: dict) -> None:
                 "Give --run-dir a new folder."
             )
     # What came into the configuration after the run was started had its default then.
-    before = settings.defaults(type(config)) if dataclasses.is_dataclass(config) else {}
+    before = defaults(type(config)) if dataclasses.is_dataclass(config) else {}
     before, now = before | run.config, _json_ready(config)
     changed = [key for key in now if key not in MAY_CHANGE and before.get(key) != now[key]]
     if changed:

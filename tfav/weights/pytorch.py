@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfav.io.arrays import ArraysError, read_npz
+from tfav.io.npz import ArraysError, read_npz
 from tfav.weights.errors import WeightsError
 from tfav.weights.report import Report, Translation
 

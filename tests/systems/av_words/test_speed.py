@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfav.errors import UsageError
-from tfav.systems.av_words.augmentation import augment, margin
+from tfav.systems.av_words.augment import augment, margin
 from tfav.systems.av_words.config import Config
 
 PLAIN = {"crop_jitter": False, "mirror": False, "brightness": 0.0, "noise": ()}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfav.systems.av_words import data, noise
+from tfav.systems.av_words import noise
 from tfav.systems.av_words.config import Config
+from tfav.systems.av_words.dataset import build_dataset
 from tfav.systems.av_words.splicing import splice_batch
 
 LENGTH, PER_FRAME, SILENCE = 11, 4, 9
@@ -95,7 +96,7 @@ def test_training_windows_are_spliced(made_index, streams, said):
     names = [entry.id for entry in made_index.entries]
 
     def read(config):
-        dataset = data.build_dataset(config, made_index, names, training=True, streams=streams, said=said)
+        dataset = build_dataset(config, made_index, names, training=True, streams=streams, said=said)
         return list(dataset.as_numpy_iterator())
 
     rows, plain = read(config), read(dataclasses.replace(config, splice=0.0))

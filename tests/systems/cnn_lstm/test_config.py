@@ -6,14 +6,14 @@ import pytest
 
 from tfav.errors import UsageError
 from tfav.systems.cnn_lstm import PRESETS, Config
-from tfav.training import settings
+from tfav.training.config import to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_json(name):
     config = Config.preset(name, seed=3)
     assert config.preset_name == name and config.seed == 3
-    assert Config.from_dict(settings.to_dict(config)) == config
+    assert Config.from_dict(to_dict(config)) == config
 
 
 def test_every_field_is_documented():

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfav.errors import TfavError, UsageError
 from tfav.systems.cnn_lstm import Config, build_extractor, build_head, build_model
-from tfav.systems.cnn_lstm.extractor import feature_size
+from tfav.systems.cnn_lstm.backbone import feature_size
 
 TINY = {"num_classes": 3, "num_frames": 4, "image_size": 32}
 TINY_CNN = {**TINY, "cnn_filters": (4, 8), "cnn_depths": (1, 1), "lstm_units": 8}

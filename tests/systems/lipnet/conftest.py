@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfav.data import shards
-from tfav.data.records import Record
+from tfav.data.example_files import Record
 from tfav.io.video import write_video
 from tfav.systems.lipnet import corpus
 

@@ -9,8 +9,8 @@ from tests.systems.lipnet.conftest import ALIGNMENT
 from tfav.data import grid
 from tfav.errors import DataError, UsageError
 from tfav.systems.lipnet import corpus
-from tfav.systems.lipnet.alphabet import ALPHABETS, alphabet, required_frames
 from tfav.systems.lipnet.corpus import Word, describe_speech, find_clips, read_alignment, sentence_of
+from tfav.systems.lipnet.tokenizer import ALPHABETS, alphabet, required_frames
 
 # Alphabets ----------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ import pytest
 
 from tfav.errors import DataError, UsageError
 from tfav.systems.lipnet import corpus, decoding
-from tfav.systems.lipnet.alphabet import ALPHABETS
 from tfav.systems.lipnet.grammar import GRID_GRAMMAR, Grammar, read_grammar
+from tfav.systems.lipnet.tokenizer import ALPHABETS
 
 COMPACT = ALPHABETS["compact"]
 

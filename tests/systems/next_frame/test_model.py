@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfav.systems.next_frame import Config, build_model
-from tfav.systems.next_frame.recurrence import _to_frame, _to_patches
+from tfav.systems.next_frame.convlstm import _to_frame, _to_patches
 
 SMALL = {
     "forecaster": {"model": "forecaster", "filters": (6, 5), "kernel_sizes": (3, 3), "patch_size": 4, "loss": "bce"},

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from tfav import cli
-from tfav.io.flow_folders import extract_flow
+from tfav.io.flow_extraction import extract_flow
 from tfav.report import write_report
-from tfav.report.flow import flow_section
+from tfav.report.timelines import flow_section
 from tfav.systems.two_stream import train
 
 

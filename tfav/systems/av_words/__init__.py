@@ -8,8 +8,7 @@ model.compile(**compile_args(config))
 model.fit(train_data, validation_data=val, epochs=config.epochs, callbacks=callbacks(config, "runs/at_once"))
 """
 
-import lazy_loader
-
+from tfav import lazy_names
 from tfav.training.system import System
 
 SYSTEM = System(
@@ -19,43 +18,43 @@ SYSTEM = System(
     package=__name__,
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=[
-        "augmentation",
+        "augment",
         "config",
         "corpus",
         "crops",
-        "data",
-        "evaluation",
+        "dataset",
+        "evaluate",
         "losses",
-        "made",
+        "synthetic",
         "model",
         "options",
         "noise",
-        "page",
-        "prediction",
+        "clip_page",
+        "predict",
         "preparation",
-        "recognition",
+        "inference",
         "recordings",
-        "serving",
+        "export",
         "stages",
-        "task",
-        "transfer",
+        "train",
+        "shipped_weights",
         "windows",
     ],
     submod_attrs={
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS", "STAGES"],
-        "data": ["build_dataset", "build_datasets", "prepare"],
+        "dataset": ["build_dataset", "build_datasets", "prepare"],
         "demo": ["demo"],
-        "evaluation": ["describe_evaluation", "evaluate"],
+        "evaluate": ["describe_evaluation", "evaluate"],
         "model": ["build_audio", "build_fusion", "build_model", "build_video", "by_stream"],
-        "prediction": ["open_predictor", "predict_files"],
-        "recognition": ["open_recognizer"],
-        "serving": ["exported"],
+        "predict": ["open_predictor", "predict_files"],
+        "inference": ["open_recognizer"],
+        "export": ["exported"],
         "stages": ["build_stage"],
-        "task": ["callbacks", "compile_args", "train"],
-        "transfer": ["load_pytorch", "run_from_pytorch", "write_pretrained"],
+        "train": ["callbacks", "compile_args", "train"],
+        "shipped_weights": ["load_pytorch", "run_from_pytorch", "write_pretrained"],
     },
 )

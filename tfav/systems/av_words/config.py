@@ -7,7 +7,7 @@ from pathlib import Path
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
 from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import settings
+from tfav.training import config
 
 SYSTEM = "av_words"
 LAYOUTS = ("grid", "lrw")
@@ -200,8 +200,8 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         check_fields(self)
-        settings.check_choices(self, _CHOICES)
-        settings.check_fractions(self)
+        config.check_choices(self, _CHOICES)
+        config.check_fractions(self)
         if self.drop_audio + self.drop_video > 1:
             raise UsageError("drop_audio and drop_video must be at most 1 together: no window loses both.")
         for field in ("snr_low", "fusion_snr_low"):
@@ -243,12 +243,12 @@ class Config:
         Raises:
             UsageError: An unknown preset or field.
         """
-        return settings.from_preset(cls, PRESETS, name, overrides)
+        return config.from_preset(cls, PRESETS, name, overrides)
 
     @classmethod
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
-        return settings.from_dict(cls, stored, source)
+        return config.from_dict(cls, stored, source)
 
     def cache_path(self) -> Path:
         """Folder for prepared data."""

@@ -17,10 +17,10 @@ import numpy as np
 from tfav.data.grid import Found
 from tfav.data.splits import read_lines
 from tfav.errors import DataError, MediaError
-from tfav.io.arrays import ArraysError
-from tfav.io.arrays import read_npz as read_npz_arrays
+from tfav.io.atomic_write import partial_file
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
-from tfav.io.partial import partial_file
+from tfav.io.npz import ArraysError
+from tfav.io.npz import read_npz as read_npz_arrays
 from tfav.io.text_files import same_form
 
 PARTS = ("train", "val", "test")

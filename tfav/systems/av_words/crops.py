@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from tfav.data.example_files import Record
 from tfav.data.grid import FPS, Word, describe_misfit
-from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import read_audio, take_samples, to_int16
 from tfav.io.mouth import WIDE, crop_speaker

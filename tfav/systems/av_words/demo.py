@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from tfav.io.atomic_write import write_json
 from tfav.io.console import say
-from tfav.io.partial import write_json
-from tfav.systems.av_words import evaluation, made, task
+from tfav.systems.av_words import synthetic
 from tfav.systems.av_words.config import Config
+from tfav.systems.av_words.evaluate import describe_evaluation, evaluate
+from tfav.systems.av_words.train import train
 
 
 def demo(out_dir: Path | str) -> dict:
@@ -20,10 +22,10 @@ def demo(out_dir: Path | str) -> dict:
         `both`, `audio` and `video`: shares of the words that are right, of the part kept for validation; `count`.
     """
     out_dir = Path(out_dir)
-    made.make_shards(out_dir / "shards", num_sentences=64)
+    synthetic.make_shards(out_dir / "shards", num_sentences=64)
     run_dir = out_dir / "run"
-    task.train(Config.preset("demo", data_dir=str(out_dir / "shards")), run_dir)
-    result = evaluation.evaluate(run_dir, part="val", snr="clean,0,-10", noise="white")
+    train(Config.preset("demo", data_dir=str(out_dir / "shards")), run_dir)
+    result = evaluate(run_dir, part="val", snr="clean,0,-10", noise="white")
     write_json(run_dir / "evaluation.json", result)
-    say(evaluation.describe_evaluation(result))
+    say(describe_evaluation(result))
     return {name: scores["top1"] for name, scores in result["streams"].items()} | {"count": result["count"]}

@@ -65,9 +65,9 @@ def _time_and_folder(values, out: Path) -> dict:
 
 
 def _write_example(path: Path) -> Path:
-    from tfav.data import example_videos
+    from tfav.data import synthetic_videos
 
-    return example_videos.write_singing_face(path)
+    return synthetic_videos.write_singing_face(path)
 
 
 TAB = Tab(

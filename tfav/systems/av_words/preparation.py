@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data import grid, records, shards
-from tfav.data.preparation import SHEET_NAME, draw_contact_sheet, prepare_shards
+from tfav.data import example_files, grid, shards
+from tfav.data.shard_writing import SHEET_NAME, draw_contact_sheet, prepare_shards
 from tfav.data.shards import Index
 from tfav.errors import TfavError, UsageError
-from tfav.io.executor import PrepareReport
 from tfav.io.faces import detector_file
+from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import same_form
 from tfav.systems.av_words import corpus, crops
 from tfav.systems.av_words.config import LAYOUTS, SYSTEM, Config
@@ -48,8 +48,8 @@ def prepare(
         speakers: Of GRID, these only; empty: all.
         face_detector: The detector's model file; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         workers: Processes; None is one per core.
-        backend: As in `tfav.io.executor.run_units`.
-        address: As in `tfav.io.executor.run_units`.
+        backend: As in `tfav.io.parallel.run_units`.
+        address: As in `tfav.io.parallel.run_units`.
         quiet: No progress bar.
 
     Returns:
@@ -126,7 +126,7 @@ def _grid_jobs(source, out, speakers, facts, detector):
             )
             continue
         words = [tuple(word) for word in words]
-        mark = records.fingerprint(*facts, clip.path, text, words)
+        mark = example_files.fingerprint(*facts, clip.path, text, words)
         jobs[clip.id] = ((str(clip.path.absolute()), clip.id, text, words, box, size, detector), mark)
     return crops.make_sentence, jobs, failures, warnings
 
@@ -136,7 +136,7 @@ def _lrw_jobs(source, out, facts, detector):
     clips, failures, warnings = corpus.find_clips(source, exclude=out)
     jobs = {}
     for clip in clips:
-        mark = records.fingerprint(*facts, *clip.paths)
+        mark = example_files.fingerprint(*facts, *clip.paths)
         paths = tuple(str(path.absolute()) for path in clip.paths)
         jobs[clip.id] = ((paths, clip.id, clip.word, box, size, detector), mark)
     return crops.make_word, jobs, failures, warnings, sorted({clip.word for clip in clips})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfav.data import shards
-from tfav.data.named_splits import NamedSplit, by_hash, by_lists, check_parts
+from tfav.data.recording_splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.lock import locked_folder

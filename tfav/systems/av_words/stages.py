@@ -15,11 +15,11 @@ import tensorflow as tf
 from keras import layers
 
 from tfav.errors import UsageError
-from tfav.io.partial import partial_file
+from tfav.io.atomic_write import partial_file
 from tfav.layers import Frozen
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
-from tfav.training import mixed_precision, model_files
+from tfav.training import checkpoints, mixed_precision
 from tfav.training import run as runs
 
 # What a stage's weights come from: of each line the last stage that was trained. Frozen parts must come from one.
@@ -145,13 +145,13 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
     if config.init:
         source = runs.load(config.init, SYSTEM)
         before = Config.from_dict(source.config, str(source.dir / "config.json"))
-        stored = model_files.best_model(source.dir, lambda: models.build_model(before))
+        stored = checkpoints.best_model(source.dir, lambda: models.build_model(before))
         said.append(_filled(model, stored, source.dir))
     for line in _PREDECESSORS[name]:
         trained = [path for stage in line if (path := Path(run_dir) / stage / "best.keras").exists()]
         if trained:
             path = trained[-1].parent
-            said.append(_filled(model, model_files.best_model(path), path))
+            said.append(_filled(model, checkpoints.best_model(path), path))
     if config.gates and name == "fusion_gru" and not config.init:
         streams = [model.get_layer(f"frozen_{part}").model for part in (models.AUDIO, models.VIDEO)]
         models.begin_words(model.get_layer(models.FUSION), *streams)
@@ -160,7 +160,7 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
 
 
 def _filled(model: keras.Model, source: keras.Model, where: Path) -> str:
-    filled = model_files.begin_with(model, source, where, common=True)
+    filled = checkpoints.begin_with(model, source, where, common=True)
     return f"{where}: {len(filled)} variables"
 
 
@@ -175,7 +175,7 @@ def join(run_dir: Path | str, config: Config) -> Path | None:
         return None
     source = Path(run_dir) / trained[-1]
     model = models.build_model(config)
-    model_files.begin_with(model, model_files.best_model(source), source, common=True)
+    checkpoints.begin_with(model, checkpoints.best_model(source), source, common=True)
     path = Path(run_dir) / "best.keras"
     with partial_file(path) as partial:
         model.save(partial)

@@ -7,8 +7,7 @@ model.compile(**compile_args(config))
 model.fit(train, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
 """
 
-import lazy_loader
-
+from tfav import lazy_names
 from tfav.training.system import System
 
 SYSTEM = System(
@@ -18,31 +17,31 @@ SYSTEM = System(
     package=__name__,
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=[
-        "clips",
+        "clip_reader",
         "config",
-        "data",
-        "extractor",
-        "features",
+        "dataset",
+        "backbone",
+        "feature_cache",
         "model",
         "options",
-        "predictor",
-        "serving",
-        "task",
-        "views",
+        "predict",
+        "export",
+        "train",
+        "motion_images",
     ],
     submod_attrs={
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
-        "data": ["build_datasets", "open_data"],
-        "extractor": ["build_extractor"],
+        "dataset": ["build_datasets", "open_data"],
+        "backbone": ["build_extractor"],
         "model": ["build_head", "build_model"],
         "demo": ["demo"],
-        "predictor": ["open_predictor"],
-        "serving": ["exported"],
-        "task": [
+        "predict": ["open_predictor"],
+        "export": ["exported"],
+        "train": [
             "callbacks",
             "compile_args",
             "describe_evaluation",

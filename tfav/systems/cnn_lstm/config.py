@@ -7,7 +7,7 @@ from pathlib import Path
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
 from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import settings
+from tfav.training import config
 
 SYSTEM = "cnn_lstm"
 
@@ -123,13 +123,13 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         check_fields(self)
-        settings.check_choices(self, _CHOICES)
+        config.check_choices(self, _CHOICES)
         if len(self.cnn_filters) != len(self.cnn_depths):
             raise UsageError(
                 "cnn_filters and cnn_depths need one number per stage each. "
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
-        settings.check_fractions(self)
+        config.check_fractions(self)
         smallest = {"cnn": 2 ** len(self.cnn_filters), "mobilenet_v2": 32}.get(self.extractor, 1)
         if self.image_size < smallest:
             raise UsageError(
@@ -160,12 +160,12 @@ class Config:
         Raises:
             UsageError: An unknown preset or field.
         """
-        return settings.from_preset(cls, PRESETS, name, overrides)
+        return config.from_preset(cls, PRESETS, name, overrides)
 
     @classmethod
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
-        return settings.from_dict(cls, stored, source)
+        return config.from_dict(cls, stored, source)
 
     def outputs(self) -> tuple[str, ...]:
         """Names of the model's outputs; several where parts of the head learn on their own."""
@@ -181,7 +181,7 @@ class Config:
             return self.num_classes
         if not self.data_dir:
             raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
-        from tfav.data.folders import scan
+        from tfav.data.class_folders import scan
 
         return len(scan(self.data_dir).labels)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfav.data import synthetic
+from tfav.io.atomic_write import write_json
 from tfav.io.console import say
-from tfav.io.partial import write_json
-from tfav.systems.cnn_lstm import task
 from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.train import describe_evaluation, evaluate, train
 
 
 def demo(out_dir: Path | str) -> dict:
@@ -32,12 +32,12 @@ def demo(out_dir: Path | str) -> dict:
         )
     config = Config.preset("demo", data_dir=str(out_dir / "videos"), cache_dir=str(out_dir / "cache"))
     run_dir = out_dir / "run"
-    task.train(config, run_dir)
+    train(config, run_dir)
     results = {}
     for name, shuffle in (("evaluation", False), ("evaluation_frames_shuffled", True)):
-        results[name] = task.evaluate(run_dir, out_dir / "unseen", shuffle_frames=shuffle)
+        results[name] = evaluate(run_dir, out_dir / "unseen", shuffle_frames=shuffle)
         write_json(run_dir / f"{name}.json", results[name])
-    say(task.describe_evaluation(results["evaluation"]))
+    say(describe_evaluation(results["evaluation"]))
     video = results["evaluation"]["videos"][0]
     best = video["ranking"][0]
     say(f"prediction for {video['path']}: {best['label']} ({best['probability']:.0%})")

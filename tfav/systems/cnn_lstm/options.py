@@ -50,9 +50,9 @@ class PredictOptions(RunOptions):
 
 
 def _write_example(path: Path) -> Path:
-    from tfav.data import example_videos
+    from tfav.data import synthetic_videos
 
-    return example_videos.write_turning_shape(path)
+    return synthetic_videos.write_turning_shape(path)
 
 
 TAB = Tab(

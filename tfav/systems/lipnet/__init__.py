@@ -7,8 +7,7 @@ model.compile(**compile_args(config))
 model.fit(train, validation_data=val, epochs=config.epochs, callbacks=callbacks(config, "runs/mine"))
 """
 
-import lazy_loader
-
+from tfav import lazy_names
 from tfav.training.system import System
 
 SYSTEM = System(
@@ -18,43 +17,43 @@ SYSTEM = System(
     package=__name__,
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=[
-        "alphabet",
-        "augmentation",
+        "tokenizer",
+        "augment",
         "config",
         "corpus",
         "crops",
-        "ctc",
-        "data",
+        "losses",
+        "dataset",
         "decoding",
-        "evaluation",
+        "evaluate",
         "grammar",
-        "made",
+        "synthetic",
         "model",
         "options",
-        "old_weights",
-        "prediction",
-        "recognition",
-        "serving",
-        "task",
-        "times",
-        "transfer",
+        "convert_weights",
+        "predict",
+        "inference",
+        "export",
+        "train",
+        "alignment",
+        "shipped_weights",
     ],
     submod_attrs={
-        "alphabet": ["ALPHABETS", "Alphabet"],
+        "tokenizer": ["ALPHABETS", "Alphabet"],
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
-        "data": ["build_datasets", "prepare"],
+        "dataset": ["build_datasets", "prepare"],
         "demo": ["demo"],
-        "evaluation": ["describe_evaluation", "evaluate"],
+        "evaluate": ["describe_evaluation", "evaluate"],
         "grammar": ["Grammar", "read_grammar"],
         "model": ["build_cpu", "build_model", "build_notebook", "build_paper"],
-        "prediction": ["open_predictor", "predict_files"],
-        "recognition": ["open_reader"],
-        "serving": ["exported"],
-        "task": ["callbacks", "compile_args", "train"],
-        "transfer": ["write_pretrained"],
+        "predict": ["open_predictor", "predict_files"],
+        "inference": ["open_reader"],
+        "export": ["exported"],
+        "train": ["callbacks", "compile_args", "train"],
+        "shipped_weights": ["write_pretrained"],
     },
 )

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfav.io.encoding import write_video
 from tfav.io.video import iter_frames, probe
+from tfav.systems.lipnet.alignment import TimedWord
 from tfav.systems.lipnet.corpus import FPS
-from tfav.systems.lipnet.times import TimedWord
 
 _SHOWN_HEIGHT, _LINE_HEIGHT = 168, 28  # pixels of the mouth's picture, and of the words below it
 _SAID, _NOW, _TO_COME = (235, 235, 235), (255, 210, 60), (130, 130, 130)  # RGB

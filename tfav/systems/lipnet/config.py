@@ -7,8 +7,8 @@ from pathlib import Path
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
 from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.systems.lipnet.alphabet import Alphabet, alphabet
-from tfav.training import settings
+from tfav.systems.lipnet.tokenizer import Alphabet, alphabet
+from tfav.training import config
 
 SYSTEM = "lipnet"
 
@@ -159,9 +159,9 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         check_fields(self)
-        settings.check_choices(self, _CHOICES)
+        config.check_choices(self, _CHOICES)
         alphabet(self.alphabet)
-        settings.check_fractions(self)
+        config.check_fractions(self)
         if self.widths and self.model != "cpu":
             raise UsageError(f"only the model cpu has widths. Leave them out for model={self.model}.")
         if self.word_weight and self.model != "cpu":
@@ -188,12 +188,12 @@ class Config:
         Raises:
             UsageError: An unknown preset or field.
         """
-        return settings.from_preset(cls, PRESETS, name, overrides)
+        return config.from_preset(cls, PRESETS, name, overrides)
 
     @classmethod
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
-        return settings.from_dict(cls, stored, source)
+        return config.from_dict(cls, stored, source)
 
     def symbols(self) -> Alphabet:
         """The alphabet itself."""

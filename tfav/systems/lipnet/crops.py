@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfav.data.example_files import Record
 from tfav.data.grid import describe_misfit
-from tfav.data.records import Record
 from tfav.errors import DataError, MediaError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.faces import detector_file

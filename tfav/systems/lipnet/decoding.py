@@ -9,9 +9,9 @@ import numpy as np
 
 from tfav.errors import UsageError
 from tfav.systems.lipnet import corpus
-from tfav.systems.lipnet.alphabet import Alphabet
+from tfav.systems.lipnet.alignment import align_spans
 from tfav.systems.lipnet.grammar import Grammar
-from tfav.systems.lipnet.times import align_spans
+from tfav.systems.lipnet.tokenizer import Alphabet
 
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 

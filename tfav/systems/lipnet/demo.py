@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from tfav.io.atomic_write import write_json
 from tfav.io.console import say
-from tfav.io.partial import write_json
-from tfav.systems.lipnet import evaluation, made, task
+from tfav.systems.lipnet import synthetic
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.evaluate import describe_evaluation, evaluate
+from tfav.systems.lipnet.train import train
 
 
 def demo(out_dir: Path | str) -> dict:
@@ -18,11 +20,11 @@ def demo(out_dir: Path | str) -> dict:
         `wer_greedy`, `wer_grammar` and `clips` of the part kept for validation.
     """
     out_dir = Path(out_dir)
-    made.make_shards(out_dir / "shards", num_clips=300)
-    grammar = made.write_grammar(out_dir / "made.grammar")
+    synthetic.make_shards(out_dir / "shards", num_clips=300)
+    grammar = synthetic.write_grammar(out_dir / "made.grammar")
     run_dir = out_dir / "run"
-    task.train(Config.preset("demo", data_dir=str(out_dir / "shards"), grammar=str(grammar)), run_dir)
-    result = evaluation.evaluate(run_dir, part="val")
+    train(Config.preset("demo", data_dir=str(out_dir / "shards"), grammar=str(grammar)), run_dir)
+    result = evaluate(run_dir, part="val")
     write_json(run_dir / "evaluation.json", result)
-    say(evaluation.describe_evaluation(result))
+    say(describe_evaluation(result))
     return {name: result[name] for name in ("wer_greedy", "wer_grammar", "clips")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfav.errors import DataError
 from tfav.io.text_files import read_lines
-from tfav.systems.lipnet.alphabet import Alphabet
+from tfav.systems.lipnet.tokenizer import Alphabet
 
 GRID_GRAMMAR = Path(__file__).with_name("grid.grammar")
 

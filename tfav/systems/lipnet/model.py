@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from tfav.errors import UsageError
 from tfav.layers import BatchNormalization, BidirectionalGRU, StemConv3D, residual_block
-from tfav.systems.lipnet import corpus, sound
+from tfav.systems.lipnet import corpus, log_mel
 from tfav.systems.lipnet.config import Config
 from tfav.training import mixed_precision
 
@@ -103,7 +103,7 @@ def build_cpu(config: Config) -> keras.Model:
     if config.word_weight:
         sizes["words"] = 1 + len(corpus.WORDS)
     if config.sound_weight:
-        sizes["sound"] = sound.SIZE
+        sizes["sound"] = log_mel.SIZE
     heads = {name: layers.Dense(size, dtype="float32", name=name)(first) for name, size in sizes.items()}
     if config.feedback:
         word_probs = layers.Softmax(dtype="float32", name="word_probs")(heads["words"])

@@ -54,9 +54,9 @@ def _files_and_face(values, out: Path) -> dict:
 
 
 def _write_example(path: Path) -> Path:
-    from tfav.data import example_videos
+    from tfav.data import synthetic_videos
 
-    return example_videos.write_speaking_face(path)
+    return synthetic_videos.write_speaking_face(path)
 
 
 TAB = Tab(

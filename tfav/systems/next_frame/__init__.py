@@ -8,8 +8,7 @@ model.fit(train, validation_data=val, epochs=config.epochs, callbacks=callbacks(
 frames = predict_next(model, test_inputs, 10)
 """
 
-import lazy_loader
-
+from tfav import lazy_names
 from tfav.training.system import System
 
 SYSTEM = System(
@@ -19,31 +18,31 @@ SYSTEM = System(
     package=__name__,
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=[
         "config",
-        "data",
-        "evaluation",
+        "dataset",
+        "evaluate",
         "model",
         "options",
-        "motion",
-        "prediction",
-        "recurrence",
+        "pixel_advection",
+        "predict",
+        "convlstm",
         "rollout",
-        "serving",
-        "task",
+        "export",
+        "train",
     ],
     submod_attrs={
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
-        "data": ["build_datasets"],
+        "dataset": ["build_datasets"],
         "demo": ["demo"],
-        "evaluation": ["describe_evaluation", "evaluate"],
+        "evaluate": ["describe_evaluation", "evaluate"],
         "model": ["build_forecaster", "build_model", "build_notebook"],
-        "prediction": ["open_predictor", "predict_files"],
+        "predict": ["open_predictor", "predict_files"],
         "rollout": ["predict_next"],
-        "serving": ["exported"],
-        "task": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],
+        "export": ["exported"],
+        "train": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],
     },
 )

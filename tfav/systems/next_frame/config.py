@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
-from tfav.io.sequence_files import FIRST_AXES
+from tfav.io.npy_sequences import FIRST_AXES
 from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import settings
+from tfav.training import config
 
 SYSTEM = "next_frame"
 _CHOICES = {
@@ -107,7 +107,7 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         check_fields(self)
-        settings.check_choices(self, _CHOICES)
+        config.check_choices(self, _CHOICES)
         if self.channels == 2:
             raise UsageError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}")
         if not self.filters or len(self.filters) != len(self.kernel_sizes):
@@ -132,7 +132,7 @@ class Config:
                 "Moving MNIST is 64 x 64 and grey; give data_dir for other frames. "
                 f"Received: image_size={self.image_size}, channels={self.channels}"
             )
-        settings.check_fractions(self)
+        config.check_fractions(self)
 
     @classmethod
     def preset(cls, name: str, **overrides) -> "Config":
@@ -141,12 +141,12 @@ class Config:
         Raises:
             UsageError: An unknown preset or field.
         """
-        return settings.from_preset(cls, PRESETS, name, overrides)
+        return config.from_preset(cls, PRESETS, name, overrides)
 
     @classmethod
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
-        return settings.from_dict(cls, stored, source)
+        return config.from_dict(cls, stored, source)
 
     @property
     def is_made(self) -> bool:

@@ -3,8 +3,8 @@
 import keras
 
 from tfav.systems.next_frame.config import Config
-from tfav.systems.next_frame.motion import MotionStep
-from tfav.systems.next_frame.recurrence import ConvLSTMStep, Forecaster
+from tfav.systems.next_frame.convlstm import ConvLSTMStep, Forecaster
+from tfav.systems.next_frame.pixel_advection import MotionStep
 from tfav.training import mixed_precision
 
 FORECASTER = "forecaster"  # name of the layer that holds the recurrence

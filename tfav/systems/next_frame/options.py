@@ -55,9 +55,9 @@ def _frames_and_folder(values, out: Path) -> dict:
 
 
 def _write_example(path: Path) -> Path:
-    from tfav.data import example_videos
+    from tfav.data import synthetic_videos
 
-    return example_videos.write_drifting_digits(path)
+    return synthetic_videos.write_drifting_digits(path)
 
 
 TAB = Tab(

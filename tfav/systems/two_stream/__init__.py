@@ -9,8 +9,7 @@ model.fit(train, validation_data=val, epochs=spatial.epochs, callbacks=callbacks
 predict_streams("runs/spatial", "runs/motion", ["holiday.mp4"], demo="demo.mp4")
 """
 
-import lazy_loader
-
+from tfav import lazy_names
 from tfav.training.system import System
 
 SYSTEM = System(
@@ -20,34 +19,34 @@ SYSTEM = System(
     package=__name__,
 )
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
     submodules=[
-        "augmentation",
+        "augment",
         "config",
-        "data",
-        "drawing",
-        "features",
+        "dataset",
+        "demo_video",
+        "stream_features",
         "fusion",
         "fusion_run",
         "model",
         "options",
-        "prediction",
-        "samples",
-        "serving",
+        "predict",
+        "sampling",
+        "export",
         "stream",
-        "task",
+        "train",
     ],
     submod_attrs={
         "options": ["EvaluateOptions", "PredictOptions", "PrepareOptions", "TAB"],
         "config": ["Config", "PRESETS"],
-        "data": ["build_datasets"],
+        "dataset": ["build_datasets"],
         "model": ["build_backbone", "build_fusion", "build_model"],
         "stream": ["load_stream"],
-        "prediction": ["draw_demo", "score_video"],
+        "predict": ["draw_demo", "score_video"],
         "demo": ["demo"],
-        "serving": ["exported"],
-        "task": [
+        "export": ["exported"],
+        "train": [
             "callbacks",
             "compile_args",
             "describe_evaluation",

@@ -7,7 +7,7 @@ from pathlib import Path
 from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
 from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import settings
+from tfav.training import config
 
 SYSTEM = "two_stream"
 STREAMS = ("spatial", "motion", "fusion")
@@ -40,7 +40,7 @@ class Config:
         image_size: Height and width of what the model sees, in pixels.
         stack_length: Flow pictures of each direction in a stack, L.
         flow_method: `tvl1`, `dis` or `farneback`.
-        flow_bound: Motion in pixels that becomes white; see `tfav.io.flow.quantize_flow`.
+        flow_bound: Motion in pixels that becomes white; see `tfav.io.optical_flow.quantize_flow`.
         frames_size: Shorter side of the stored pictures, in pixels; 0 keeps the video's.
         augmentation: imgaug at `none`, `simple`, `medium` or `heavy` strength.
         flip: Mirror samples at random in training; motion to the right then becomes motion to the left.
@@ -115,8 +115,8 @@ class Config:
             UsageError: Naming the field, what it needs and what it was given.
         """
         check_fields(self)
-        settings.check_choices(self, _CHOICES)
-        settings.check_fractions(self)
+        config.check_choices(self, _CHOICES)
+        config.check_fractions(self)
         smallest = _SMALLEST[self.backbone]
         if self.image_size < smallest:
             raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
@@ -130,12 +130,12 @@ class Config:
         Raises:
             UsageError: An unknown preset or field.
         """
-        return settings.from_preset(cls, PRESETS, name, overrides)
+        return config.from_preset(cls, PRESETS, name, overrides)
 
     @classmethod
     def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
         """Reads what a run folder keeps."""
-        return settings.from_dict(cls, stored, source)
+        return config.from_dict(cls, stored, source)
 
     def channels(self) -> int:
         """Channels of the stream's input: 3 colours, or `stack_length` of u and as many of v."""
@@ -151,7 +151,7 @@ class Config:
             return self.num_classes
         if not self.data_dir:
             raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
-        from tfav.systems.two_stream.samples import find_examples
+        from tfav.systems.two_stream.sampling import find_examples
 
         return len(find_examples(self).labels)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfav.data import synthetic
+from tfav.io.atomic_write import write_json
 from tfav.io.console import say
-from tfav.io.partial import write_json
-from tfav.systems.two_stream import task
 from tfav.systems.two_stream.config import Config
+from tfav.systems.two_stream.train import evaluate, evaluate_fusion, predict_streams, train
 
 
 def demo(out_dir: Path | str) -> dict:
@@ -34,13 +34,13 @@ def demo(out_dir: Path | str) -> dict:
     run_dirs = {"spatial": out_dir / "spatial", "motion": out_dir / "run"}
     for stream, run_dir in run_dirs.items():
         say(f"-- the {stream} stream")
-        task.train(Config.preset("demo", stream=stream, **shared), run_dir, verbose=2)
-    write_json(run_dirs["motion"] / "evaluation.json", task.evaluate(run_dirs["motion"], out_dir / "unseen"))
+        train(Config.preset("demo", stream=stream, **shared), run_dir, verbose=2)
+    write_json(run_dirs["motion"] / "evaluation.json", evaluate(run_dirs["motion"], out_dir / "unseen"))
     config = Config.preset("demo", data_dir=str(out_dir / "unseen"), cache_dir=shared["cache_dir"])
-    scores = task.evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config)
+    scores = evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config)
     top1 = {name: row["top1"] for name, row in scores.items() if name != "failed"}
     video = sorted((out_dir / "unseen").rglob("*.mp4"))[0]
-    row = task.predict_streams(run_dirs["spatial"], run_dirs["motion"], [video], demo=out_dir / "demo.mp4")["files"][0]
+    row = predict_streams(run_dirs["spatial"], run_dirs["motion"], [video], demo=out_dir / "demo.mp4")["files"][0]
     say(f"prediction for {video}: {row['ranking'][0]['label']} ({row['ranking'][0]['probability']:.0%})")
     say(f"annotated video: {out_dir / 'demo.mp4'}")
     say(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.class_trees import check_known_classes
-from tfav.data.folders import Example
+from tfav.data.class_folders import Example
+from tfav.data.classification import check_known_classes
 from tfav.errors import UsageError
-from tfav.systems.two_stream import features, fusion
+from tfav.systems.two_stream import fusion, stream_features
 from tfav.systems.two_stream.config import Config
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream
 
@@ -36,7 +36,7 @@ def check_streams(config: Config, labels: list[str]) -> None:
 
 def choose_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
     """What `fusion.json` holds: the weight of the spatial stream that is best on these examples, and their number."""
-    stored = features.compute_both(config, examples)
+    stored = stream_features.compute_both(config, examples)
     truth = np.array([labels.index(example.label) for example in examples])
     weight = fusion.choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
     return {"spatial_weight": weight, "chosen_on": len(examples)}

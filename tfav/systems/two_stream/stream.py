@@ -12,8 +12,8 @@ from keras import layers
 from tfav.errors import UsageError
 from tfav.io.text_files import read_lines
 from tfav.systems.two_stream.config import SYSTEM, Config
-from tfav.systems.two_stream.samples import ucf101_labels
-from tfav.training import model_files
+from tfav.systems.two_stream.sampling import ucf101_labels
+from tfav.training import checkpoints
 from tfav.training import run as runs
 from tfav.weights import load_legacy_model
 
@@ -85,13 +85,13 @@ def load_stream(path, kind: str, *, stack_length: int | None = None) -> Stream:
         if config.stream != kind:
             raise UsageError(f"{path}: a run of the {config.stream} stream, given as the {kind} one. Swap them.")
         labels = run.facts["labels"]
-        model = model_files.read_model(path / "best.keras")
+        model = checkpoints.read_model(path / "best.keras")
     elif not path.exists():
         raise UsageError(
             f"{path}: no such file. Give --{kind} a run folder, or a .h5 file (tfav fetch two-stream-weights)."
         )
     elif path.suffix == ".keras":
-        model = model_files.read_model(path)
+        model = checkpoints.read_model(path)
     else:
         model = load_legacy_model(path)
     if stack_length is None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfav.io import children
+from tfav.io import subprocesses
 from tfav.weights.errors import DamagedError, WeightsError
 from tfav.weights.keras_h5.archive import MAX_INFLATION, Archive, reading
 
@@ -35,7 +35,7 @@ def check(path: Path | str) -> None:
         return
     try:
         done = subprocess.run(
-            [*children.module_command("tfav.weights.keras_h5.sandbox"), str(path.absolute())],
+            [*subprocesses.module_command("tfav.weights.keras_h5.sandbox"), str(path.absolute())],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=Path(sys.executable).parent,

@@ -1,0 +1,346 @@
+"""What runs the units of `executor`: processes of this machine, this process itself, or a Dask or Ray cluster.
+
+The processes are joblib's own (loky). Its `Parallel`, on any backend, ends the whole call with the first process that
+dies, so the pools here keep to futures: one for each unit, which tells what became of that unit alone.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import joblib
+from joblib.externals import loky
+from joblib.externals.loky.process_executor import ShutdownExecutorError
+
+from tfav._version import __version__
+from tfav.errors import TfavError, UsageError
+from tfav.io import subprocesses
+from tfav.ranges import check_number
+
+# One process per core leaves no core for further threads: each library would otherwise start one per core in each.
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+    "TFAV_DECODE_THREADS": "1",
+}
+# The second is what calls are told that wait when processes are ended after such a death.
+_DEATHS = (concurrent.futures.BrokenExecutor, ShutdownExecutorError)
+_IDLE_SEC = 30  # processes stay for the next call in the same session, then leave
+_CONNECT_SEC = 15
+_RECOUNT_SEC = 5  # clusters grow and shrink
+
+
+class LokyPool:
+    """Processes on this machine.
+
+    Every pool has `workers`, how many units run at a time; `submit`, which gives a future; `is_death`, whether an error
+    means that a process died; `deaths_spread`, whether a dying process takes along what the others were at; `restart`
+    after a death, and `kill` at the end of a run that failed, and `close` at that of one that did not.
+
+    Args:
+        workers: Processes.
+    """
+
+    deaths_spread = True
+
+    def __init__(self, workers: int):
+        self.workers = workers
+        self._executor = None
+
+    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
+        """Starts a call."""
+        with subprocesses.safe_start():
+            if self._executor is None:
+                self._executor = loky.get_reusable_executor(
+                    self.workers,
+                    timeout=_IDLE_SEC,
+                    env=_ONE_THREAD | subprocesses.ENVIRONMENT,  # for those that start later, too
+                    initializer=_stay_with_parent,
+                )
+            try:
+                return self._executor.submit(function, *args)
+            except _DEATHS as error:  # it broke between two submissions
+                future = concurrent.futures.Future()
+                future.set_exception(error)
+                return future
+
+    def is_death(self, error: BaseException | None) -> bool:
+        """Whether the process died, or was ended because another one did."""
+        return isinstance(error, _DEATHS)
+
+    def restart(self) -> None:
+        """Ends all processes; the next call starts new ones."""
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends all processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, kill_workers=True)
+            self._executor = None
+
+    def close(self) -> None:
+        """Leaves the processes for the next call."""
+
+
+class SerialPool:
+    """This process, one unit after the other."""
+
+    deaths_spread = False
+    workers = 1
+
+    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
+        """Does the call."""
+        future = concurrent.futures.Future()
+        with _environment(_ONE_THREAD):
+            future.set_result(function(*args))
+        return future
+
+    def is_death(self, error: BaseException | None) -> bool:
+        """Never: it would be one's own."""
+        return False
+
+    def restart(self) -> None:
+        """Nothing to do."""
+
+    kill = close = restart
+
+
+class DaskPool:
+    """The workers of a running Dask cluster, as many units at a time as they have threads.
+
+    Dask itself gives what a dead worker was at to another one, `distributed.scheduler.allowed-failures` times (three by
+    default), before it calls a unit deadly; the executor then tries that unit once more.
+
+    Args:
+        address: Of the scheduler, such as `tcp://host:8786`.
+        witness: A file that the workers must see as well.
+
+    Raises:
+        UsageError: No Dask here, no scheduler there, or workers without the same tfav or the same files.
+    """
+
+    deaths_spread = False
+
+    def __init__(self, address: str | None, witness: Path):
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as error:
+            raise UsageError("backend=dask needs Dask. Install it with: pip install 'tfav[dask]'") from error
+        if not address:
+            raise UsageError("backend=dask needs the scheduler's address, such as --address tcp://host:8786.")
+        self._killed = KilledWorker
+        try:
+            self._client = Client(address, timeout=_CONNECT_SEC, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise UsageError(f"{address}: no Dask scheduler answers. Start one, or check the address.") from error
+        try:
+            try:
+                seen = self._client.run(look_around, str(witness))
+            except Exception as error:
+                raise _unusable("Dask", error) from error
+            _check_sights("Dask", seen, witness)
+        except BaseException:
+            self._client.close()
+            raise
+        self._executor = self._client.get_executor(pure=False)  # two units with the same arguments are two units
+        self._counted = (-float("inf"), 1)
+
+    @property
+    def workers(self) -> int:
+        """Threads of the cluster's workers at present."""
+        counted_at, count = self._counted
+        if time.monotonic() - counted_at > _RECOUNT_SEC:
+            count = max(1, sum(self._client.nthreads().values()))
+            self._counted = (time.monotonic(), count)
+        return count
+
+    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
+        """Starts a call."""
+        return self._executor.submit(_call_with_one_thread, function, *args)
+
+    def is_death(self, error: BaseException | None) -> bool:
+        """Whether the unit outlived too few of its workers."""
+        return isinstance(error, self._killed)
+
+    def restart(self) -> None:
+        """Nothing to do: the cluster starts its workers."""
+
+    def kill(self) -> None:
+        """Takes back what has not begun, and leaves the cluster."""
+        with contextlib.suppress(Exception):  # the cluster may be the cause
+            self._executor.shutdown(wait=False)
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the cluster."""
+        with contextlib.suppress(Exception):
+            self._client.close()
+
+
+class RayPool:
+    """The processors of a Ray cluster, or of Ray on this machine alone.
+
+    Args:
+        address: As in `ray.init`; None: `$RAY_ADDRESS`, else Ray is started here and ended afterwards.
+        workers: Processors to start it with here; None is all.
+        witness: A file that the workers must see as well.
+
+    Raises:
+        UsageError: No Ray here, no cluster there, or workers without the same tfav or the same files.
+    """
+
+    deaths_spread = False
+
+    def __init__(self, address: str | None, workers: int | None, witness: Path):
+        try:
+            import ray
+        except ImportError as error:
+            raise UsageError("backend=ray needs Ray. Install it with: pip install 'tfav[ray]'") from error
+        self._ray = ray
+        here = address in (None, "local") and not os.environ.get("RAY_ADDRESS")
+        options = {"num_cpus": workers or joblib.cpu_count(), "include_dashboard": False} if here else {}
+        self._started = not ray.is_initialized()
+        try:
+            if self._started:
+                with subprocesses.safe_start():
+                    ray.init(address, log_to_driver=False, logging_level="error", **options)
+        except Exception as error:  # Ray raises plain ones where its processes do not come up
+            where = f"at {address}" if address else "here"
+            raise UsageError(
+                f"Ray cannot be reached {where}. Start it with ray start, or check the address."
+            ) from error
+        # Dead units come back to the executor, which counts how often it tries.
+        self._call = ray.remote(num_cpus=1, max_retries=0)(_call_with_one_thread)
+        try:
+            try:
+                seen = {"a worker": ray.get(self._call.remote(look_around, str(witness)))}
+            except Exception as error:
+                raise _unusable("Ray", error) from error
+            _check_sights("Ray", seen, witness)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def workers(self) -> int:
+        """Processors of the cluster at present."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
+        """Starts a call."""
+        return self._call.remote(function, *args).future()
+
+    def is_death(self, error: BaseException | None) -> bool:
+        """Whether the process or its machine died; what the unit itself raises never gets here as an error."""
+        return isinstance(error, self._ray.exceptions.RayError)
+
+    def restart(self) -> None:
+        """Nothing to do: Ray starts its workers."""
+
+    def kill(self) -> None:
+        """Leaves the cluster, which ends what was started from here."""
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the cluster."""
+        if self._started:
+            with contextlib.suppress(Exception):
+                self._ray.shutdown()
+
+
+BACKENDS = ("loky", "dask", "ray")
+
+
+def open_pool(
+    backend: str, workers: int | None, *, address: str | None = None, witness: Path, most: int
+) -> LokyPool | SerialPool | DaskPool | RayPool:
+    """The pool of a backend.
+
+    Args:
+        backend: One of `BACKENDS`: processes here, a Dask cluster, or Ray.
+        workers: Processes; None is one per core, 0 this process. A cluster has as many as it has.
+        address: Of the cluster.
+        witness: A file that every worker must see.
+        most: Never more processes here than this, since there is no more work.
+
+    Raises:
+        UsageError: An unknown backend, a wrong number, or a cluster that cannot be used.
+    """
+    check_backend(backend, workers, address)
+    if workers == 0:
+        return SerialPool()
+    if backend == "dask":
+        return DaskPool(address, witness)
+    if backend == "ray":
+        return RayPool(address, workers, witness)
+    return LokyPool(min(workers or joblib.cpu_count(), max(1, most)))
+
+
+def check_backend(backend: str, workers: int | None, address: str | None) -> None:
+    """Refuses what `open_pool` would refuse without a look at the cluster.
+
+    Raises:
+        UsageError: As `open_pool`.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"There is no such backend; choose one of {', '.join(BACKENDS)}. Received: backend={backend}")
+    check_number("workers", workers, whole=True, ge=0)
+    if address and backend == "loky":
+        raise UsageError(f"an address needs backend=dask or backend=ray. Received: address={address}")
+
+
+def look_around(witness: str) -> tuple[str, bool]:
+    """What a worker has: the version of tfav, and whether it sees a file."""
+    return __version__, Path(witness).exists()
+
+
+def _check_sights(name: str, seen: Mapping[str, tuple[str, bool]], witness: Path) -> None:
+    for worker, (version, sees) in seen.items():
+        if version != __version__:
+            raise UsageError(f"{name} worker {worker} has tfav {version}, here it is {__version__}. Install the same.")
+        if not sees:
+            raise UsageError(
+                f"{name} worker {worker} does not see {witness.parent}. Put source and out on storage that all "
+                "machines share, under the same path."
+            )
+
+
+def _unusable(name: str, error: Exception) -> TfavError:
+    reason = " ".join(str(error).split())[:200]
+    return UsageError(f"{name}'s workers cannot run tfav ({reason}). Install tfav in their environment too.")
+
+
+def _call_with_one_thread(function: Callable, *args):
+    for name, value in _ONE_THREAD.items():
+        os.environ.setdefault(name, value)  # the process is the cluster's, and may have been told otherwise
+    return function(*args)
+
+
+def _stay_with_parent() -> None:
+    """Let a worker process leave Ctrl-C to its parent, and go within a second when its parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]):
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -1,0 +1,341 @@
+"""Frames and flow of many videos as folders of JPEGs, in the layout that UCF101's published ones have.
+
+    OUT/jpegs_256/VIDEO/frame000001.jpg         RGB, every frame
+    OUT/tvl1_flow/u/VIDEO/frame000001.jpg       motion to the right from frame 1 to frame 2, grey
+    OUT/tvl1_flow/v/VIDEO/frame000001.jpg       motion down
+    OUT/manifests/VIDEO.json                    ours: source and settings, written last
+
+Numbers start at 1; there is one flow picture fewer than frames. The names of the folders stay the same whatever size
+and method were asked for; the manifest tells. Trees that were downloaded work without manifests.
+
+VIDEO is the name of the video without its suffix. Of several with one name in different folders, as `square/clip1.mp4`
+and `disk/clip1.mp4`, it is that of the folder and theirs, `square_clip1`; the manifest knows class and name of each.
+"""
+
+import collections
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.atomic_write import partial_folder, write_json
+from tfav.io.frame_folders import list_frames
+from tfav.io.images import shrink
+from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
+from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
+from tfav.io.output_names import short_name
+from tfav.io.parallel import PrepareReport, Unit, run_units
+from tfav.io.video import iter_frames
+from tfav.ranges import check_number
+
+FRAMES_DIR = "jpegs_256"
+FLOW_DIR = "tvl1_flow"
+MANIFESTS_DIR = "manifests"
+_FORMAT = 1  # of the manifest and of how pictures are made; those of another one are made anew
+
+
+class FlowFolders(NamedTuple):
+    """Where one video's pictures lie: three folders; the path of picture `i`, from 1, is `picture_path(folder, i)`."""
+
+    frames: Path
+    u: Path
+    v: Path
+
+
+def folders_of(out_dir, name: str) -> FlowFolders:
+    """The three folders of the video whose name in the tree is `name`; they need not exist."""
+    out_dir = Path(out_dir)
+    return FlowFolders(out_dir / FRAMES_DIR / name, out_dir / FLOW_DIR / "u" / name, out_dir / FLOW_DIR / "v" / name)
+
+
+def picture_path(folder: Path, number: int) -> Path:
+    """The file of frame or flow picture `number`, counted from 1."""
+    return folder / f"frame{number:06d}.jpg"
+
+
+def count_pictures(out_dir, name: str, *, check: bool = True) -> tuple[int, int]:
+    """How many frames and how many flow pictures a video has.
+
+    Args:
+        out_dir: The tree.
+        name: The video.
+        check: Make sure that no number is missing and that u and v go together.
+
+    Returns:
+        `(num_frames, num_flows)`.
+
+    Raises:
+        UsageError: A folder is not there.
+        DataError: A folder has a gap, or u and v are not equally many.
+        MediaError: A picture cannot be read.
+    """
+    counts = [len(list_frames(folder, check=check)) for folder in folders_of(out_dir, name)]
+    if counts[1] != counts[2]:
+        folder = folders_of(out_dir, name).u
+        raise DataError(f"{folder}: {counts[1]} pictures of u and {counts[2]} of v. Extract the flow again.")
+    return counts[0], counts[1]
+
+
+def read_stack(out_dir, name: str, start: int, length: int) -> np.ndarray:
+    """Read a stack of flow pictures.
+
+    Args:
+        out_dir: The tree.
+        name: The video.
+        start: Number of the first picture, from 1.
+        length: Pictures of each direction, L.
+
+    Returns:
+        `[H, W, 2 L]` uint8: L of u, then L of v.
+
+    Raises:
+        MediaError: A picture is missing or cannot be read.
+    """
+    _, u, v = folders_of(out_dir, name)
+    return np.stack([_read_gray(picture_path(d, start + i)) for d in (u, v) for i in range(length)], axis=-1)
+
+
+def extract_flow(
+    videos_dir,
+    out_dir,
+    *,
+    method: str = "tvl1",
+    size: int | None = None,
+    bound: float = FLOW_BOUND,
+    wrap: bool = False,
+    quality: int = 95,
+    workers: int | None = None,
+    backend: str = "loky",
+    address: str | None = None,
+    quiet: bool = False,
+) -> PrepareReport:
+    """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
+
+    Parallel over videos and resumable: a video whose manifest fits is skipped, anything half-done is done again. A
+    video that fails is counted and named with its reason and stops no other; so are two videos of one folder that
+    differ in their suffix only.
+
+    Args:
+        videos_dir: Holds `class/video.*`, or deeper folders, or videos alone.
+        out_dir: Where the tree goes.
+        method: A name of `flow.METHODS`.
+        size: Length of the shorter side in pixels, never enlarged; None keeps the video's. Flow is computed at this
+            size.
+        bound: As in `flow.quantize_flow`.
+        wrap: As in `flow.quantize_flow`.
+        quality: Of the JPEGs, 1-100.
+        workers: Processes; None is one per core.
+        backend: As in `executor.run_units`.
+        address: As in `executor.run_units`.
+        quiet: No progress bar.
+
+    Returns:
+        A `PrepareReport`, also written to `out_dir/prepare_report.json`.
+
+    Raises:
+        UsageError: A wrong setting, or folders that cannot be used.
+        DataError: There is no video under `videos_dir`.
+        DiskFullError: No space is left.
+    """
+    if method not in METHODS:
+        raise UsageError(f"unknown flow method {method!r}. Valid: {', '.join(METHODS)}.")
+    check_number("quality", quality, whole=True, ge=1, le=100)
+    check_number("size", size, whole=True, ge=16)
+    check_number("bound", bound, gt=0)
+    settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
+    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
+    videos, failures = listing.to_try(), listing.dangling(videos_dir)
+    if not videos and not failures:
+        raise DataError(
+            f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
+        )
+    names = _name_all(Path(videos_dir), videos)
+    by_name = collections.defaultdict(list)
+    for video, name in names.items():
+        by_name[name].append(video)
+    units = []
+    for name, sources in by_name.items():
+        shown = [source.relative_to(videos_dir).as_posix() for source in sources]
+        if len(sources) == 1:
+            parts = sources[0].relative_to(videos_dir).parts
+            target = {"folder": name, "class": parts[0] if len(parts) == 2 else None}
+            units.append(Unit(shown[0], (str(sources[0].absolute()), str(Path(out_dir).absolute()), target, settings)))
+        else:
+            reason = f"{' and '.join(shown)} would share the folder {name}. Rename one of them."
+            failures |= dict.fromkeys(shown, reason)
+    told = [describe_left_out(videos_dir, listing.left_out), _describe_named(Path(videos_dir), names)]
+    told.append(_remove_named_before(Path(out_dir), names))
+    return run_units(
+        _extract_video,
+        units,
+        out_dir,
+        is_done=_is_complete,
+        failures=failures,
+        warnings=filter(None, told),
+        settings=settings,
+        workers=workers,
+        backend=backend,
+        address=address,
+        quiet=quiet,
+        label="flow",
+    )
+
+
+def name_folders(videos_dir, out_dir) -> dict[Path, str]:
+    """The name in the tree `out_dir` of each video under `videos_dir`, as `extract_flow` gives it."""
+    return _name_all(Path(videos_dir), walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir)).to_try())
+
+
+def source_of(out_dir, name: str) -> tuple[str, str | None]:
+    """What a video of the tree was made of, by its manifest.
+
+    Args:
+        out_dir: The tree.
+        name: The video's name in it.
+
+    Returns:
+        The name of the file without its suffix, and its class; without a manifest `(name, None)`.
+    """
+    stored = _read_manifest(_manifest_path(out_dir, name)) or {}
+    return (Path(stored["source"]["name"]).stem, stored["class"]) if stored.get("class") else (name, None)
+
+
+def _name_all(videos_dir: Path, videos: list[Path]) -> dict[Path, str]:
+    by_stem = collections.defaultdict(set)  # the folders that hold a video of this name
+    for video in videos:
+        by_stem[video.stem].add(video.relative_to(videos_dir).parent)
+    joined = {(stem, parent): _joined(parent, stem) for stem, parents in by_stem.items() for parent in parents}
+    count = collections.Counter(joined.values())
+    names = {}
+    for video in videos:
+        parent = video.relative_to(videos_dir).parent
+        name = joined[video.stem, parent]
+        if len(by_stem[video.stem]) == 1:
+            name = video.stem
+        elif name != video.stem and (name in by_stem or count[name] > 1):  # `a_b/c` is there beside `a/b_c`
+            name += f"-{hashlib.sha256(os.fsencode(parent / video.stem)).hexdigest()[:8]}"
+        names[video] = name
+    return names
+
+
+def _joined(parent: Path, stem: str) -> str:
+    return short_name("_".join([*parent.parts, stem]))
+
+
+def _describe_named(videos_dir: Path, names: dict[Path, str]) -> str:
+    renamed = [(video, name) for video, name in names.items() if name != video.stem]
+    if not renamed:
+        return ""
+    shown = ", ".join(f"{video.relative_to(videos_dir).as_posix()} is {name}" for video, name in renamed[:3])
+    more = ", ..." if len(renamed) > 3 else ""
+    return (
+        f"{videos_dir}: {len(renamed)} videos have the name of one in another folder, so that theirs stands in front "
+        f"in the names of their folders ({shown}{more})."
+    )
+
+
+def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
+    """Removes what an earlier call made of these videos under other names, before others of the same came or went."""
+    planned = {_manifest_path(out_dir, name).name for name in names.values()}
+    with contextlib.suppress(FileNotFoundError):
+        outdated = [path for path in (out_dir / MANIFESTS_DIR).iterdir() if path.name not in planned]
+        sources = [_identity(video) for video in names] if outdated else []
+        removed = []
+        for manifest in outdated:
+            stored = _read_manifest(manifest)
+            if not stored or stored["source"] not in sources:
+                continue
+            name = stored.get("folder", Path(stored["source"]["name"]).stem)
+            for folder in folders_of(out_dir, name):
+                shutil.rmtree(folder, ignore_errors=True)
+            manifest.unlink(missing_ok=True)
+            removed.append(name)
+        if removed:
+            return f"{out_dir}: {len(removed)} videos are made anew under another name ({', '.join(removed[:3])}, ...)."
+    return ""
+
+
+def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> None:
+    source = Path(source)
+    folders, manifest = folders_of(out_dir, target["folder"]), _manifest_path(out_dir, target["folder"])
+    identity = _identity(source)  # before reading: a file that changes meanwhile is done again next time
+    manifest.unlink(missing_ok=True)  # a kill between the renames below leaves new beside old pictures
+    with contextlib.ExitStack() as stack:
+        partial = FlowFolders(*(stack.enter_context(partial_folder(folder)) for folder in folders))
+        num_flows = 0
+        frames = _written_frames(source, partial.frames, settings)
+        # One process per video is at work already, so the pairs of one video need no further ones.
+        for num_flows, flow in enumerate(iter_flow(frames, settings["method"], workers=0), 1):
+            levels = quantize_flow(flow, settings["bound"], wrap=settings["wrap"])
+            _write_jpeg(picture_path(partial.u, num_flows), levels[..., 0], settings["quality"])
+            _write_jpeg(picture_path(partial.v, num_flows), levels[..., 1], settings["quality"])
+        if num_flows < 1:
+            raise MediaError(source, "one frame only, and flow needs two", "Remove it or replace it.")
+    totals = [_total(folder) for folder in folders]
+    write_json(manifest, {"format": _FORMAT, "source": identity, **target, "settings": settings, "pictures": totals})
+
+
+def _written_frames(source: Path, folder: Path, settings: dict):
+    for index, _, frame in iter_frames(source):
+        frame = shrink(frame, settings["size"] or 0)
+        _write_jpeg(picture_path(folder, index + 1), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings["quality"])
+        yield frame
+
+
+def _is_complete(source: str, out_dir: str, target: dict, settings: dict) -> bool:
+    try:
+        stored = target | json.loads(_manifest_path(out_dir, target["folder"]).read_bytes())  # old ones name no class
+        wanted = {"format": _FORMAT, "source": _identity(Path(source)), **target, "settings": settings}
+        if any(stored[key] != value for key, value in wanted.items()):
+            return False
+        return stored["pictures"] == [_total(folder) for folder in folders_of(out_dir, target["folder"])]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _manifest_path(out_dir, name: str) -> Path:
+    return Path(out_dir) / MANIFESTS_DIR / f"{short_name(name)}.json"
+
+
+def _read_manifest(path: Path) -> dict | None:
+    """A manifest, or None where there is none that can be read."""
+    try:
+        stored = json.loads(path.read_bytes())
+        return stored if isinstance(stored["source"]["name"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _identity(source: Path) -> dict:
+    status = source.stat()
+    return {"name": source.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _total(folder: Path) -> dict:
+    with os.scandir(folder) as entries:
+        sizes = [entry.stat().st_size for entry in entries if entry.name.endswith(".jpg")]
+    return {"count": len(sizes), "bytes": sum(sizes)}
+
+
+def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
+    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise MediaError(path, f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be stored as JPEG")
+    path.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (OSError, cv2.error):
+        picture = None
+    if picture is None:
+        raise MediaError(path, "a flow picture that is missing or cannot be read", "Extract the flow again.")
+    return picture

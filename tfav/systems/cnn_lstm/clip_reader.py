@@ -1,0 +1,103 @@
+"""One file as a clip: the chosen frames, in each of the views the model looks at, and the mask of real frames."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import joblib
+import numpy as np
+
+from tfav.errors import TfavError
+from tfav.io import images
+from tfav.io.frame_folders import inspect_frames
+from tfav.io.isolate_errors import failure_of
+from tfav.io.sampling import indices_evenly, median_interval_sec
+from tfav.io.video import frame_chooser, select_frames
+from tfav.systems.cnn_lstm import motion_images
+from tfav.systems.cnn_lstm.config import Config
+
+
+class Clip(NamedTuple):
+    """`pixels` `[V, T, S, S, 3]` uint8 RGB, one for each of the config's views; `mask` `[T]` bool, true where real.
+
+    `warnings`: what a person should know, one line each.
+    """
+
+    pixels: np.ndarray
+    mask: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+    def shuffled(self, rng: np.random.Generator) -> "Clip":
+        """The same frames in random order; padding stays at the end."""
+        order = np.arange(len(self.mask))
+        real = np.flatnonzero(self.mask)
+        order[real] = rng.permutation(real)
+        return self._replace(pixels=self.pixels[:, order])
+
+
+def read_clip(path: Path | str, config: Config) -> Clip:
+    """Reads the clip of a video file or of a folder of frames.
+
+    Raises:
+        MediaError: It cannot be read.
+        DataError: The frame folder is incomplete.
+    """
+    # The frames alone need no others; pictures of change need what comes before and after.
+    limit = config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
+    # Pixels are brought to the model's size in one step, as in training.
+    size = None if config.cache_features else config.image_size
+    video, warnings = (_read_folder if Path(path).is_dir() else _read_video)(Path(path), limit, size)
+    indices = indices_evenly(len(video.frames), config.num_frames)
+    pixels = motion_images.compute(video, indices, config.views, config.image_size)
+    missing = config.num_frames - len(indices)
+    mask = np.arange(config.num_frames) < len(indices)
+    return Clip(np.pad(pixels, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)]), mask, tuple(warnings))
+
+
+def read_clips(paths: Sequence[Path | str], config: Config) -> Iterator[Clip | TfavError]:
+    """Reads many clips ahead in threads; in order. A file that cannot be read gives its error instead."""
+    # Decoding and OpenCV release the interpreter, so threads do, and nothing need be copied between processes.
+    parallel = joblib.Parallel(n_jobs=2, backend="threading", return_as="generator", pre_dispatch=4)
+    return parallel(joblib.delayed(_read_or_error)(path, config) for path in paths)
+
+
+def _read_or_error(path, config: Config) -> Clip | TfavError:
+    try:
+        return read_clip(path, config)
+    except Exception as error:
+        return failure_of(path, error)
+
+
+def _read_video(path: Path, limit: int, size: int | None) -> tuple[motion_images.Video, list[str]]:
+    kept: dict[int, np.ndarray] = {}
+
+    def keep(index: int, frame: np.ndarray) -> None:
+        kept[index] = _reduced(frame, size)  # at once, so that a long film in 4K does not fill the memory
+
+    selection = select_frames(path, frame_chooser(num_frames=limit), keep, threads=1)
+    frames = np.stack([kept[index] for index in selection.indices.tolist()])
+    return motion_images.Video(frames, median_interval_sec(selection.times_sec)), []
+
+
+def _read_folder(folder: Path, limit: int, size: int | None) -> tuple[motion_images.Video, list[str]]:
+    found = inspect_frames(folder)
+    frames: list[np.ndarray] = []
+    for index in indices_evenly(len(found.paths), limit):
+        frame = _reduced(images.read_picture(found.paths[index]), size)
+        if frames and frame.shape != frames[0].shape:  # motion is seen in frames of one size only
+            frame = images.resize(frame, *frames[0].shape[:2])
+        frames.append(frame)
+    sizes = found.describe_sizes()
+    return motion_images.Video(np.stack(frames)), [f"{folder}: {sizes}; each is resized by itself."] if sizes else []
+
+
+def _reduced(frame: np.ndarray, size: int | None) -> np.ndarray:
+    if size is not None:
+        return images.resize(frame, size, size)
+    scale = motion_images.HEIGHT / frame.shape[0]
+    if scale >= 1:
+        return frame
+    if round(frame.shape[1] * scale) < 1:  # OpenCV makes no picture without a column
+        return images.resize(frame, motion_images.HEIGHT, 1)
+    return cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,230 @@
+"""What is known of the data: the tree, the split, and how a clip becomes tensors.
+
+    data_dir/CLASS/VIDEO.avi              or, extracted before with tfav prepare,
+    data_dir/CLASS/VIDEO/VIDEO_frame_00.jpg
+
+UCF101 and its three-class subset, UT-Interaction and any data set of one's own come in this form. Labels are the class
+folders in natural order, stored with the model.
+"""
+
+import functools
+import hashlib
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfav.data import ops, pipeline
+from tfav.data.class_folders import Example, failed_examples, scan
+from tfav.data.classification import check_class_count, make_split
+from tfav.errors import DataError
+from tfav.io.frame_extraction import extract_frames
+from tfav.io.frame_folders import inspect_frames
+from tfav.io.sampling import indices_evenly
+from tfav.systems.cnn_lstm import feature_cache
+from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.feature_pca import fit_front, head_size
+
+# Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
+_MEMORY_CACHE_BYTES = 2 * 1024**3
+
+
+class Datasets(NamedTuple):
+    """Batches of `({"clip" or "features", "mask"}, one-hot [B, num_classes])`; `None` where a part is empty."""
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+
+
+class Data:
+    """The data set of a configuration, opened once: tree, labels, split, and what is fitted to the training part.
+
+    Attributes:
+        config: What it was opened by.
+        tree: All examples.
+        labels: Class names; the index is the class number.
+        split: The examples of each part.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.tree = scan(config.data_dir)
+        self.split = make_split(self.tree.examples, config)
+        self.labels = check_class_count(self.tree.labels, config)
+
+    @functools.cached_property
+    def front(self) -> keras.Model | None:
+        """The projection fitted to the training part's features; `None` where the configuration has none."""
+        if not (self.config.cache_features and self.config.projection):
+            return None
+        paths = [example.path for example in self.split.train]
+        return fit_front(self.config, feature_cache.compute(paths, self.config))
+
+    def dataset(self, part: str) -> tf.data.Dataset | None:
+        """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""
+        examples = getattr(self.split, part)
+        if not examples:
+            return None
+        return build_dataset(self.config, examples, self.labels, training=part == "train", front=self.front)
+
+    def describe(self) -> dict:
+        """How many examples of each class each part has: `{part: {label: count}}`."""
+        return {
+            part: {label: sum(example.label == label for example in examples) for label in self.labels}
+            for part, examples in self.split._asdict().items()
+        }
+
+
+def open_data(config: Config) -> Data:
+    """Opens `config.data_dir` once, for all that asks about it.
+
+    Example:
+        >>> data = open_data(config)
+        >>> model.fit(data.dataset("train"), validation_data=data.dataset("val"))
+
+    Raises:
+        UsageError: The folder is not there, or has another number of classes than `num_classes`.
+        DataError: The data set cannot be used as it stands.
+    """
+    return Data(config)
+
+
+def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
+    """Training, validation and test data of `config.data_dir`.
+
+    Args:
+        config: Names the data and what becomes of them.
+        opened: What `open_data(config)` gave, where that was called before.
+
+    Returns:
+        Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` float32, 1 where a frame is real,
+        and either `clip` `[B, T, S, S, 3]` uint8 or, with `cache_features`, `features` `[B, T, D]` float32; `target` is
+        one-hot `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
+
+    Raises:
+        UsageError: The folder is not there, or has another number of classes than `num_classes`.
+        DataError: The data set cannot be used as it stands.
+    """
+    opened = opened or open_data(config)
+    return Datasets(*map(opened.dataset, Datasets._fields))
+
+
+def build_dataset(
+    config: Config,
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    training: bool = False,
+    front: keras.Model | None = None,
+) -> tf.data.Dataset:
+    """One data set of the given examples, in the form of `build_datasets`; `front` as in `Data`, or it is fitted."""
+    if front is None and config.cache_features and config.projection:
+        front = open_data(config).front
+    columns = {"label": np.array([labels.index(example.label) for example in examples], np.int32)}
+    if config.cache_features:
+        files = feature_cache.compute([example.path for example in examples], config)
+        columns["path"] = np.array([os.fsencode(path) for path in files])
+        load, clip_bytes = _load_features(config, len(labels), front), 8 * config.num_frames * head_size(config)
+    else:
+        files, orientations = _frame_files(config, examples)
+        columns["paths"] = pipeline.frame_column(files, config.num_frames)
+        orientations = pipeline.orientation_column(orientations, config.num_frames)
+        if orientations is not None:
+            columns["orientations"] = orientations
+        load = _load_pixels(config, len(labels), in_python=pipeline.need_python(files))
+        clip_bytes = config.num_frames * config.image_size**2 * 3
+    cache = "memory" if clip_bytes * len(examples) <= _MEMORY_CACHE_BYTES else None
+    if not training:
+        dataset = pipeline.for_evaluation(columns, load, batch_size=config.batch_size, cache=cache)
+        return dataset.map(feature_cache.first_orientation) if config.cache_features else dataset
+    augment = feature_cache.augment(config) if config.cache_features else _augment_pixels(config)
+    return pipeline.for_training(
+        columns,
+        load,
+        batch_size=config.batch_size,
+        augment=augment,
+        augment_batch=ops.mixup(config.mixup) if config.mixup else None,
+        passes=config.passes_per_epoch,
+        cache=cache,
+        seed=config.seed,
+    )
+
+
+def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list[Path]], list[list[int]]]:
+    """The `num_frames` evenly spaced frame files of each example, and their orientations; videos are extracted."""
+    if examples[0].path.is_file():
+        examples = _extracted(config, examples)
+    chosen, orientations, uneven = [], [], []
+    for example in examples:
+        paths, facts = frames = inspect_frames(example.path)
+        indices = indices_evenly(len(paths), config.num_frames)
+        chosen.append([paths[index] for index in indices])
+        orientations.append([facts[index].orientation for index in indices])
+        if frames.describe_sizes():
+            uneven.append(f"{example.path} has {frames.describe_sizes()}")
+    if uneven:
+        warnings.warn(
+            f"{len(uneven)} of {len(examples)} frame folders hold pictures of several sizes, each of which is resized "
+            f"by itself; first: {uneven[0]}.",
+            stacklevel=3,
+        )
+    return chosen, orientations
+
+
+def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
+    data_dir = examples[0].path.parent.parent
+    key = hashlib.sha256(os.fsencode(f"{data_dir.resolve()}|{config.num_frames}|{config.image_size}")).hexdigest()[:12]
+    out_dir = config.cache_path() / f"frames-{key}"
+    # At the model's own size: a quarter of the pixels to decode in each of the epochs to come.
+    size = (config.image_size, config.image_size)
+    report = extract_frames(data_dir, out_dir, num_frames=config.num_frames, size=size)
+    if failed := failed_examples(data_dir, report.failed):
+        report.failed = failed
+        raise DataError(f"{data_dir}: {report.summary()} Mend or remove these files, then run it again.")
+    return [example._replace(path=out_dir / example.path.relative_to(data_dir).with_suffix("")) for example in examples]
+
+
+def _load_pixels(config: Config, num_classes: int, *, in_python: bool):
+    decode = pipeline.decode_frames(config.image_size, config.image_size, in_python=in_python)
+
+    def load(example):
+        clip, mask = decode(example["paths"], example.get("orientations"))
+        return {"clip": clip, "mask": tf.cast(mask, tf.float32)}, _target(config, example["label"], num_classes)
+
+    return load
+
+
+def _augment_pixels(config: Config):
+    operations = []
+    if config.flip:
+        operations.append(ops.random_flip())
+    if config.shift:
+        operations.append(ops.random_shift(config.shift))
+    if config.color_jitter:
+        strength = config.color_jitter
+        operations.append(ops.color_jitter(strength, strength, strength))
+    if not operations:
+        return None
+    apply = ops.chain(*operations)
+    return lambda inputs, target, seed: ({**inputs, "clip": apply(inputs["clip"], seed)}, target)
+
+
+def _load_features(config: Config, num_classes: int, front: keras.Model | None):
+    read = feature_cache.reader(config, front)
+
+    def load(example):
+        return read(example["path"]), _target(config, example["label"], num_classes)
+
+    return load
+
+
+def _target(config: Config, label: tf.Tensor, num_classes: int):
+    one_hot = tf.one_hot(label, num_classes)
+    outputs = config.outputs()
+    return one_hot if len(outputs) == 1 else dict.fromkeys(outputs, one_hot)

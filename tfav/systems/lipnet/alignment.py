@@ -1,0 +1,204 @@
+"""When each word of a sentence is spoken, and files that say so: subtitles and alignments."""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tfav.errors import DataError
+from tfav.io.atomic_write import partial_file
+from tfav.io.text_files import write_text
+from tfav.systems.lipnet import corpus
+from tfav.systems.lipnet.tokenizer import Alphabet, required_frames
+
+_NEVER = -1e30
+
+
+class TimedWord(NamedTuple):
+    """A word with its start and end in seconds."""
+
+    text: str
+    start_sec: float
+    end_sec: float
+
+
+def align(
+    text: str, log_probs: np.ndarray, symbols: Alphabet, word_log_probs: np.ndarray | None = None
+) -> list[TimedWord]:
+    """Times of the words of a sentence, decoded or given.
+
+    With a word head that knows all the words, the frames are divided among them, with pauses where the head sees them,
+    so that its log-probabilities add up to the most. Otherwise by the best path of CTC, whose letters stand somewhere
+    within their sound: a word begins with its first letter, or midway after the space before it.
+
+    Args:
+        text: The sentence.
+        log_probs: `[T, K]`.
+        symbols: The alphabet.
+        word_log_probs: `[T, 52]` or None.
+
+    Raises:
+        DataError: The sentence does not fit into the frames.
+    """
+    words = text.split()
+    if not words:
+        return []
+    if word_log_probs is not None and all(word in corpus.WORDS for word in words):
+        spans = align_words(words, word_log_probs)
+    else:
+        spans = _spans_of_letters(words, align_letters(" ".join(words), log_probs, symbols), len(log_probs))
+    return [
+        TimedWord(word, start / corpus.FPS, end / corpus.FPS) for word, (start, end) in zip(words, spans, strict=True)
+    ]
+
+
+def align_letters(text: str, log_probs: np.ndarray, symbols: Alphabet) -> np.ndarray:
+    """First and last frame of each letter on CTC's best path for a text, `[len(text), 2]` int64.
+
+    Raises:
+        DataError: The text does not fit into the frames.
+    """
+    classes = symbols.encode(text)
+    if len(log_probs) < required_frames(classes):
+        raise DataError(f"{len(log_probs)} frames are too few for {text!r}, which needs {required_frames(classes)}.")
+    states = np.full(2 * len(classes) + 1, symbols.blank)
+    states[1::2] = classes
+    skip = np.zeros(len(states), bool)
+    skip[3::2] = classes[1:] != classes[:-1]
+    path = _best_path(log_probs[:, states], skip, starts=(0, 1), ends=(len(states) - 2, len(states) - 1))
+    places = [np.flatnonzero(path == 2 * letter + 1) for letter in range(len(classes))]
+    return np.array([(place[0], place[-1]) for place in places])
+
+
+def align_words(words: Sequence[str], word_log_probs: np.ndarray) -> list[tuple[int, int]]:
+    """First frame and the one after the last of each word, by the word head.
+
+    Raises:
+        DataError: There are more words than frames.
+    """
+    scores = word_log_probs[:, [1 + corpus.WORDS.index(word) for word in words]]
+    return align_spans(scores, word_log_probs[:, corpus.SILENCE])
+
+
+def align_spans(scores: np.ndarray, silence: np.ndarray) -> list[tuple[int, int]]:
+    """Divides frames among words in their order, with pauses between some, so that the scores add up to the most.
+
+    Args:
+        scores: `[T, N]`, of each word in each frame.
+        silence: `[T]`, likewise.
+
+    Returns:
+        First frame and the one after the last of each word.
+
+    Raises:
+        DataError: There are more words than frames.
+    """
+    num_frames, num_words = scores.shape
+    if num_words > num_frames:
+        raise DataError(f"{num_frames} frames are too few for {num_words} words.")
+    states = np.repeat(silence[:, None], 2 * num_words + 1, axis=1)
+    states[:, 1::2] = scores
+    skip = np.zeros(2 * num_words + 1, bool)
+    skip[3::2] = True  # a word may follow the one before without a pause
+    last = 2 * num_words
+    path = _best_path(states, skip, starts=(0, 1), ends=(last - 1, last))
+    places = [np.flatnonzero(path == 2 * number + 1) for number in range(num_words)]
+    return [(int(place[0]), int(place[-1]) + 1) for place in places]
+
+
+def _best_path(scores: np.ndarray, skip: np.ndarray, starts, ends) -> np.ndarray:
+    """The best state of each frame, `[T]`: states `[T, S]` follow one another, those marked may skip one."""
+    num_frames, num_states = scores.shape
+    state = np.full(num_states, _NEVER)
+    state[list(starts)] = scores[0, list(starts)]
+    steps = np.zeros((num_frames, num_states), np.int8)
+    for t in range(1, num_frames):
+        options = np.full((3, num_states), _NEVER)
+        options[0] = state
+        options[1, 1:] = state[:-1]
+        options[2, 2:] = np.where(skip[2:], state[:-2], _NEVER)
+        steps[t] = np.argmax(options, axis=0)
+        state = np.maximum(options.max(0) + scores[t], _NEVER)
+    path = np.empty(num_frames, np.int64)
+    path[-1] = max(ends, key=lambda end: state[end])
+    for t in reversed(range(1, num_frames)):
+        path[t - 1] = path[t] - steps[t, path[t]]
+    return path
+
+
+def _spans_of_letters(words: Sequence[str], letters: np.ndarray, num_frames: int) -> list[tuple[float, float]]:
+    spans, place = [], 0
+    for word in words:
+        first, last = letters[place][0], letters[place + len(word) - 1][1]
+        start = (letters[place - 2][1] + 1 + first) / 2 if place else first
+        spans.append([float(start), float(last + 1)])
+        place += len(word) + 1
+    for before, after in itertools.pairwise(spans):
+        before[1] = max(before[1], after[0] if after[0] - before[1] <= 3 else before[1])
+    return [(start, min(end, float(num_frames))) for start, end in spans]
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: float) -> Path:
+    """Writes words with times as `.srt`, `.vtt` or `.align`, by the path's ending.
+
+    `.srt` has a cue for each word; `.vtt` one cue for the sentence with a time stamp before each word; `.align` is
+    GRID's own format, with pauses.
+
+    Raises:
+        DataError: Another ending.
+    """
+    path = Path(path)
+    if path.suffix not in _FORMATS:
+        raise DataError(f"{path}: times are written as {', '.join(_FORMATS)}; choose such a name.")
+    with partial_file(path) as partial:
+        write_text(partial, _FORMATS[path.suffix](list(words), duration_sec))
+    return path
+
+
+def format_srt(words: list[TimedWord], duration_sec: float) -> str:
+    """SubRip: a cue for each word."""
+    return "".join(
+        f"{number}\n{_clock(word.start_sec, ',')} --> {_clock(word.end_sec, ',')}\n{word.text}\n\n"
+        for number, word in enumerate(words, 1)
+    )
+
+
+def format_vtt(words: list[TimedWord], duration_sec: float) -> str:
+    """WebVTT: a cue for each stretch without a pause of a second, a time stamp before each of its words."""
+    cues: list[list[TimedWord]] = []
+    for word in words:
+        if not cues or word.start_sec - cues[-1][-1].end_sec >= 1.0:
+            cues.append([])
+        cues[-1].append(word)
+    lines = ["WEBVTT", ""]
+    for cue in cues:
+        said = " ".join(f"<{_clock(word.start_sec, '.')}>{word.text}" for word in cue)
+        lines += [f"{_clock(cue[0].start_sec, '.')} --> {_clock(cue[-1].end_sec, '.')}", said, ""]
+    return "\n".join(lines)
+
+
+def format_align(words: list[TimedWord], duration_sec: float) -> str:
+    """GRID's alignment: `start end word`, in 1/1000 of a frame; `sil` at the ends and `sp` between."""
+    rows, place = [], 0.0
+    for word in words:
+        if word.start_sec > place:
+            rows.append((place, word.start_sec, "sp" if rows else "sil"))
+        rows.append(word[1:] + word[:1])
+        place = word.end_sec
+    if duration_sec > place:
+        rows.append((place, duration_sec, "sil"))
+    scale = corpus.FPS * corpus.TICKS_PER_FRAME
+    return "".join(f"{round(start * scale)} {round(end * scale)} {text}\n" for start, end, text in rows)
+
+
+def _clock(sec: float, point: str) -> str:
+    whole = round(sec * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{point}{whole % 1000:03}"
+
+
+_FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align}

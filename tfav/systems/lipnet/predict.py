@@ -1,0 +1,295 @@
+"""Any person's video to text with times: mouth found and followed, windows read and stitched, captions written."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfav.data.ops import center_crop
+from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.container import scan_packets
+from tfav.io.encoding import write_gif
+from tfav.io.faces import FaceDetector, detector_file, track_faces
+from tfav.io.isolate_errors import row_of
+from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
+from tfav.io.output_names import as_paths, check_target, name_results, short_name
+from tfav.io.progress import Progress, told, unheard
+from tfav.io.sampling import indices_every_sec
+from tfav.io.video import iter_frames, probe
+from tfav.systems.lipnet import alignment
+from tfav.systems.lipnet import captions as drawing
+from tfav.systems.lipnet.alignment import TimedWord
+from tfav.systems.lipnet.augment import to_input
+from tfav.systems.lipnet.corpus import FPS
+from tfav.systems.lipnet.crops import FOLLOWING
+from tfav.systems.lipnet.inference import Posteriors, Reader, open_reader
+from tfav.training import run as runs
+
+OVERLAP = 25  # frames that two windows of a long video share
+# Mean over the symbols read. Of 150 clips of the speaker, read by the same training without them, none is below; of 15
+# clips of other speakers, read by the shipped weights, 14 are.
+MIN_POSTERIOR = 0.92
+_MIN_FRAMES = 10
+_TIMES, _MOUTH = (".srt", ".vtt", ".align"), "_mouth.gif"  # what is written of a video, behind its name
+_MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eight
+
+
+class Mouth(NamedTuple):
+    """A mouth cut out of a video at 25 frames a second.
+
+    `crops` `[T, H, W]` uint8 grey; `start_sec`: of its first frame in the video; `duration_sec`: of the video;
+    `warnings`: what a person should know.
+    """
+
+    crops: np.ndarray
+    start_sec: float
+    duration_sec: float
+    warnings: list[str]
+
+
+class Reading(NamedTuple):
+    """What was read: `text`, `words` with times in the video, `readings` by each decoder, `posterior` 0-1."""
+
+    text: str
+    words: list[TimedWord]
+    readings: dict[str, str]
+    posterior: float
+    warnings: list[str]
+
+
+def predict_files(
+    run_dir: Path | str,
+    files: Sequence[Path | str] | Path | str,
+    *,
+    face: int | None = None,
+    out: Path | str | None = None,
+    captions: Path | str | None = None,
+    grammar: str | None = None,
+) -> dict:
+    """Reads lips in video files of any size, rate and length.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+        files: Videos, or one path; one that cannot be read stops no other.
+        face: Which face, counted from 1 from the left; None: the one that speaks.
+        out: Folder for `NAME.srt`, `.vtt`, `.align` and `NAME_mouth.gif`, with a NAME by
+            `result_names.name_results`; None: `predictions/` in the run folder, for
+            `pretrained` in the current one.
+        captions: An `.mp4` to write of a single file, with the words drawn in as they are said.
+        grammar: A grammar file, or `none`; None: the run's.
+
+    Returns:
+        `{"files": [...]}`, JSON-ready: `path`, `text`, `words` (`text`, `start_sec`, `end_sec`), `readings`,
+        `posterior`, `in_domain`, `warnings`, `wrote`; or `path` and `error`.
+
+    Raises:
+        UsageError: Options that do not apply, no run, or no face detector at the given path.
+    """
+    files = as_paths(files)
+    if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
+        raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
+    check_target(captions, files, "--captions")
+    predict_file = open_predictor(run_dir, grammar=grammar)
+    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
+    names = name_results(files, folder, (*_TIMES, _MOUTH))
+    named, options = zip(files, names, strict=True), {"face": face, "captions": captions}
+    return {"files": [row_of(path, predict_file, out=folder, name=name, **options) for path, name in named]}
+
+
+def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callable[..., dict]:
+    """Opens a run once, to read one video after the other.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+        grammar: A grammar file, or `none`; None: the run's.
+
+    Returns:
+        A function `(path, *, out, name="", face=None, captions=None, progress=...)` from a video to its row as in
+        `predict_files`, `name` being that of its results. It raises `MediaError` for a video that cannot be read,
+        `UsageError` for a face that is not there, and whatever `progress` raises.
+
+    Raises:
+        UsageError: No run, or no face detector at the given path.
+        FetchError: The face detector is not here and cannot be fetched.
+    """
+    reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
+    given = reader.config.face_detector
+    detector = None
+    if reader.config.box in FOLLOWING:
+        detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
+
+    def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = unheard) -> dict:
+        stem = Path(out) / (name or short_name(Path(path).stem))
+        return _predict_file(reader, Path(path), detector, face, stem, captions, progress)
+
+    return predict_file
+
+
+def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captions, progress: Progress) -> dict:
+    box = FOLLOWING.get(reader.config.box, WIDE)
+    mouth = find_mouth(path, detector, face, box, progress=lambda share, what: progress(0.6 * share, what))
+    progress(0.6, "Reading the lips")
+    reading = read_mouth(reader, mouth)
+    progress(0.8, "Writing subtitles")
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    wrote = [
+        str(alignment.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
+        for suffix in _TIMES
+    ]
+    pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
+    wrote.append(str(write_gif(stem.with_name(f"{stem.name}{_MOUTH}"), pictures, FPS)))
+    progress(0.9, "Drawing captions")
+    if captions is not None:
+        wrote.append(str(drawing.burn_captions(path, captions, reading.words)))
+    return {
+        "path": str(path),
+        "text": reading.text,
+        "words": [word._asdict() for word in reading.words],
+        "readings": reading.readings,
+        "posterior": round(reading.posterior, 4),
+        "in_domain": reading.posterior >= MIN_POSTERIOR,
+        "warnings": [f"{path}: {line}" for line in (*mouth.warnings, *reading.warnings)],
+        "wrote": wrote,
+    }
+
+
+def find_mouth(
+    path: Path | str,
+    detector: FaceDetector | None,
+    face: int | None = None,
+    box: Box = WIDE,
+    *,
+    progress: Progress = unheard,
+) -> Mouth:
+    """Cuts the mouth of one person out of a video, holding a few frames at a time.
+
+    Args:
+        path: The video, of any rate; it is taken at 25 frames a second by time, upright.
+        detector: Finds faces; None takes the notebook's fixed box.
+        face: Which face, counted from 1; None: the one that speaks.
+        box: What the crops show of it.
+        progress: Told frame by frame; see `tfav.io.progress`.
+
+    Raises:
+        MediaError: The video cannot be read, or shows no face long enough; the message says what was seen.
+    """
+    info = probe(path, exact=False)
+    count, warnings = round(info.duration_sec * FPS), []
+    if not 0.9 < info.fps / FPS < 1.1:
+        warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {FPS}")
+    if detector is None:
+        frames = told(_frames(path), count, progress, "Cutting out the mouth")
+        crops, start = _or_media_error(path, lambda: list(crop_fixed(frames))), 0
+    else:
+        frames = told(_frames(path), count, progress, "Looking for the face", stop=0.8)
+        scene = track_faces(frames, detector)
+        track = _or_media_error(path, lambda: choose_face(scene, face, fps=FPS))
+        if len(scene.tracks) > 1:
+            number = next(number for number, other in enumerate(scene.tracks, 1) if other is track)
+            warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, FPS)}")
+        mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
+        warnings += mouth_path.warnings
+        frames = told(_frames(path), count, progress, "Following the mouth", start=0.8)
+        crops, start = list(crop_mouths(frames, mouth_path, box)), mouth_path.start
+    if len(crops) < _MIN_FRAMES:
+        raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")
+    return Mouth(np.stack(crops), start / FPS, max(info.duration_sec, (start + len(crops)) / FPS), warnings)
+
+
+def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
+    """Reads what a mouth says: window by window, posteriors stitched, then decoded as a whole.
+
+    The grammar, which is one of single sentences, is for videos that fit into one window; longer ones are read freely.
+    """
+    posteriors = stitched_posteriors(reader, mouth.crops)
+    long = len(mouth.crops) > reader.config.num_frames
+    warnings, use_grammar = [], reader.grammar is not None and not (long and not reader.grammar.loop)
+    if long and not use_grammar and reader.grammar is not None:
+        warnings.append(f"longer than {reader.config.num_frames / FPS:g} s: read without the grammar, which is for one")
+        warnings[-1] += " sentence"
+    readings = reader.read(posteriors, ("greedy", "beam", *(["grammar"] if use_grammar else [])))
+    text = readings.get("grammar") or readings["beam"]
+    posterior, symbols_per_sec = mean_posterior(posteriors, reader.config.symbols().blank)
+    if posterior < MIN_POSTERIOR or symbols_per_sec < _MIN_SYMBOLS_PER_SEC:
+        warnings.append(
+            f"out of the model's domain: its mean posterior is {posterior:.2f} (below {MIN_POSTERIOR} it guesses), and "
+            f"it sees {symbols_per_sec:.1f} letters a second. It was trained on other sentences, speakers or pictures; "
+            "do not believe the text"
+        )
+        posterior = min(posterior, MIN_POSTERIOR - 1e-4)
+    try:
+        words = alignment.align(" ".join(text.split()), posteriors.labels, reader.config.symbols(), posteriors.words)
+    except DataError:
+        words = []
+    words = [TimedWord(w.text, w.start_sec + mouth.start_sec, w.end_sec + mouth.start_sec) for w in words]
+    return Reading(" ".join(text.split()), words, readings, posterior, warnings)
+
+
+def stitched_posteriors(reader: Reader, crops: np.ndarray) -> Posteriors:
+    """Posteriors of every frame of a video of any length, `[T, ...]`.
+
+    Windows of the model's length overlap; each frame is taken from the window in which it stands further inside.
+    """
+    config = reader.config
+    starts = window_starts(len(crops), config.num_frames)
+    batch, counts = [], []
+    cut = center_crop(config.crop_height, config.crop_width)
+    for start in starts:
+        frames = tf.constant(crops[start : start + config.num_frames, ..., None])
+        counts.append(len(frames))
+        batch.append(to_input(config, cut(frames), tf.constant(len(frames))).numpy())
+    parts: list[Posteriors] = []
+    for place in range(0, len(batch), config.batch_size):
+        some = slice(place, place + config.batch_size)
+        parts += reader.posteriors(np.stack(batch[some]), np.array(counts[some], np.int32))
+    cuts = [0, *((a + config.num_frames + b) // 2 for a, b in itertools.pairwise(starts)), len(crops)]
+    spans = [slice(cuts[n] - start, cuts[n + 1] - start) for n, start in enumerate(starts)]
+    labels = np.concatenate([part.labels[span] for part, span in zip(parts, spans, strict=True)])
+    if parts[0].words is None:
+        return Posteriors(labels, None)
+    return Posteriors(labels, np.concatenate([part.words[span] for part, span in zip(parts, spans, strict=True)]))
+
+
+def window_starts(length: int, window: int, overlap: int = OVERLAP) -> list[int]:
+    """First frames of windows over a video: evenly spaced, overlapping by `overlap` frames or more."""
+    if length <= window:
+        return [0]
+    step = max(1, window - min(overlap, window // 2))
+    count = 1 + -(-(length - window) // step)
+    return [round(number * (length - window) / (count - 1)) for number in range(count)]
+
+
+def mean_posterior(posteriors: Posteriors, blank: int) -> tuple[float, float]:
+    """How sure the model is: mean probability of the symbols on the greedy path, and how many there are a second."""
+    best = posteriors.labels.argmax(-1)
+    starts = (best != blank) & (best != np.concatenate([[blank], best[:-1]]))
+    if not starts.any():
+        return 0.0, 0.0
+    # Of each symbol its surest frame: the first one is often only just ahead of the blank.
+    runs_of = np.cumsum(best != np.concatenate([[-1], best[:-1]]))
+    top = posteriors.labels.max(-1)
+    surest = [top[runs_of == runs_of[frame]].max() for frame in np.flatnonzero(starts)]
+    return float(np.exp(surest).mean()), float(starts.sum()) * FPS / len(best)
+
+
+def _frames(path) -> Iterator[np.ndarray]:
+    """Frames at 25 a second, by the packets' times; a frame is repeated where the video is slower."""
+    times_sec = scan_packets(path).times_sec
+    wanted = indices_every_sec(times_sec, 1 / FPS).tolist() if len(times_sec) else []
+    place = 0
+    for index, _, frame in iter_frames(path):
+        while place < len(wanted) and wanted[place] == index:
+            yield frame
+            place += 1
+
+
+def _or_media_error(path, work):
+    try:
+        return work()
+    except UsageError:
+        raise
+    except DataError as error:
+        raise MediaError(path, str(error).rstrip("."), "Show one face from the front.") from error

@@ -1,0 +1,159 @@
+"""Training: thin functions over Keras' own, each usable alone."""
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from tfav import training
+from tfav.data import shards
+from tfav.data.shards import Index
+from tfav.io.console import say
+from tfav.systems.lipnet import dataset, decoding
+from tfav.systems.lipnet.config import SYSTEM, Config
+from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
+from tfav.systems.lipnet.model import build_model
+from tfav.systems.lipnet.shipped_weights import load_init
+from tfav.training import callbacks as training_callbacks
+from tfav.training import run as runs
+from tfav.training.run_folder import RunFolder
+
+# What Muon's authors leave to AdamW.
+_FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
+_NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
+
+
+def compile_args(config: Config) -> dict:
+    """Arguments for `model.compile`: the optimizer, CTC and the losses of the other heads, the character error rate."""
+    options = {"global_clipnorm": config.clip_norm or None}
+    if config.average:
+        options |= {"use_ema": True, "ema_momentum": config.average}
+    if config.optimizer == "muon":
+        options |= {"weight_decay": config.weight_decay, "adam_lr_ratio": 0.5, "exclude_layers": _FIRST_AND_LAST}
+        optimizer = training.Muon(config.learning_rate, **options)
+    elif config.weight_decay:
+        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **options)
+    else:
+        optimizer = keras.optimizers.Adam(config.learning_rate, **options)
+    blank = config.symbols().blank
+    losses, weights = {"labels": CTCLoss(blank)}, {"labels": config.ctc_weight}
+    if config.word_weight:
+        losses["words"], weights["words"] = WordLoss(config.word_balance), config.word_weight
+    if config.sound_weight:
+        losses["sound"], weights["sound"] = SoundLoss(), config.sound_weight
+    return {
+        "optimizer": optimizer,
+        "loss": losses,
+        "loss_weights": weights,
+        "metrics": {"labels": [CharacterErrorRate(blank)]},
+        # XLA, which Keras would take, runs convolutions on CPUs slower than TensorFlow does.
+        "jit_compile": False,
+    }
+
+
+def callbacks(
+    config: Config, run_dir: Path | str, extra: Sequence = (), *, has_val: bool = True
+) -> list[keras.callbacks.Callback]:
+    """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
+
+    The best checkpoint goes by the character error rate in validation; without a validation part (`has_val` False) it
+    is the last epoch's. With `config.average` it holds the averaged weights.
+    """
+    standard = training_callbacks.standard(
+        run_dir,
+        monitor=_monitor(config) if has_val else None,
+        mode="min",
+        patience=config.patience,
+        schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
+        extra=[*([training_callbacks.ValidateAveraged()] if config.average else []), *extra],
+    )
+    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+
+
+def start_run(config: Config, run_dir: Path | str) -> None:
+    """Makes the run folder, or opens the one that is there.
+
+    Raises:
+        UsageError: The folder belongs to another run.
+    """
+    runs.start(run_dir, SYSTEM, config, _facts(config))
+
+
+def learning_rate(config: Config, epoch: int) -> float:
+    """The rate of an epoch, counted from 0."""
+    if config.schedule == "cosine":
+        return training_callbacks.cosine_rate(config.learning_rate, epoch, config.epochs)
+    if config.schedule == "notebook":  # its function: unchanged below epoch 30, then times exp(-0.1) in each epoch
+        return config.learning_rate * math.exp(-0.1 * max(0, epoch - 29))
+    return config.learning_rate
+
+
+def train(
+    config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto"
+) -> list[dict]:
+    """Trains into a run folder, or goes on with the run that is there.
+
+    Args:
+        config: What to train on and how.
+        run_dir: The run folder.
+        devices: As in `tfav.strategy`.
+        verbose: As in `model.fit`; `"auto"` is a bar on a terminal and a line per epoch elsewhere.
+
+    Returns:
+        One row per epoch: losses, character error rates, seconds.
+
+    Raises:
+        UsageError: The folder belongs to another run, or there is nothing to begin with at `init`.
+        DataError: The data cannot be used as they stand.
+    """
+    training.prepare_devices(devices)  # before the data sets start TensorFlow
+    runs.check(run_dir, SYSTEM, config, _facts(config))
+    keras.utils.set_random_seed(config.seed)
+    datasets = dataset.build_datasets(config)
+    with training.strategy(devices):
+        model = build_model(config)
+        for line in load_init(model, config):
+            say(line)
+        model.compile(**compile_args(config))
+    start_run(config, run_dir)  # only now: what cannot be used leaves no folder behind
+    index, _ = dataset.prepared_index(config)
+    examples = example_predictions(config, index, run_dir)
+    return training.fit(
+        model,
+        datasets.train,
+        datasets.val,
+        epochs=config.epochs,
+        callbacks=callbacks(config, run_dir, [examples], has_val=datasets.val is not None),
+        run_dir=run_dir,
+        verbose=verbose,
+    )
+
+
+def example_predictions(config: Config, index: Index, run_dir: Path | str) -> keras.callbacks.Callback:
+    """A callback that prints what is said and what is read in a few clips, after each epoch."""
+    split = dataset.make_split([entry.id for entry in index.entries], config)
+    names = (split.val or split.test or split.train)[:_NUM_EXAMPLES]
+    entries = shards.in_stored_order(index, names)
+    clips = next(iter(dataset.build_dataset(config, index, names).unbatch().batch(len(names))))[0]
+    counts = clips["frame_count"].numpy()
+
+    def describe(model: keras.Model) -> list[dict]:
+        logits = model.predict_on_batch(clips)["labels"]
+        rows = []
+        for entry, row, count in zip(entries, logits, counts, strict=True):
+            read = decoding.greedy(row[:count], config.symbols())
+            text = f"{entry.text!r} read as {read!r}"
+            rows.append({"path": entry.id, "reference": entry.text, "prediction": read, "text": text})
+        return rows
+
+    return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)
+
+
+def _facts(config: Config) -> dict:
+    return {"symbols": config.symbols().symbols, "blank": config.symbols().blank}
+
+
+def _monitor(config: Config) -> str:
+    return "val_labels_cer" if config.word_weight or config.sound_weight else "val_cer"
