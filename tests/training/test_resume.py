@@ -19,7 +19,8 @@ from tfav.training.fit import fit
 SCRIPT = """
 import sys, time
 import keras, numpy as np, tensorflow as tf
-from tfav.training import callbacks, loop
+from tfav.training import callbacks
+from tfav.training.fit import fit
 
 class Slow(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -33,7 +34,7 @@ model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
 model.compile("adam", "mse")
 schedule = keras.callbacks.ReduceLROnPlateau("val_loss", patience=1)
 used = callbacks.standard(sys.argv[1], monitor="val_loss", mode="min", patience=50, schedule=schedule, extra=[Slow()])
-loop.fit(model, data, data, epochs=8, callbacks=used, run_dir=sys.argv[1], verbose=0)
+fit(model, data, data, epochs=8, callbacks=used, run_dir=sys.argv[1], verbose=0)
 """
 
 

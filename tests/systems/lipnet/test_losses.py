@@ -97,7 +97,7 @@ def test_the_metric_is_jiwers(name):
 _MIRRORED = """
 import sys
 import numpy as np, tensorflow as tf, keras, tfav
-from tfav.training import strategy, prepare_devices
+from tfav.training.devices import prepare_devices, strategy
 from tfav.systems.lipnet import Config, build_model, compile_args
 prepare_devices("cpu:2")
 config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, dense_units=4, crop_height=16, crop_width=16,
