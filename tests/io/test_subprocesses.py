@@ -35,13 +35,13 @@ STARTS = {
     "page": """
 import time
 from tests.app.fakes import FakeModels
-from tfav.app.job_queue import Line
-line = Line(make_models=FakeModels)
+from tfav.app.job_queue import JobQueue
+jobs = JobQueue(make_models=FakeModels)
 deadline = time.monotonic() + 60
-while line._process is None and time.monotonic() < deadline:
+while jobs._process is None and time.monotonic() < deadline:
     time.sleep(0.1)
-assert line._process.is_alive()
-line.close()
+assert jobs._process.is_alive()
+jobs.close()
 """,
     "spawn": """
 import multiprocessing, tempfile
