@@ -1,5 +1,7 @@
 """What is refused before anything decodes it, and in which words."""
 
+import subprocess
+
 import av
 import pytest
 
@@ -102,6 +104,22 @@ def test_a_recording_that_begins_within_a_packet_is_taken(tmp_path, options):
     clips.write_clip(path, 12, codec="libx264", options=options, format="mpegts")
     path.write_bytes(path.read_bytes()[-100:] + path.read_bytes())
     assert check_upload(path, Limits()).num_frames == 12
+
+
+def test_a_machine_that_starts_no_process_is_asked_twice_and_then_named(tmp_path, monkeypatch):
+    path = tmp_path / "a.mp4"
+    clips.write_clip(path, 4)
+    run, refusals = subprocess.run, [OSError(11, "Resource temporarily unavailable")]
+    monkeypatch.setattr(uploads, "_PAUSE_SEC", 0.01)
+    monkeypatch.setattr(subprocess, "run", lambda *args, **how: run(*args, **how) if not refusals else _raise(refusals))
+    assert check_upload(path, Limits()).num_frames == 4
+    refusals += [OSError(11, "Resource temporarily unavailable")] * 2
+    with pytest.raises(MediaError, match=r"a.mp4: not looked at: the server is too busy \(Resource .*Try again soon"):
+        check_upload(path, Limits())
+
+
+def _raise(errors):
+    raise errors.pop()
 
 
 def test_what_is_no_video_has_a_name():

@@ -5,8 +5,10 @@ limits on time and memory, so that a file made to break a decoder breaks nothing
 """
 
 import dataclasses
+import functools
 import json
 import subprocess
+import time
 from pathlib import Path
 
 from tfav.errors import MediaError
@@ -14,6 +16,7 @@ from tfav.io import subprocesses
 from tfav.io.transport_stream import find_packets
 
 _TIMEOUT_SEC = 60
+_PAUSE_SEC = 1.0  # before a process is started again that could not be
 _HEAD = 4096  # bytes
 _LEAST = 16  # bytes; a browser that cannot encode as fast as the camera gives pictures leaves one of them
 MAX_PIXELS = 4096 * 2304  # of a frame
@@ -149,15 +152,32 @@ _MARKS = (
 def _inspect(path: Path) -> Facts:
     command = [*subprocesses.module_command("tfav.app.sandboxed_probe"), str(path)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_TIMEOUT_SEC, check=True, text=True
-        )
-        found = json.loads(done.stdout)
+        found = json.loads(_run(command))
+    except OSError as error:  # the machine starts no process now
+        raise MediaError(
+            path.name, f"not looked at: the server is too busy ({error.strerror})", "Try again soon."
+        ) from error
     except (subprocess.SubprocessError, ValueError) as error:
         raise MediaError(path.name, "cannot be read; it may be damaged", "Choose another copy of it.") from error
     if "reason" in found:
         raise MediaError(path.name, found["reason"], found["remedy"])
     return Facts(**found)
+
+
+def _run(command: list[str]) -> str:
+    """What a command prints; where the machine starts no process, it is tried once more a little later."""
+    options = {
+        "capture_output": True,
+        "stdin": subprocess.DEVNULL,
+        "timeout": _TIMEOUT_SEC,
+        "check": True,
+        "text": True,
+    }
+    try:
+        return subprocess.run(command, **options).stdout
+    except OSError:
+        time.sleep(_PAUSE_SEC)
+        return subprocess.run(command, **options).stdout
 
 
 def _spell_time(sec: float) -> str:
