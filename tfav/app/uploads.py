@@ -5,7 +5,6 @@ limits on time and memory, so that a file made to break a decoder breaks nothing
 """
 
 import dataclasses
-import functools
 import json
 import subprocess
 import time
