@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.trainings import EPOCHS
 from tests.io.clips import write_clip
-from tests.io.test_frames import snapshot
+from tests.io.test_frame_extraction import snapshot
 from tfav.io.frame_extraction import extract_frames
 from tfav.training.callbacks import read_jsonl
 

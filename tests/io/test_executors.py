@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.io.test_executor import die_or_square, is_squared, square
+from tests.io.test_parallel import die_or_square, is_squared, square
 from tfav.errors import UsageError
 from tfav.io import executors
 from tfav.io.atomic_write import partial_file

@@ -15,7 +15,7 @@ from tfav.io.frame_folders import inspect_frames
 
 
 def extract(videos_dir, out_dir, **options):
-    """Extract in this process: what processes change is tested in test_executor.py."""
+    """Extract in this process: what processes change is tested in test_parallel.py."""
     return extract_frames(videos_dir, out_dir, **({"workers": 0, "quiet": True} | options))
 
 

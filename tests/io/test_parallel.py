@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.io.clips import write_clip
-from tests.io.test_frames import snapshot
+from tests.io.test_frame_extraction import snapshot
 from tfav.errors import MediaError, UsageError
 from tfav.io.atomic_write import DiskFullError, is_disk_full, partial_file, partial_folder, remove_partials, write_json
 from tfav.io.frame_extraction import extract_frames
@@ -144,7 +144,7 @@ def test_full_disk_while_extracting_frames(small_disk, tmp_path):
 def test_full_disk_by_file_size_limit(tmp_path):
     code = f"""
 import resource, signal
-from tests.io.test_executor import *
+from tests.io.test_parallel import *
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 try:

@@ -1,4 +1,4 @@
-"""What the processes of test_several.py run: small trainings, told apart by a name, whose histories are printed."""
+"""What the processes of test_multi_worker.py run: small trainings, each by a name, whose histories are printed."""
 
 import json
 import sys

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfav.data.cluster import place
+from tfav.data.cluster import cluster_info
 from tfav.errors import UsageError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -133,15 +133,15 @@ def test_the_same_history_to_the_last_digit(tmp_path):
         ('{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}', (2, 0)),
     ],
 )
-def test_place_among_machines(monkeypatch, config, expected):
+def test_cluster_info(monkeypatch, config, expected):
     monkeypatch.setenv("TF_CONFIG", config)
-    assert place() == expected
+    assert cluster_info() == expected
 
 
 @pytest.mark.parametrize(
     "config", ["{", "[]", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps", "index": 0}}']
 )
-def test_a_place_that_is_none(monkeypatch, config):
+def test_a_cluster_that_is_none(monkeypatch, config):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UsageError, match="TF_CONFIG must be JSON such as"):
-        place()
+        cluster_info()

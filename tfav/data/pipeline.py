@@ -72,7 +72,7 @@ def for_training(
     dataset, count = _rows(columns)
     if tf_data_service.is_wanted():
         return _through_service(dataset, count, load, batch_size, augment, augment_batch, passes, drop_remainder)
-    here = cluster.place()
+    here = cluster.cluster_info()
     if batch_size % here.count:
         raise UsageError(
             f"{here.count} machines share each batch evenly. Received: batch_size={batch_size}; choose a multiple."

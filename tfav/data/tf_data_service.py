@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from tensorflow.python.eager import context as eager_context
 
-from tfav.data.cluster import place
+from tfav.data.cluster import cluster_info
 from tfav.errors import UsageError
 
 _address: contextvars.ContextVar["_Service | None"] = contextvars.ContextVar("data_service", default=None)
@@ -39,7 +39,7 @@ def through_service(address: str | None) -> Iterator[None]:
     Raises:
         UsageError: Not such an address, or several machines train together, which share the data by themselves.
     """
-    if address and place().count > 1:
+    if address and cluster_info().count > 1:
         raise UsageError("a data service serves one training machine. Leave --data-service out, or TF_CONFIG.")
     if address is not None and not re.fullmatch(r"grpc://[^/\s]+:\d+", address):
         raise UsageError(f"a data service has an address such as grpc://host:5050. Received: {address}")

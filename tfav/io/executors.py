@@ -119,7 +119,7 @@ class DaskPool:
 
     Args:
         address: Of the scheduler, such as `tcp://host:8786`.
-        witness: A file that the workers must see as well.
+        shared_file: A file that the workers must see as well.
 
     Raises:
         UsageError: No Dask here, no scheduler there, or workers without the same tfav or the same files.
@@ -127,7 +127,7 @@ class DaskPool:
 
     deaths_spread = False
 
-    def __init__(self, address: str | None, witness: Path):
+    def __init__(self, address: str | None, shared_file: Path):
         try:
             from distributed import Client, KilledWorker
         except ImportError as error:
@@ -141,10 +141,10 @@ class DaskPool:
             raise UsageError(f"{address}: no Dask scheduler answers. Start one, or check the address.") from error
         try:
             try:
-                seen = self._client.run(look_around, str(witness))
+                seen = self._client.run(describe_worker, str(shared_file))
             except Exception as error:
                 raise _unusable("Dask", error) from error
-            _check_sights("Dask", seen, witness)
+            _check_workers("Dask", seen, shared_file)
         except BaseException:
             self._client.close()
             raise
@@ -189,7 +189,7 @@ class RayPool:
     Args:
         address: As in `ray.init`; None: `$RAY_ADDRESS`, else Ray is started here and ended afterwards.
         workers: Processors to start it with here; None is all.
-        witness: A file that the workers must see as well.
+        shared_file: A file that the workers must see as well.
 
     Raises:
         UsageError: No Ray here, no cluster there, or workers without the same tfav or the same files.
@@ -197,7 +197,7 @@ class RayPool:
 
     deaths_spread = False
 
-    def __init__(self, address: str | None, workers: int | None, witness: Path):
+    def __init__(self, address: str | None, workers: int | None, shared_file: Path):
         try:
             import ray
         except ImportError as error:
@@ -219,10 +219,10 @@ class RayPool:
         self._call = ray.remote(num_cpus=1, max_retries=0)(_call_with_one_thread)
         try:
             try:
-                seen = {"a worker": ray.get(self._call.remote(look_around, str(witness)))}
+                seen = {"a worker": ray.get(self._call.remote(describe_worker, str(shared_file)))}
             except Exception as error:
                 raise _unusable("Ray", error) from error
-            _check_sights("Ray", seen, witness)
+            _check_workers("Ray", seen, shared_file)
         except BaseException:
             self.close()
             raise
@@ -258,7 +258,7 @@ BACKENDS = ("loky", "dask", "ray")
 
 
 def open_pool(
-    backend: str, workers: int | None, *, address: str | None = None, witness: Path, most: int
+    backend: str, workers: int | None, *, address: str | None = None, shared_file: Path, most: int
 ) -> LokyPool | SerialPool | DaskPool | RayPool:
     """The pool of a backend.
 
@@ -266,7 +266,7 @@ def open_pool(
         backend: One of `BACKENDS`: processes here, a Dask cluster, or Ray.
         workers: Processes; None is one per core, 0 this process. A cluster has as many as it has.
         address: Of the cluster.
-        witness: A file that every worker must see.
+        shared_file: A file that every worker must see.
         most: Never more processes here than this, since there is no more work.
 
     Raises:
@@ -276,9 +276,9 @@ def open_pool(
     if workers == 0:
         return SerialPool()
     if backend == "dask":
-        return DaskPool(address, witness)
+        return DaskPool(address, shared_file)
     if backend == "ray":
-        return RayPool(address, workers, witness)
+        return RayPool(address, workers, shared_file)
     return LokyPool(min(workers or joblib.cpu_count(), max(1, most)))
 
 
@@ -295,18 +295,18 @@ def check_backend(backend: str, workers: int | None, address: str | None) -> Non
         raise UsageError(f"an address needs backend=dask or backend=ray. Received: address={address}")
 
 
-def look_around(witness: str) -> tuple[str, bool]:
+def describe_worker(shared_file: str) -> tuple[str, bool]:
     """What a worker has: the version of tfav, and whether it sees a file."""
-    return __version__, Path(witness).exists()
+    return __version__, Path(shared_file).exists()
 
 
-def _check_sights(name: str, seen: Mapping[str, tuple[str, bool]], witness: Path) -> None:
+def _check_workers(name: str, seen: Mapping[str, tuple[str, bool]], shared_file: Path) -> None:
     for worker, (version, sees) in seen.items():
         if version != __version__:
             raise UsageError(f"{name} worker {worker} has tfav {version}, here it is {__version__}. Install the same.")
         if not sees:
             raise UsageError(
-                f"{name} worker {worker} does not see {witness.parent}. Put source and out on storage that all "
+                f"{name} worker {worker} does not see {shared_file.parent}. Put source and out on storage that all "
                 "machines share, under the same path."
             )
 

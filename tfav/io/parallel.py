@@ -148,7 +148,7 @@ def run_units(
             else:
                 todo.append(unit)
         workers = workers if todo else 0  # no cluster is asked for nothing
-        pool = open_pool(backend, workers, address=address, witness=out_dir / _LOCK_NAME, most=len(todo))
+        pool = open_pool(backend, workers, address=address, shared_file=out_dir / _LOCK_NAME, most=len(todo))
         try:
             has_deaths = _work_off(pool, functools.partial(_attempt, work, is_done), todo, report, quiet, label)
         except BaseException as error:

@@ -11,11 +11,11 @@ Progress = Callable[[float, str], None]
 Item = TypeVar("Item")
 
 
-def unheard(share: float, what: str) -> None:
+def no_progress(share: float, what: str) -> None:
     """The listener of work that nobody watches."""
 
 
-def told(
+def with_progress(
     items: Iterable[Item], total: int, progress: Progress, what: str, *, start: float = 0.0, stop: float = 1.0
 ) -> Iterator[Item]:
     """Passes items on and tells after each how far they are.

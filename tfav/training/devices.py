@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfav import keras_settings
-from tfav.data.cluster import place
+from tfav.data.cluster import cluster_info
 from tfav.errors import UsageError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -31,7 +31,7 @@ def strategy(devices: str | None = None) -> Iterator[tf.distribute.Strategy]:
         UsageError: The devices do not exist.
     """
     chosen = _devices(devices)
-    if place().count > 1:
+    if cluster_info().count > 1:
         machines = _machines(chosen[0][:3])
         with machines.scope():
             yield machines
@@ -79,7 +79,7 @@ def prepare_devices(devices: str | None) -> None:
         UsageError: The devices do not exist.
     """
     chosen = _devices(devices)
-    if place().count > 1:
+    if cluster_info().count > 1:
         _machines(chosen[0][:3])
 
 

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfav.data import tf_data_service
-from tfav.data.cluster import place
+from tfav.data.cluster import cluster_info
 from tfav.data.pipeline import bad_picture
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials
@@ -66,12 +66,12 @@ def fit(
     _check_accumulate(accumulate)
     tf_data_service.check_used()
     if verbose == "auto":
-        verbose = 0 if place().index else 1 if sys.stdout.isatty() else 2
+        verbose = 0 if cluster_info().index else 1 if sys.stdout.isatty() else 2
     how = {"epochs": epochs, "callbacks": callbacks, "verbose": verbose}
     with locked_folder(run_dir):
         for folder in (run_dir, Path(run_dir) / "backup"):
             remove_partials(folder, recursive=False)  # what a killed run left
-        if not multi_worker.as_on_first(model, run.is_finished(run_dir, epochs)):
+        if not multi_worker.broadcast_from_chief(model, run.is_finished(run_dir, epochs)):
             try:
                 if multi_worker.is_needed(model, accumulate):
                     multi_worker.fit(model, train, val, accumulate=accumulate, **how)

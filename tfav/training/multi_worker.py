@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfav.data.cluster import place
+from tfav.data.cluster import cluster_info
 from tfav.errors import DataError, TfavError
 from tfav.training.callbacks import BackupAndRestore
 
@@ -32,18 +32,18 @@ _LOST = (
 
 def is_needed(model: keras.Model, accumulate: int = 1) -> bool:
     """Whether Keras' own `fit` cannot train this model: on several machines, or accumulating on several devices."""
-    return place().count > 1 or (accumulate > 1 and model.distribute_strategy.num_replicas_in_sync > 1)
+    return cluster_info().count > 1 or (accumulate > 1 and model.distribute_strategy.num_replicas_in_sync > 1)
 
 
 def own_folder(run_dir: Path | str) -> Path:
     """The run folder of this machine: the given one on the first, on others one that is hidden in it."""
-    index = place().index
+    index = cluster_info().index
     return Path(run_dir) / f".worker-{index}" if index else Path(run_dir)
 
 
-def as_on_first(model: keras.Model, answer: bool) -> bool:
+def broadcast_from_chief(model: keras.Model, answer: bool) -> bool:
     """The first machine's answer, on all: one of them may have been killed before it wrote down what the others did."""
-    if place().count == 1:
+    if cluster_info().count == 1:
         return answer
     (first,) = _from_first(model.distribute_strategy, [np.array([answer])])
     return bool(first[0])
@@ -75,7 +75,7 @@ def fit(
         DataError: There is not one whole batch.
         TfavError: Another machine has gone.
     """
-    strategy, here = model.distribute_strategy, place()
+    strategy, here = model.distribute_strategy, cluster_info()
     if train.options().experimental_distribute.auto_shard_policy != tf.data.experimental.AutoShardPolicy.OFF:
         train = train.map(_share_of(here)).prefetch(tf.data.AUTOTUNE)
     if val is not None:
@@ -232,7 +232,7 @@ def _spread(model: keras.Model, batch, size: int):
 
 
 def _local_devices(model: keras.Model) -> int:
-    return model.distribute_strategy.num_replicas_in_sync // place().count
+    return model.distribute_strategy.num_replicas_in_sync // cluster_info().count
 
 
 def _size(batch):
@@ -258,7 +258,7 @@ def _predict_here(model: keras.Model) -> None:
 
 def _follow_first(strategy, model: keras.Model, callbacks: list) -> None:
     """Gives all machines the epoch, weights and callbacks' memory of the first one, whatever they have found."""
-    if place().count == 1:
+    if cluster_info().count == 1:
         return
     memory = {"epoch": model._initial_epoch or 0, "callbacks": {}}
     keepers = [callback for callback in callbacks if isinstance(callback, BackupAndRestore)]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.io.test_flow import moving_frames
+from tests.io.test_optical_flow import moving_frames
 from tfav.errors import MediaError, UsageError
 from tfav.io.optical_flow import quantize_flow
 from tfav.io.video import read_video, write_video

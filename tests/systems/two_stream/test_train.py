@@ -26,7 +26,7 @@ from tfav.systems.two_stream.stream import load_stream
 
 MIRRORED = """
 import json, sys
-from tests.systems.two_stream.test_training import fit_on
+from tests.systems.two_stream.test_train import fit_on
 print(json.dumps(fit_on("cpu:2", json.loads(sys.argv[1]))))
 """
 

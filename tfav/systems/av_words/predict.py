@@ -19,7 +19,7 @@ from tfav.io.encoding import write_video
 from tfav.io.faces import detector_file
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, name_results, short_name
-from tfav.io.progress import Progress, unheard
+from tfav.io.progress import Progress, no_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import read_video
 from tfav.metrics.ranking import ranking
@@ -108,7 +108,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         name: str = "",
         at: float | None = None,
         top: int = 5,
-        progress: Progress = unheard,
+        progress: Progress = no_progress,
     ) -> dict:
         progress(0.0, "Reading the clip")
         heard = hear(path, recognizer.config, at)

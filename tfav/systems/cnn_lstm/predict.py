@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tfav.io.progress import Progress, unheard
+from tfav.io.progress import Progress, no_progress
 from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm import clip_reader
 from tfav.systems.cnn_lstm.train import load_scorer, open_run
@@ -26,7 +26,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
     run, config = open_run(run_dir)
     score = load_scorer(run.dir, config)
 
-    def predict_file(path: Path | str, *, top: int = 5, progress: Progress = unheard) -> dict:
+    def predict_file(path: Path | str, *, top: int = 5, progress: Progress = no_progress) -> dict:
         progress(0.0, "Reading the frames")
         clip = clip_reader.read_clip(path, config)
         progress(0.5, "Looking at the frames")

@@ -16,7 +16,7 @@ from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.isolate_errors import row_of
 from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
 from tfav.io.output_names import as_paths, check_target, name_results, short_name
-from tfav.io.progress import Progress, told, unheard
+from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet import alignment
@@ -121,7 +121,7 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
     if reader.config.box in FOLLOWING:
         detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
 
-    def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = unheard) -> dict:
+    def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = no_progress) -> dict:
         stem = Path(out) / (name or short_name(Path(path).stem))
         return _predict_file(reader, Path(path), detector, face, stem, captions, progress)
 
@@ -162,7 +162,7 @@ def find_mouth(
     face: int | None = None,
     box: Box = WIDE,
     *,
-    progress: Progress = unheard,
+    progress: Progress = no_progress,
 ) -> Mouth:
     """Cuts the mouth of one person out of a video, holding a few frames at a time.
 
@@ -181,10 +181,10 @@ def find_mouth(
     if not 0.9 < info.fps / FPS < 1.1:
         warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {FPS}")
     if detector is None:
-        frames = told(_frames(path), count, progress, "Cutting out the mouth")
+        frames = with_progress(_frames(path), count, progress, "Cutting out the mouth")
         crops, start = _or_media_error(path, lambda: list(crop_fixed(frames))), 0
     else:
-        frames = told(_frames(path), count, progress, "Looking for the face", stop=0.8)
+        frames = with_progress(_frames(path), count, progress, "Looking for the face", stop=0.8)
         scene = track_faces(frames, detector)
         track = _or_media_error(path, lambda: choose_face(scene, face, fps=FPS))
         if len(scene.tracks) > 1:
@@ -192,7 +192,7 @@ def find_mouth(
             warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, FPS)}")
         mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
         warnings += mouth_path.warnings
-        frames = told(_frames(path), count, progress, "Following the mouth", start=0.8)
+        frames = with_progress(_frames(path), count, progress, "Following the mouth", start=0.8)
         crops, start = list(crop_mouths(frames, mouth_path, box)), mouth_path.start
     if len(crops) < _MIN_FRAMES:
         raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")

@@ -10,7 +10,7 @@ from tfav.errors import MediaError
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, name_results, short_name
-from tfav.io.progress import Progress, unheard
+from tfav.io.progress import Progress, no_progress
 from tfav.ranges import check_number
 from tfav.systems.next_frame import frame_sequences
 from tfav.systems.next_frame.evaluate import load_model
@@ -71,7 +71,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
     run, config = open_run(run_dir)
     model = load_model(run.dir, config)
 
-    def predict_file(path, *, out, name: str = "", frames: int | None = None, progress: Progress = unheard) -> dict:
+    def predict_file(path, *, out, name: str = "", frames: int | None = None, progress: Progress = no_progress) -> dict:
         path, num_frames = Path(path), frames or config.output_frames
         progress(0.0, "Reading the frames")
         seen, warnings = _read(path, config, least_frames(model))

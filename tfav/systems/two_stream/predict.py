@@ -20,7 +20,7 @@ import numpy as np
 from tfav.errors import MediaError, UsageError
 from tfav.io import images
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
-from tfav.io.progress import Progress, told, unheard
+from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.video import iter_frames, probe, write_video
 from tfav.systems.two_stream.demo_video import DemoCanvas
 from tfav.systems.two_stream.fusion import fuse
@@ -98,7 +98,7 @@ def score_video(
     workers: int | None = None,
     batch_size: int = _BATCH_SIZE,
     keep: Callable[[Moment], None] | None = None,
-    progress: Progress = unheard,
+    progress: Progress = no_progress,
 ) -> VideoScores:
     """Scores every frame of a video with both streams, in one pass.
 
@@ -125,8 +125,8 @@ def score_video(
     motion_batches = _Batches(motion.build_scorer(), batch_size)
     length, moves = motion.stack_length, False
     window = collections.deque(maxlen=length)
-    count = probe(path, exact=False).num_frames - 1 if progress is not unheard else 0
-    for levels in told(flows, count, progress, "Looking at frames and motion"):
+    count = probe(path, exact=False).num_frames - 1 if progress is not no_progress else 0
+    for levels in with_progress(flows, count, progress, "Looking at frames and motion"):
         frame = source.waiting.popleft()
         if keep is not None:
             keep(Moment(frame, levels[..., 0], levels[..., 1]))

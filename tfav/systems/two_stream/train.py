@@ -18,7 +18,7 @@ from tfav.io.flow_extraction import extract_flow
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, check_target
 from tfav.io.parallel import PrepareReport
-from tfav.io.progress import Progress, unheard
+from tfav.io.progress import Progress, no_progress
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import dataset, fusion, fusion_run, predict, sampling, stream_features
@@ -317,7 +317,7 @@ def _open_streams(spatial, motion, labels=None, flow_method=None, stack_length=N
     names = agree_on_labels(*streams, labels)
     flow = predict.FlowSettings.of(streams[1], flow_method, wrap)
 
-    def predict_file(path, *, demo=None, top: int = 5, progress: Progress = unheard) -> dict:
+    def predict_file(path, *, demo=None, top: int = 5, progress: Progress = no_progress) -> dict:
         return _predict_file(path, streams, flow, names, demo, top, workers, progress)
 
     return predict_file, names
