@@ -90,4 +90,4 @@ def test_the_rule_would_notice():
     assert broken_rule(["io", "video"], "tensorflow") != ""
     assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.systems.lipnet.model") != ""
     assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.report.html") == "goes up"
-    assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.layers.PerFrame") == ""
+    assert broken_rule(["systems", "cnn_lstm", "model"], "tfav.layers.residual_block") == ""

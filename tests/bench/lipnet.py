@@ -162,18 +162,19 @@ def bench_layers(batch_size: int) -> Iterator[dict]:
     """Forward and backward of what `cpu` begins with, on its own, Keras' and ours."""
     import keras
 
-    from tfav import layers
+    from tfav.layers import FusedBatchNormalization
+    from tfav.systems.lipnet.layers import StemConv3D
 
     options = {"use_bias": False, "dtype": "mixed_bfloat16"}
     yield compare_layers(
         "the first convolution, a training step on 75x48x92x1 a clip",
         keras.layers.Conv3D(32, 5, (1, 2, 2), "same", **options),
-        layers.StemConv3D(32, 5, **options),
+        StemConv3D(32, 5, **options),
         (batch_size, 75, 48, 92, 1),
     )
     yield compare_layers(
         "batch normalisation, a training step on 75x24x46x32 a clip",
-        *(kind(dtype="mixed_bfloat16") for kind in (keras.layers.BatchNormalization, layers.BatchNormalization)),
+        *(kind(dtype="mixed_bfloat16") for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)),
         (batch_size, 75, 24, 46, 32),
     )
 

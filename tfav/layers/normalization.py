@@ -7,7 +7,7 @@ _BLOCK = 16  # channels
 
 
 @keras.saving.register_keras_serializable(package="tfav")
-class BatchNormalization(keras.layers.BatchNormalization):
+class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`, with its weights and its result.
 
     In training Keras puts it together from elementary operations, each of which, and its gradient, goes over the whole

@@ -28,7 +28,6 @@ _TRAINABLE = {
     "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "BatchNormalization": ("gamma", "beta"),
-    "LegacyBatchNormalization": ("gamma", "beta"),
     "LayerNormalization": ("gamma", "beta"),
     "GroupNormalization": ("gamma", "beta"),
     "Embedding": ("embeddings",),
@@ -45,7 +44,6 @@ _TRAINABLE = {
 }
 _OTHER = {
     "BatchNormalization": ("moving_mean", "moving_variance"),
-    "LegacyBatchNormalization": ("moving_mean", "moving_variance"),
     "Normalization": ("adapt_mean", "adapt_variance", "count"),
 }
 
@@ -159,7 +157,8 @@ def tree_of(layer, spec=None, built=None, names=()):
 
 
 def _leaf(layer, spec, names):
-    kind = type(layer).__name__
+    is_norm = isinstance(layer, keras.layers.BatchNormalization)  # of whatever class of ours or the caller's
+    kind = "BatchNormalization" if is_norm else type(layer).__name__
     if kind not in _TRAINABLE and kind not in _OTHER:
         return Leaf(
             layer,

@@ -7,11 +7,10 @@ import tensorflow as tf
 
 from tests.systems.av_words.test_model import TINY, made_inputs
 from tfav.errors import UsageError
-from tfav.layers import Frozen
 from tfav.systems.av_words import stages
 from tfav.systems.av_words.config import STAGES, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
-from tfav.systems.av_words.model import build_model, by_stream
+from tfav.systems.av_words.model import Frozen, build_model, by_stream
 from tfav.systems.av_words.train import compile_args, learning_rate
 from tfav.training import run as runs
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfav.layers import SharedTarget
-from tfav.layers.shared_target import weigh
 from tfav.systems.cnn_lstm import Config, build_head, compile_args
+from tfav.systems.cnn_lstm.layers import SharedTarget, weigh
 
 COUNT = 12
 

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from tfav.errors import UsageError
-from tfav.layers import BatchNormalization, BidirectionalGRU, residual_block
+from tfav.layers import BidirectionalGRU, FusedBatchNormalization, residual_block
 from tfav.systems.av_words.config import Config
 from tfav.training import mixed_precision
 
@@ -232,7 +232,7 @@ def _apply_resnet(x, rank: int, widths, blocks, strides, name: str):
 
 
 def _normalize(x, name: str):
-    return BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
+    return FusedBatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, name=name)(x)
 
 
 def _apply_last(x, dim: int, config: Config, name: str):
@@ -278,3 +278,37 @@ def filterbank(length: int, count: int, sample_rate: int) -> np.ndarray:
     filters = np.stack([np.cos(angles), np.sin(angles)], axis=1).reshape(-1, length)[:count] * np.hanning(length)
     filters /= np.linalg.norm(filters, axis=1, keepdims=True) + 1e-8
     return filters.T[:, None].astype(np.float32)
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class Frozen(keras.layers.Layer):
+    """A model that only answers, as in inference whatever goes on around it, and through which no gradient flows.
+
+    Calling it with `training=False` would not do: a functional model hands its own `training` down to all its parts.
+
+    Args:
+        model: A built model of one input; its weights are no longer trained.
+        choose: Which of its outputs to give, where it has several by name.
+    """
+
+    def __init__(self, model: keras.Model, choose: str = "", **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the model casts for itself
+        model.trainable = False
+        self.model = model
+        self.choose = choose
+        self.built = True
+
+    def call(self, inputs):
+        """As the model."""
+        outputs = self.model(inputs, training=False)
+        return ops.stop_gradient(outputs[self.choose] if self.choose else outputs)
+
+    def get_config(self):
+        """The model along with what is chosen of it."""
+        stored = {"model": keras.saving.serialize_keras_object(self.model), "choose": self.choose}
+        return {**super().get_config(), **stored}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuilds the model."""
+        return cls(model=keras.saving.deserialize_keras_object(config.pop("model")), **config)

@@ -16,7 +16,6 @@ from keras import layers
 
 from tfav.errors import UsageError
 from tfav.io.atomic_write import partial_file
-from tfav.layers import Frozen
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.training import checkpoints, mixed_precision
@@ -56,7 +55,7 @@ def build_stage(config: Config, name: str) -> keras.Model:
         front = models.build_front(config, part)
         inputs = models.stream_inputs(front)
         (given,) = inputs.values()
-        features = Frozen(front, name=f"frozen_{part}")(given) if kind == "gru" else front(given)
+        features = models.Frozen(front, name=f"frozen_{part}")(given) if kind == "gru" else front(given)
         if kind == "conv":
             outputs, said = {part: models.build_convolutional(config, part)(features)}, f"{part}.front_said"
         else:
@@ -75,7 +74,7 @@ def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
     if not frozen:
         return keras.Model(inputs, models.all_steps(audio, video, fusion, inputs), name=name)
     features = [
-        Frozen(part, "features", name=f"frozen_{part.name}")(tensor)
+        models.Frozen(part, "features", name=f"frozen_{part.name}")(tensor)
         for part, tensor in zip((audio, video), inputs.values(), strict=True)
     ]
     return keras.Model(inputs, {models.BOTH: fusion(layers.Concatenate(name="streams")(features))}, name=name)

@@ -3,10 +3,10 @@
 import keras
 from keras import layers, ops
 
-from tfav.layers import MaskedPool, PerFrame, SharedTarget, SubtractClipMean, SumToOne, TimeJitter
 from tfav.systems.cnn_lstm.backbone import build_extractor
 from tfav.systems.cnn_lstm.config import Config
 from tfav.systems.cnn_lstm.feature_pca import head_size
+from tfav.systems.cnn_lstm.layers import MaskedPool, PerFrame, SharedTarget, SubtractClipMean, SumToOne, TimeJitter
 from tfav.training import mixed_precision
 
 _STRETCHES = 6

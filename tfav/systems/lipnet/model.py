@@ -12,13 +12,13 @@ import numpy as np
 from keras import layers, ops
 
 from tfav.errors import UsageError
-from tfav.layers import BatchNormalization, BidirectionalGRU, StemConv3D, residual_block
+from tfav.layers import BidirectionalGRU, FusedBatchNormalization, residual_block
 from tfav.systems.lipnet import corpus, log_mel
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.layers import BlankInPadding, FrameMask, StemConv3D
 from tfav.training import mixed_precision
 
 _SMALLEST = 16  # side of the picture, in pixels
-CERTAIN = 1e4  # logit by which the blank leads in padded frames
 # What `freeze=frontend` goes on training: the recurrent layers and what comes after them.
 BACKEND = ("rnn1", "rnn2", "words", "cond_proj", "sound", "labels_dense")
 
@@ -153,7 +153,7 @@ def _apply_residual(x, config: Config):
 
 def _normalize(x, name: str):
     # About an epoch: reading takes weights averaged over several, and statistics of ten batches do not suit those.
-    return BatchNormalization(momentum=0.99, name=name)(x)
+    return FusedBatchNormalization(momentum=0.99, name=name)(x)
 
 
 def _inputs(config: Config) -> dict:
@@ -173,43 +173,6 @@ def _finish(config: Config, inputs: dict, labels, **heads) -> keras.Model:
     blank = config.symbols().blank
     labels = BlankInPadding(blank, dtype="float32", name="labels")(labels, inputs["frame_count"])
     return keras.Model(inputs, {"labels": labels, **heads}, name=f"lipnet_{config.model}")
-
-
-@keras.saving.register_keras_serializable(package="tfav")
-class FrameMask(layers.Layer):
-    """From `[B]` int32 counts to `[B, num_frames]` bool: True where a frame is real."""
-
-    def __init__(self, num_frames: int, **kwargs):
-        super().__init__(**kwargs)
-        self.num_frames = num_frames
-
-    def call(self, frame_count):
-        """The mask."""
-        return ops.less(ops.arange(self.num_frames), ops.cast(frame_count, "int32")[:, None])
-
-    def get_config(self):
-        """Length."""
-        return {**super().get_config(), "num_frames": self.num_frames}
-
-
-@keras.saving.register_keras_serializable(package="tfav")
-class BlankInPadding(layers.Layer):
-    """Replaces the logits `[B, T, K]` of frames beyond the count `[B]` by a certain blank."""
-
-    def __init__(self, blank: int, **kwargs):
-        super().__init__(**kwargs)
-        self.blank = blank
-
-    def call(self, logits, frame_count):
-        """The same logits where frames are real."""
-        real = ops.less(ops.arange(logits.shape[1]), ops.cast(frame_count, "int32")[:, None])
-        certain = np.zeros(logits.shape[-1], np.float32)
-        certain[self.blank] = CERTAIN
-        return ops.where(real[..., None], logits, ops.cast(certain, logits.dtype))
-
-    def get_config(self):
-        """Which class the blank is."""
-        return {**super().get_config(), "blank": self.blank}
 
 
 _BUILDERS = {"notebook": build_notebook, "paper": build_paper, "cpu": build_cpu}

@@ -1,7 +1,48 @@
-"""The first convolution of a network on video, for CPUs."""
+"""Layers of this system: which frames are real, and a first convolution for CPUs."""
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras import ops
+
+_CERTAIN = 1e4  # logit by which the blank leads in padded frames
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class FrameMask(keras.layers.Layer):
+    """From `[B]` int32 counts to `[B, num_frames]` bool: True where a frame is real."""
+
+    def __init__(self, num_frames: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_frames = num_frames
+
+    def call(self, frame_count):
+        """The mask."""
+        return ops.less(ops.arange(self.num_frames), ops.cast(frame_count, "int32")[:, None])
+
+    def get_config(self):
+        """Length."""
+        return {**super().get_config(), "num_frames": self.num_frames}
+
+
+@keras.saving.register_keras_serializable(package="tfav")
+class BlankInPadding(keras.layers.Layer):
+    """Replaces the logits `[B, T, K]` of frames beyond the count `[B]` by a certain blank."""
+
+    def __init__(self, blank: int, **kwargs):
+        super().__init__(**kwargs)
+        self.blank = blank
+
+    def call(self, logits, frame_count):
+        """The same logits where frames are real."""
+        real = ops.less(ops.arange(logits.shape[1]), ops.cast(frame_count, "int32")[:, None])
+        certain = np.zeros(logits.shape[-1], np.float32)
+        certain[self.blank] = _CERTAIN
+        return ops.where(real[..., None], logits, ops.cast(certain, logits.dtype))
+
+    def get_config(self):
+        """Which class the blank is."""
+        return {**super().get_config(), "blank": self.blank}
 
 
 @keras.saving.register_keras_serializable(package="tfav")
