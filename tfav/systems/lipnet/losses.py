@@ -45,7 +45,7 @@ class CTCLoss(keras.losses.Loss):
         return {**super().get_config(), "blank": self.blank}
 
 
-@keras.saving.register_keras_serializable(package="tfav")
+@keras.saving.register_keras_serializable(package="tfav.lipnet")
 class WordLoss(keras.losses.Loss):
     """Cross-entropy of what is being said, the mean over those frames of a clip of which that is known.
 
