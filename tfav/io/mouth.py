@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from tfav.errors import DataError, UsageError
 from tfav.io.faces import FaceDetector, Scene, Track, track_faces
@@ -137,18 +138,14 @@ def follow(track: Track, scene: Scene, *, fps: float = 25.0, max_lost_sec: float
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    reach = int(3 * _SMOOTH_FRAMES)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SMOOTH_FRAMES) ** 2)
-    kernel /= kernel.sum()
-    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in range(values.shape[1])], axis=1)
+    return gaussian_filter1d(values, _SMOOTH_FRAMES, axis=0, mode="nearest", truncate=3.0)
 
 
 def _slow_median(found: np.ndarray, values: np.ndarray, frames: np.ndarray, span: float) -> np.ndarray:
     if len(frames) <= span:
         return np.full(len(frames), np.median(values))
     medians = [np.median(values[np.abs(found - frame) <= span / 2]) for frame in found]
-    return _smooth(np.interp(frames, found, medians)[:, None])[:, 0]
+    return _smooth(np.interp(frames, found, medians))
 
 
 def mouth_box(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from scipy import special
 
 from tfav.errors import TfavError
 from tfav.systems.av_words.config import SYSTEM, Config
@@ -26,7 +27,7 @@ class Recognizer(NamedTuple):
         """Of a batch as the data sets give it: each stream to `[B, num_classes]` float32."""
         wanted = {name: inputs[name] for name in self.model.input}
         logits = self.model.predict_on_batch(wanted)
-        return {name: _softmax(_mean(np.asarray(logits[name], np.float32))) for name in self.streams}
+        return {name: special.softmax(_mean(np.asarray(logits[name], np.float32)), axis=-1) for name in self.streams}
 
 
 def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
@@ -60,8 +61,3 @@ def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
 
 def _mean(logits: np.ndarray) -> np.ndarray:
     return logits.mean(1) if logits.ndim == 3 else logits
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)

@@ -6,6 +6,7 @@ All take `log_probs` `[T, K]` float, the natural logarithms of the classes' prob
 import heapq
 
 import numpy as np
+from scipy import special
 
 from tfav.errors import UsageError
 from tfav.systems.lipnet import corpus
@@ -18,9 +19,7 @@ _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Logits `[..., K]` to log-probabilities, float64."""
-    logits = np.asarray(logits, np.float64)
-    logits = logits - logits.max(-1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return special.log_softmax(np.asarray(logits, np.float64), axis=-1)
 
 
 def greedy(log_probs: np.ndarray, symbols: Alphabet) -> str:
@@ -108,7 +107,7 @@ class _Lattice:
         after = None
         for number in reversed(range(len(self.slots))):
             after = self.worth[number] = self.chains[number].backward(after)
-        self.total = _logsum(self.entry + self.worth[0])
+        self.total = special.logsumexp(self.entry + self.worth[0])
         self.fits = self.total > _NEVER / 2
 
     def best(self) -> tuple[str, float]:
@@ -134,7 +133,7 @@ class _Lattice:
         for number in range(len(self.slots)):
             values, exits = self._values(number, entry)
             found.append(values - self.total)
-            entry = _logsum(exits, axis=0)
+            entry = special.logsumexp(exits, axis=0)
         return found
 
     def log_share(self, numbers) -> float:
@@ -149,7 +148,7 @@ class _Lattice:
         """What each word of a slot is worth with all that may follow, `[W]`, and the next slot's entries, `[W, T]`."""
         exits, finals = self.chains[number].forward(entry)
         is_last = number + 1 == len(self.slots)
-        return finals if is_last else _logsum(exits + self.worth[number + 1], axis=-1), exits
+        return finals if is_last else special.logsumexp(exits + self.worth[number + 1], axis=-1), exits
 
 
 class _Chain:
@@ -195,7 +194,7 @@ class _Chain:
         worth = np.empty(self.num_frames)
         for t in reversed(range(self.num_frames)):
             here[:] = np.maximum(state + self.scores[t], _NEVER)
-            worth[t] = _logsum(here[:, 0])
+            worth[t] = special.logsumexp(here[:, 0])
             state = np.logaddexp(np.logaddexp(here, one), np.where(skip, two, _NEVER))
             if after is not None:
                 state = np.logaddexp(state, ends + after[t])
@@ -219,11 +218,6 @@ def _head_votes(slots, word_log_probs):
     spans = align_spans(np.stack([of_slot.max(-1) for of_slot in scores], axis=1), word_log_probs[:, corpus.SILENCE])
     votes = zip(scores, spans, strict=True)
     return [np.mean(log_softmax(of_slot[start:end]), axis=0) for of_slot, (start, end) in votes]
-
-
-def _logsum(values, axis=-1):
-    top = values.max(axis, keepdims=True)
-    return (top + np.log(np.exp(values - top).sum(axis, keepdims=True))).squeeze(axis)
 
 
 def _decode_word_list(log_probs, symbols: Alphabet, grammar: Grammar, width: int) -> str:
