@@ -30,11 +30,8 @@ def prepare_shards(
     warnings: Sequence[str] = (),
     settings: Mapping | None = None,
     kind: str = "raw",
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
     label: str = "examples",
+    **workers,
 ) -> tuple[PrepareReport, Index]:
     """Makes every example that is not there yet, and packs the new ones.
 
@@ -49,11 +46,8 @@ def prepare_shards(
         warnings: Known before.
         settings: For report and index.
         kind: As in `shards.write_shards`.
-        workers: Processes; None is one per core, 0 none.
-        backend: As in `io.parallel.run_units`.
-        address: As in `io.parallel.run_units`.
-        quiet: No progress bar.
         label: What the bar is called.
+        **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
         The report, and the index of what is there now.
@@ -80,11 +74,8 @@ def prepare_shards(
         failures=failures,
         warnings=warnings,
         settings=settings,
-        workers=workers,
-        backend=backend,
-        address=address,
-        quiet=quiet,
         label=label,
+        **workers,
     )
     with locked_folder(out_dir, ".pack.lock"):
         new = [name for name, (_, mark) in jobs.items() if name not in packed and staged_mark(out_dir, name) == mark]

@@ -1,4 +1,4 @@
-"""What runs the units of `executor`: processes of this machine, this process itself, or a Dask or Ray cluster.
+"""What runs the units of `parallel`: processes of this machine, this process itself, or a Dask or Ray cluster.
 
 The processes are joblib's own (loky). Its `Parallel`, on any backend, ends the whole call with the first process that
 dies, so the pools here keep to futures: one for each unit, which tells what became of that unit alone.
@@ -18,9 +18,9 @@ from joblib.externals import loky
 from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 from tfav._version import __version__
-from tfav.errors import TfavError, UsageError
+from tfav.errors import UsageError
 from tfav.io import subprocesses
-from tfav.ranges import check_number
+from tfav.io.workers import Workers
 
 # One process per core leaves no core for further threads: each library would otherwise start one per core in each.
 _ONE_THREAD = {
@@ -36,12 +36,41 @@ _CONNECT_SEC = 15
 _RECOUNT_SEC = 5  # clusters grow and shrink
 
 
-class LokyPool:
-    """Processes on this machine.
+class Pool:
+    """What runs units of work, so many at a time; this one runs them in this process, one after the other.
 
-    Every pool has `workers`, how many units run at a time; `submit`, which gives a future; `is_death`, whether an error
-    means that a process died; `deaths_spread`, whether a dying process takes along what the others were at; `restart`
-    after a death, and `kill` at the end of a run that failed, and `close` at that of one that did not.
+    Attributes:
+        workers: How many units run at a time.
+        deaths_spread: Whether a process that dies takes along what the others were at.
+    """
+
+    deaths_spread = False
+    workers = 1
+
+    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
+        """Starts a call."""
+        future = concurrent.futures.Future()
+        with _environment(_ONE_THREAD):
+            future.set_result(function(*args))
+        return future
+
+    def is_death(self, error: BaseException | None) -> bool:
+        """Whether an error means that the process of the unit died, or was ended because another one did."""
+        return False
+
+    def restart(self) -> None:
+        """Begins anew after a death; a cluster starts its workers by itself."""
+
+    def kill(self) -> None:
+        """Ends a run that failed."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends a run that did not fail."""
+
+
+class LokyPool(Pool):
+    """Processes on this machine, which stay for the next call after a run that did not fail.
 
     Args:
         workers: Processes.
@@ -74,48 +103,20 @@ class LokyPool:
         """Whether the process died, or was ended because another one did."""
         return isinstance(error, _DEATHS)
 
-    def restart(self) -> None:
-        """Ends all processes; the next call starts new ones."""
-        self.kill()
-
     def kill(self) -> None:
-        """Ends all processes."""
+        """Ends all processes; the next call starts new ones."""
         if self._executor is not None:
             self._executor.shutdown(wait=True, kill_workers=True)
             self._executor = None
 
-    def close(self) -> None:
-        """Leaves the processes for the next call."""
+    restart = kill
 
 
-class SerialPool:
-    """This process, one unit after the other."""
-
-    deaths_spread = False
-    workers = 1
-
-    def submit(self, function: Callable, *args) -> concurrent.futures.Future:
-        """Does the call."""
-        future = concurrent.futures.Future()
-        with _environment(_ONE_THREAD):
-            future.set_result(function(*args))
-        return future
-
-    def is_death(self, error: BaseException | None) -> bool:
-        """Never: it would be one's own."""
-        return False
-
-    def restart(self) -> None:
-        """Nothing to do."""
-
-    kill = close = restart
-
-
-class DaskPool:
+class DaskPool(Pool):
     """The workers of a running Dask cluster, as many units at a time as they have threads.
 
     Dask itself gives what a dead worker was at to another one, `distributed.scheduler.allowed-failures` times (three by
-    default), before it calls a unit deadly; the executor then tries that unit once more.
+    default), before it calls a unit deadly; `run_units` then tries that unit once more.
 
     Args:
         address: Of the scheduler, such as `tcp://host:8786`.
@@ -124,8 +125,6 @@ class DaskPool:
     Raises:
         UsageError: No Dask here, no scheduler there, or workers without the same tfav or the same files.
     """
-
-    deaths_spread = False
 
     def __init__(self, address: str | None, shared_file: Path):
         try:
@@ -140,11 +139,7 @@ class DaskPool:
         except (OSError, ValueError, TimeoutError) as error:
             raise UsageError(f"{address}: no Dask scheduler answers. Start one, or check the address.") from error
         try:
-            try:
-                seen = self._client.run(describe_worker, str(shared_file))
-            except Exception as error:
-                raise _unusable("Dask", error) from error
-            _check_workers("Dask", seen, shared_file)
+            _check_workers("Dask", self._client.run, shared_file)
         except BaseException:
             self._client.close()
             raise
@@ -168,9 +163,6 @@ class DaskPool:
         """Whether the unit outlived too few of its workers."""
         return isinstance(error, self._killed)
 
-    def restart(self) -> None:
-        """Nothing to do: the cluster starts its workers."""
-
     def kill(self) -> None:
         """Takes back what has not begun, and leaves the cluster."""
         with contextlib.suppress(Exception):  # the cluster may be the cause
@@ -183,7 +175,7 @@ class DaskPool:
             self._client.close()
 
 
-class RayPool:
+class RayPool(Pool):
     """The processors of a Ray cluster, or of Ray on this machine alone.
 
     Args:
@@ -194,8 +186,6 @@ class RayPool:
     Raises:
         UsageError: No Ray here, no cluster there, or workers without the same tfav or the same files.
     """
-
-    deaths_spread = False
 
     def __init__(self, address: str | None, workers: int | None, shared_file: Path):
         try:
@@ -211,18 +201,14 @@ class RayPool:
                 with subprocesses.safe_start():
                     ray.init(address, log_to_driver=False, logging_level="error", **options)
         except Exception as error:  # Ray raises plain ones where its processes do not come up
-            where = f"at {address}" if address else "here"
+            target = f"at {address}" if address else "here"
             raise UsageError(
-                f"Ray cannot be reached {where}. Start it with ray start, or check the address."
+                f"Ray cannot be reached {target}. Start it with ray start, or check the address."
             ) from error
-        # Dead units come back to the executor, which counts how often it tries.
+        # Dead units come back to `run_units`, which counts how often it tries.
         self._call = ray.remote(num_cpus=1, max_retries=0)(_call_with_one_thread)
         try:
-            try:
-                seen = {"a worker": ray.get(self._call.remote(describe_worker, str(shared_file)))}
-            except Exception as error:
-                raise _unusable("Ray", error) from error
-            _check_workers("Ray", seen, shared_file)
+            _check_workers("Ray", lambda *call: {"a worker": ray.get(self._call.remote(*call))}, shared_file)
         except BaseException:
             self.close()
             raise
@@ -240,59 +226,32 @@ class RayPool:
         """Whether the process or its machine died; what the unit itself raises never gets here as an error."""
         return isinstance(error, self._ray.exceptions.RayError)
 
-    def restart(self) -> None:
-        """Nothing to do: Ray starts its workers."""
-
-    def kill(self) -> None:
-        """Leaves the cluster, which ends what was started from here."""
-        self.close()
-
     def close(self) -> None:
-        """Leaves the cluster."""
+        """Leaves the cluster, which ends what was started from here."""
         if self._started:
             with contextlib.suppress(Exception):
                 self._ray.shutdown()
 
 
-BACKENDS = ("loky", "dask", "ray")
-
-
-def open_pool(
-    backend: str, workers: int | None, *, address: str | None = None, shared_file: Path, most: int
-) -> LokyPool | SerialPool | DaskPool | RayPool:
-    """The pool of a backend.
+def open_pool(workers: Workers, *, shared_file: Path, most: int) -> Pool:
+    """The pool that was asked for.
 
     Args:
-        backend: One of `BACKENDS`: processes here, a Dask cluster, or Ray.
-        workers: Processes; None is one per core, 0 this process. A cluster has as many as it has.
-        address: Of the cluster.
+        workers: Processes here, or a cluster, which has as many as it has.
         shared_file: A file that every worker must see.
         most: Never more processes here than this, since there is no more work.
 
     Raises:
-        UsageError: An unknown backend, a wrong number, or a cluster that cannot be used.
+        UsageError: As `Workers.check`, or a cluster that cannot be used.
     """
-    check_backend(backend, workers, address)
-    if workers == 0:
-        return SerialPool()
-    if backend == "dask":
-        return DaskPool(address, shared_file)
-    if backend == "ray":
-        return RayPool(address, workers, shared_file)
-    return LokyPool(min(workers or joblib.cpu_count(), max(1, most)))
-
-
-def check_backend(backend: str, workers: int | None, address: str | None) -> None:
-    """Refuses what `open_pool` would refuse without a look at the cluster.
-
-    Raises:
-        UsageError: As `open_pool`.
-    """
-    if backend not in BACKENDS:
-        raise UsageError(f"There is no such backend; choose one of {', '.join(BACKENDS)}. Received: backend={backend}")
-    check_number("workers", workers, whole=True, ge=0)
-    if address and backend == "loky":
-        raise UsageError(f"an address needs backend=dask or backend=ray. Received: address={address}")
+    workers.check()
+    if workers.workers == 0:
+        return Pool()
+    if workers.backend == "dask":
+        return DaskPool(workers.address, shared_file)
+    if workers.backend == "ray":
+        return RayPool(workers.address, workers.workers, shared_file)
+    return LokyPool(min(workers.workers or joblib.cpu_count(), max(1, most)))
 
 
 def describe_worker(shared_file: str) -> tuple[str, bool]:
@@ -300,8 +259,16 @@ def describe_worker(shared_file: str) -> tuple[str, bool]:
     return __version__, Path(shared_file).exists()
 
 
-def _check_workers(name: str, seen: Mapping[str, tuple[str, bool]], shared_file: Path) -> None:
-    for worker, (version, sees) in seen.items():
+def _check_workers(name: str, run: Callable, shared_file: Path) -> None:
+    """Refuses a cluster by what `run(describe_worker, ...)` gives of each worker."""
+    try:
+        described = run(describe_worker, str(shared_file))
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"{name}'s workers cannot run tfav ({reason}). Install tfav in their environment too."
+        ) from error
+    for worker, (version, sees) in described.items():
         if version != __version__:
             raise UsageError(f"{name} worker {worker} has tfav {version}, here it is {__version__}. Install the same.")
         if not sees:
@@ -309,11 +276,6 @@ def _check_workers(name: str, seen: Mapping[str, tuple[str, bool]], shared_file:
                 f"{name} worker {worker} does not see {shared_file.parent}. Put source and out on storage that all "
                 "machines share, under the same path."
             )
-
-
-def _unusable(name: str, error: Exception) -> TfavError:
-    reason = " ".join(str(error).split())[:200]
-    return UsageError(f"{name}'s workers cannot run tfav ({reason}). Install tfav in their environment too.")
 
 
 def _call_with_one_thread(function: Callable, *args):

@@ -111,10 +111,7 @@ def extract_flow(
     bound: float = FLOW_BOUND,
     wrap: bool = False,
     quality: int = 95,
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
+    **workers,
 ) -> PrepareReport:
     """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
 
@@ -131,10 +128,7 @@ def extract_flow(
         bound: As in `flow.quantize_flow`.
         wrap: As in `flow.quantize_flow`.
         quality: Of the JPEGs, 1-100.
-        workers: Processes; None is one per core.
-        backend: As in `executor.run_units`.
-        address: As in `executor.run_units`.
-        quiet: No progress bar.
+        **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
         A `PrepareReport`, also written to `out_dir/prepare_report.json`.
@@ -180,11 +174,8 @@ def extract_flow(
         failures=failures,
         warnings=filter(None, told),
         settings=settings,
-        workers=workers,
-        backend=backend,
-        address=address,
-        quiet=quiet,
         label="flow",
+        **workers,
     )
 
 

@@ -53,10 +53,7 @@ def extract_frames(
     size: int | Sequence[int] | None = None,
     quality: int = 95,
     keep_damaged: bool = False,
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
+    **workers,
 ) -> PrepareReport:
     """Turn every video under `videos_dir` into a folder of JPEG frames: `class/video/video_frame_00.jpg`.
 
@@ -76,10 +73,7 @@ def extract_frames(
             is met exactly.
         quality: Of the JPEGs, 1-100.
         keep_damaged: Extract what can be read of damaged videos, with a warning for each.
-        workers: Processes; None is one per core.
-        backend: As in `executor.run_units`.
-        address: As in `executor.run_units`.
-        quiet: No progress bar.
+        **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
         A `PrepareReport`, also written to `out_dir/prepare_report.json`. Classes without videos and ignored files are
@@ -124,11 +118,8 @@ def extract_frames(
         failures=failures,
         warnings=_find_oddities(videos_dir, out_dir, videos, listing),
         settings=settings,
-        workers=workers,
-        backend=backend,
-        address=address,
-        quiet=quiet,
         label="frames",
+        **workers,
     )
 
 

@@ -1,8 +1,8 @@
 """The one executor of every `tfav prepare`: many small units of work over processes, and an account of each.
 
-A unit is idempotent and writes its result beside and renames it in (`partial`), so a run may be killed at any moment
-and the same command goes on from there. A unit that fails, or whose process dies, never stops the others. What runs the
-units, processes here or a cluster, is in `pools`.
+A unit is idempotent and writes its result beside and renames it in (`atomic_write`), so a run may be killed at any
+moment and the same command goes on from there. A unit that fails, or whose process dies, never stops the others. What
+runs the units, processes here or a cluster, is in `executors`.
 """
 
 import collections
@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from tfav.errors import TfavError
 from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials, write_json
-from tfav.io.executors import check_backend, open_pool
+from tfav.io.executors import open_pool
 from tfav.io.isolate_errors import describe
 from tfav.io.lock import locked_folder
+from tfav.io.workers import Workers
 
 REPORT_NAME = "prepare_report.json"
 _LOCK_NAME = ".prepare.lock"
@@ -97,11 +98,8 @@ def run_units(
     failures: Mapping[str, str] | None = None,
     warnings: Iterable[str] = (),
     settings: Mapping | None = None,
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
     label: str = "prepare",
+    **workers,
 ) -> PrepareReport:
     """Do all units that are not done yet, over processes, and account for each.
 
@@ -118,13 +116,9 @@ def run_units(
         failures: Units known to fail before any work, name to reason.
         warnings: Warnings known before any work.
         settings: For the report.
-        workers: Processes; None is one per core, 0 does everything in this process, for debugging. A cluster has its
-            own number.
-        backend: "loky" for processes on this machine, "dask" or "ray" for a cluster, whose machines must see the same
-            files under the same absolute paths.
-        address: Of the cluster, such as `tcp://host:8786`; Ray can do without.
-        quiet: No progress bar. Otherwise there is one, on standard error, once a run takes over two seconds.
-        label: What the bar is called.
+        label: What the progress bar is called, which stands on standard error once a run takes over two seconds.
+        **workers: Fields of `Workers`: who does the work. A cluster's machines must see the same files under the same
+            absolute paths.
 
     Returns:
         A `PrepareReport`, also written to `out_dir`.
@@ -134,7 +128,8 @@ def run_units(
             cannot be made or is in use.
         DiskFullError: No space is left; the run has stopped, what was half-written is removed.
     """
-    check_backend(backend, workers, address)
+    workers = Workers(**workers)
+    workers.check()
     out_dir = Path(out_dir).absolute()  # another machine has another current folder
     started = time.monotonic()
     report = PrepareReport([], list(skipped), dict(failures or {}), list(warnings), settings=dict(settings or {}))
@@ -147,10 +142,10 @@ def run_units(
                 report.skipped.append(unit.name)
             else:
                 todo.append(unit)
-        workers = workers if todo else 0  # no cluster is asked for nothing
-        pool = open_pool(backend, workers, address=address, shared_file=out_dir / _LOCK_NAME, most=len(todo))
+        # No cluster is asked for nothing.
+        pool = open_pool(workers if todo else Workers(workers=0), shared_file=out_dir / _LOCK_NAME, most=len(todo))
         try:
-            has_deaths = _work_off(pool, functools.partial(_attempt, work, is_done), todo, report, quiet, label)
+            has_deaths = _work_off(pool, functools.partial(_attempt, work, is_done), todo, report, workers.quiet, label)
         except BaseException as error:
             pool.kill()
             remove_partials(out_dir)
@@ -161,7 +156,7 @@ def run_units(
                 _finish(report, order, started, out_dir)
             raise
         pool.close()
-        if has_deaths or backend != "loky":  # a cluster may have mended a death by itself, in silence
+        if has_deaths or workers.backend != "loky":  # a cluster may have mended a death by itself, in silence
             remove_partials(out_dir)
         _finish(report, order, started, out_dir)
     return report

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tfav.ranges import ranged
-
 # What a system's results are; report and page choose by it.
 Kind = Literal["classes", "timeline", "sentences", "frames", "words"]
 KINDS = get_args(Kind)
@@ -127,18 +125,6 @@ class Tab:
     options: Callable[[Mapping[str, float], Path], dict] = _no_options
     where: Callable[[str], dict] | None = None
     position: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClusterOptions:
-    """Flags of every `tfav prepare`: where the work is done."""
-
-    workers: int | None = ranged(None, ge=0)
-    """Number of processes. Default: one per core."""
-    backend: Literal["loky", "dask", "ray"] = "loky"
-    """loky runs processes on this machine; dask and ray use a cluster that sees the same files."""
-    address: str | None = None
-    """Address of the cluster, such as tcp://host:8786 for dask."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.training.system import ClusterOptions, Control, RunOptions, Tab
+from tfav.training.system import Control, RunOptions, Tab
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ClusterOptions):
+class PrepareOptions(Workers):
     """Recordings with word times, or clips of single words, become shards of mouth crops with their sound.
 
     Example:

@@ -3,12 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.training.system import ClusterOptions, RunOptions, Tab
+from tfav.training.system import RunOptions, Tab
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ClusterOptions):
+class PrepareOptions(Workers):
     """Videos become folders of JPEG frames: CLASS/VIDEO.mp4 becomes CLASS/VIDEO/VIDEO_frame_00.jpg and so on.
 
     Example:

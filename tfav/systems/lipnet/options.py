@@ -4,12 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.training.system import ClusterOptions, Control, RunOptions, Tab
+from tfav.training.system import Control, RunOptions, Tab
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ClusterOptions):
+class PrepareOptions(Workers):
     """Recordings of faces with their words become shards of mouth crops, beside a contact sheet to look at.
 
     Example:

@@ -95,10 +95,7 @@ def cut_folder(
     num_frames: int,
     size: int,
     channels: int,
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
+    **workers,
 ) -> PrepareReport:
     """Cuts all videos of a folder to sequences that follow one another, and writes them into one file.
 
@@ -112,10 +109,7 @@ def cut_folder(
         num_frames: Frames of a sequence.
         size: Height and width, in pixels.
         channels: 1 grey, 3 colour.
-        workers: Processes; None is one per core.
-        backend: As in `tfav.io.parallel.run_units`.
-        address: As in `tfav.io.parallel.run_units`.
-        quiet: No progress bar.
+        **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
         An account of all videos. Those that failed, because they cannot be read or are too short, are not in the file;
@@ -134,11 +128,8 @@ def cut_folder(
         failures=found.failures,
         warnings=found.warnings,
         settings={"num_frames": num_frames, "size": size, "channels": channels},
-        workers=workers,
-        backend=backend,
-        address=address,
-        quiet=quiet,
         label="sequences",
+        **workers,
     )
     good = {video: cut for video, cut in videos.items() if str(video) not in report.failed}
     if good:

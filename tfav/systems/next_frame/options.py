@@ -4,12 +4,13 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.training.system import ClusterOptions, Control, RunOptions, Tab
+from tfav.training.system import Control, RunOptions, Tab
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ClusterOptions):
+class PrepareOptions(Workers):
     """Videos or frame folders are cut to sequences, or Moving MNIST is made of digits; --out is one .npy file.
 
     Example:

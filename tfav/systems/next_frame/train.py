@@ -16,6 +16,7 @@ from tfav.data.mnist import Digits, load_digits
 from tfav.errors import UsageError
 from tfav.io.npy_sequences import write_sequences
 from tfav.io.parallel import PrepareReport
+from tfav.io.workers import Workers
 from tfav.ranges import check_number
 from tfav.systems.next_frame import dataset, frame_sequences
 from tfav.systems.next_frame.config import SYSTEM, Config
@@ -154,10 +155,7 @@ def prepare(
     num_digits: int = 2,
     seed: int = 0,
     part: str = "train",
-    workers: int | None = None,
-    backend: str = "loky",
-    address: str | None = None,
-    quiet: bool = False,
+    **workers,
 ) -> PrepareReport:
     """Writes sequences to disk once, in the benchmark's layout.
 
@@ -171,14 +169,12 @@ def prepare(
         num_digits: On the canvas of Moving MNIST.
         seed: Of Moving MNIST.
         part: `train` or `test`: which digits Moving MNIST is made of.
-        workers: Processes that cut videos; None is one per core. Moving MNIST is made by one.
-        backend: As in `tfav.io.parallel.run_units`.
-        address: As in `tfav.io.parallel.run_units`.
-        quiet: No progress bar.
+        **workers: Fields of `tfav.io.workers.Workers`: who cuts videos. Moving MNIST is made by one process.
 
     Raises:
         UsageError: Options that do not apply.
     """
+    Workers(**workers).check()
     if Path(out).suffix != ".npy":
         raise UsageError(f"{out}: sequences are written as one .npy file; give --out such a name.")
     for name, value in {"sequences": sequences, "num_frames": num_frames, "size": size}.items():
@@ -187,8 +183,8 @@ def prepare(
     if Path(source).is_dir():
         if sequences is not None:
             raise UsageError("--sequences is for Moving MNIST; a folder of videos gives as many as it holds.")
-        how = {"workers": workers, "backend": backend, "address": address, "quiet": quiet}
-        return frame_sequences.cut_folder(source, out, num_frames=num_frames, size=size or 64, channels=channels, **how)
+        size = size or 64
+        return frame_sequences.cut_folder(source, out, num_frames=num_frames, size=size, channels=channels, **workers)
     started, count = time.monotonic(), sequences or 10_000
     digits = load_digits(source)
     made = moving_mnist.sequences(

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Literal
 
 from tfav.errors import UsageError
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training import run as runs
-from tfav.training.system import ClusterOptions, Tab
+from tfav.training.system import Tab
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(ClusterOptions):
+class PrepareOptions(Workers):
     """Videos become folders of JPEG frames and of flow pictures, in the layout of UCF101's published ones.
 
     Example:
