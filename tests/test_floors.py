@@ -19,6 +19,7 @@ FLOORS = {
     "layers": 2,
     "metrics": 2,
     "weights": 2,
+    "speech": 3,
     "training": 3,
     "systems": 4,
     "report": 5,
