@@ -1,4 +1,4 @@
-"""What numbers a setting may have, declared beside it and checked in one place."""
+"""What values a setting may have, declared beside it and checked in one place: ranges of numbers and choices."""
 
 import dataclasses
 import math
@@ -74,26 +74,38 @@ def range_of(field: dataclasses.Field) -> Range | None:
 
 
 def check_fields(config, spell: Callable[[str], str] = str) -> None:
-    """Refuses a dataclass with a number outside the range declared beside it, or something else than numbers there.
+    """Refuses a dataclass with a number outside the range declared beside it, or a value that is no choice of its type.
 
-    NumPy's numbers become Python's, and lists tuples, so that JSON and comparisons know them.
+    The choices of a field are those of its annotation, `Literal[...]` or `tuple[Literal[...], ...]`. NumPy's numbers
+    become Python's, and lists tuples, so that JSON and comparisons know them.
 
     Args:
         config: The dataclass.
         spell: What a field is called in the message, from its name.
 
     Raises:
-        UsageError: Naming the field, its range and what it was given.
+        UsageError: Naming the field, its range or choices, and what it was given.
     """
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):
         declared, value = range_of(field), getattr(config, field.name)
+        _check_choice(spell(field.name), value, hints[field.name])
         if declared is None or (value is None and type(None) in typing.get_args(hints[field.name])):
             continue
         kinds = kinds_of(hints[field.name])
         checked = _checked(spell(field.name), value, declared, whole=float not in kinds, several=tuple in kinds)
         if checked is not value:
             object.__setattr__(config, field.name, checked)
+
+
+def _check_choice(name: str, value, hint) -> None:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal and value not in inner:
+        choices = ", ".join(choice or "empty" for choice in inner)
+        raise UsageError(f"{name} must be one of {choices}. Received: {name}={value}")
+    if origin is tuple and typing.get_origin(inner[0]) is typing.Literal:
+        for part in value:
+            _check_choice(name, part, inner[0])
 
 
 def check_number(name: str, value, *, whole: bool = False, **bounds) -> None:

@@ -4,7 +4,6 @@ import keras
 
 from tfav import systems
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 
 CLASSES = ["left", "right", "up"]
 
@@ -58,7 +57,7 @@ def make_run(folder, system, fields):
     module = systems.load(system)
     fields = dict(fields)
     config = module.Config.preset(fields.pop("preset"), **fields)
-    runs.start(folder, system, to_dict(config), {"labels": CLASSES, "words": CLASSES})
+    runs.start(folder, system, config.to_dict(), {"labels": CLASSES, "words": CLASSES})
     keras.utils.set_random_seed(3)
     module.build_model(config).save(folder / "best.keras")
     return folder

@@ -13,13 +13,12 @@ from tfav.report import comparison
 from tfav.report.command import repeating_command
 from tfav.systems import load
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 
 
 def make_run(folder, system="next_frame", preset="demo", losses=(3.0, 2.0), facts=None, **fields):
     """A run folder of so many epochs, with no model in it."""
     config = load(system).Config.preset(preset, **fields)
-    run = runs.start(folder, system, to_dict(config), facts or {"digits": "MNIST"})
+    run = runs.start(folder, system, config.to_dict(), facts or {"digits": "MNIST"})
     rows = [
         f'{{"epoch": {n}, "seconds": 1.5, "loss": {loss}, "val_loss": {loss + 1}, "learning_rate": 0.1}}\n'
         for n, loss in enumerate(losses, 1)
@@ -59,7 +58,7 @@ def test_the_command_on_the_page_repeats_the_run(tmp_path):
     program, train, system, *arguments = shlex.split(command)
     assert (program, train, system) == ("tfav", "train", "next_frame") and "--epochs" not in arguments
     _, options, config = parsed("train", [system, *arguments])
-    assert to_dict(config) == run.config
+    assert config.to_dict() == run.config
     assert str(options.run_dir) == f"{run.dir}-again"
     other = run._replace(config=run.config | {"of_another_version": 1})
     assert repeating_command(other) == run.command

@@ -20,7 +20,6 @@ from tests.systems.made_data import MAKERS
 from tfav import cli
 from tfav.cli.commands import parsed
 from tfav.systems import SYSTEMS, load
-from tfav.training.config import to_dict
 from tfav.training.system import KINDS, MEMBERS, given
 
 NAMES = sorted(SYSTEMS)
@@ -80,7 +79,7 @@ def test_presets_survive_json_and_are_complete(name):
     assert {"notebook", "demo"} <= set(system.PRESETS) and {"cpu", "transfer"} & set(system.PRESETS)
     for preset in system.PRESETS:
         config = system.Config.preset(preset)
-        stored = json.loads(json.dumps(to_dict(config)))
+        stored = json.loads(json.dumps(config.to_dict()))
         assert system.Config.from_dict(stored) == config == pickle.loads(pickle.dumps(config))
         assert config.preset_name == preset
 

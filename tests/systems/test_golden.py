@@ -15,7 +15,6 @@ from tfav import systems
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 
 LABELS = ["jump", "run", "walk"]
 
@@ -46,7 +45,7 @@ def colours_of_a_video(rng):
 
 def make_run(folder, system, config, facts):
     """A run folder with a stirred model; gives its weights by the names of layers."""
-    runs.start(folder, system, to_dict(config), facts)
+    runs.start(folder, system, config.to_dict(), facts)
     model = stir(systems.load(system).build_model(config))
     model.save(folder / "best.keras")
     return plain.weights_of(model)

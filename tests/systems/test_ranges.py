@@ -11,7 +11,6 @@ import pytest
 from tfav.errors import UsageError
 from tfav.ranges import Range, kinds_of, range_of
 from tfav.systems import SYSTEMS
-from tfav.training.config import to_dict
 
 CONFIGS = {name: importlib.import_module(f"tfav.systems.{name}.config") for name in SYSTEMS}
 
@@ -61,7 +60,7 @@ def test_numbers_of_numpy_are_taken_and_survive_json(name):
 
     cls = CONFIGS[name].Config
     config = cls.preset("demo", seed=np.int64(7), val_fraction=np.float32(0.25), batch_size=np.uint8(4))
-    assert json.loads(json.dumps(to_dict(config)))["seed"] == 7
+    assert json.loads(json.dumps(config.to_dict()))["seed"] == 7
     assert (config.val_fraction, config.batch_size) == (0.25, 4) and type(config.seed) is int
 
 

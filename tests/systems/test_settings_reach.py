@@ -26,7 +26,7 @@ def test_learning_rate(system):
     assert rate_of(optimizer(system, learning_rate=0.0125)) == pytest.approx(0.0125)
 
 
-@pytest.mark.parametrize("system", ["cnn_lstm", "lipnet", "av_words"])
+@pytest.mark.parametrize("system", ["cnn_lstm", "lipnet", "av_words", "next_frame"])
 def test_weight_decay_makes_it_adamw(system):
     with_decay, without = optimizer(system, weight_decay=0.03), optimizer(system, weight_decay=0.0)
     assert type(with_decay) is keras.optimizers.AdamW and with_decay.weight_decay == 0.03
@@ -39,12 +39,12 @@ def test_gradients_are_clipped_by_their_norm(system):
     assert optimizer(system, clip_norm=0.0).global_clipnorm is None
 
 
-@pytest.mark.parametrize("system", ["lipnet", "av_words"])
+@pytest.mark.parametrize("system", ["lipnet", "av_words", "next_frame"])
 def test_average_is_the_optimizers_and_validation_sees_it(system, tmp_path):
-    averaging, plain = optimizer(system, average=0.9), optimizer(system, average=0.0)
+    averaging, plain = optimizer(system, ema_momentum=0.9), optimizer(system, ema_momentum=0.0)
     assert averaging.use_ema and averaging.ema_momentum == 0.9 and not plain.use_ema
     for average, expected in ((0.9, True), (0.0, False)):
-        used = systems.load(system).callbacks(config(system, average=average), tmp_path)
+        used = systems.load(system).callbacks(config(system, ema_momentum=average), tmp_path)
         assert any(isinstance(one, callbacks.ValidateAveraged) for one in used) == expected
 
 
@@ -115,7 +115,7 @@ def test_a_plateau_waits_as_long_as_it_is_told(system, fields, tmp_path):
     assert not any(isinstance(one, ReduceLROnPlateau) for one in other)
 
 
-@pytest.mark.parametrize("system", ["cnn_lstm", "lipnet", "av_words", "next_frame"])
+@pytest.mark.parametrize("system", ["cnn_lstm", "two_stream", "lipnet", "av_words", "next_frame"])
 def test_patience_is_the_early_stops(system, tmp_path):
     for patience, expected in ((3, [3]), (0, [])):
         used = systems.load(system).callbacks(config(system, patience=patience), tmp_path)

@@ -16,6 +16,7 @@ import tensorflow as tf  # noqa: E402
 
 from tfav.data import pipeline  # noqa: E402
 from tfav.training import callbacks  # noqa: E402
+from tfav.training.optimizers import schedule_callback  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 4)).astype("float32"), np.eye(3, dtype="float32")[RNG.integers(0, 3, 50)]
@@ -65,7 +66,7 @@ def train(run_dir, name, *, epochs=3, accumulate=1, precision="float32", shuffle
         run_dir,
         monitor="val_accuracy",
         patience=50,
-        schedule=callbacks.cosine(0.02, 20),
+        schedule=schedule_callback("cosine", 0.02, 20),
         extra=[callbacks.ValidateAveraged(), Sees(), *extra],
     )
     rows = training.fit(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import multiprocessing
 
 import pytest
@@ -10,7 +11,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.io.lock import locked_folder
 from tfav.systems import SYSTEMS
 from tfav.training import run
-from tfav.training.config import defaults, to_dict
+from tfav.training.config import CONFIG_VERSION, RunConfig, defaults
 
 CONFIG = {"epochs": 3, "seed": 0, "data_dir": "a"}
 FACTS = {"labels": ["x", "y"]}
@@ -39,12 +40,11 @@ def test_another_run_is_refused(tmp_path, system, config, facts, message):
     assert str(tmp_path) in str(raised.value)
 
 
-@dataclasses.dataclass(frozen=True)
-class Grown:
-    """A configuration that has two fields more than the run of before."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grown(RunConfig):
+    """A configuration that has fields more than the run of before."""
 
     epochs: int = 3
-    seed: int = 0
     data_dir: str = "a"
     first_axis: str = "auto"
     sizes: tuple[int, ...] = (2, 3)
@@ -65,7 +65,26 @@ def test_a_field_that_came_later_had_its_default(tmp_path):
 def test_every_configuration_has_defaults_that_json_holds(tmp_path):
     for system in SYSTEMS:
         config = importlib.import_module(f"tfav.systems.{system}.config").Config()
-        assert defaults(type(config)) == to_dict(config)
+        assert defaults(type(config)) == config.to_dict()
+
+
+@pytest.mark.parametrize(("version", "words"), [(None, "an older"), (1, "an older"), (CONFIG_VERSION + 1, "another")])
+def test_a_run_of_another_version_is_refused_in_one_line(tmp_path, version, words):
+    run.start(tmp_path, "cnn_lstm", CONFIG, FACTS)
+    path = tmp_path / "config.json"
+    stored = json.loads(path.read_text())
+    assert stored.pop("version") == CONFIG_VERSION
+    path.write_text(json.dumps(stored | ({} if version is None else {"version": version})))
+    with pytest.raises(UsageError, match=f"written by {words} version of tfav") as raised:
+        run.load(tmp_path)
+    assert str(raised.value).startswith(str(path)) and "\n" not in str(raised.value)
+    with pytest.raises(UsageError, match="Train again into a new folder"):
+        run.start(tmp_path, "cnn_lstm", CONFIG, FACTS)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_configuration_without_a_preset_names_none(system):
+    assert importlib.import_module(f"tfav.systems.{system}.config").Config().preset_name == ""
 
 
 def test_other_folders_are_no_runs(tmp_path):

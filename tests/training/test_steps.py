@@ -9,6 +9,7 @@ from tfav import systems
 from tfav.training import callbacks, multi_worker
 from tfav.training.callbacks import BestCheckpoint, ExamplePredictions, ValidateAveraged, averaged_weights, read_jsonl
 from tfav.training.fit import accumulating, fit
+from tfav.training.optimizers import epoch_rate, schedule_callback
 
 RATE = 0.1
 
@@ -78,11 +79,11 @@ def test_losses_and_validation_of_the_loop_for_several_machines():
 
 
 def test_cosine_begins_at_its_start_and_would_be_zero_after_the_last_epoch():
-    assert [callbacks.cosine_rate(0.4, epoch, 4) for epoch in range(5)] == pytest.approx(
+    assert [epoch_rate("cosine", 0.4, epoch, 4) for epoch in range(5)] == pytest.approx(
         [0.4, 0.2 * (1 + 0.5**0.5), 0.2, 0.2 * (1 - 0.5**0.5), 0.0]
     )
     model = one_number()
-    history = model.fit(batches(1.0), epochs=4, verbose=0, callbacks=[callbacks.cosine(0.4, 4)]).history
+    history = model.fit(batches(1.0), epochs=4, verbose=0, callbacks=[schedule_callback("cosine", 0.4, 4)]).history
     assert history["learning_rate"] == pytest.approx([0.4, 0.341421, 0.2, 0.058579], abs=1e-5)
 
 
@@ -141,9 +142,7 @@ def test_patience_of_0_never_stops(tmp_path):
 @pytest.mark.parametrize("system", systems.SYSTEMS)
 def test_of_errors_the_lowest_is_best_and_of_accuracies_the_highest(system, tmp_path):
     module = systems.load(system)
-    used = module.callbacks(
-        module.Config.preset("demo", patience=3) if system != "two_stream" else module.Config.preset("demo"), tmp_path
-    )
+    used = module.callbacks(module.Config.preset("demo", patience=3), tmp_path)
     watching = [c for c in used if getattr(c, "monitor", None) is not None and hasattr(c, "mode")]
     assert any(isinstance(callback, BestCheckpoint) for callback in watching)
     for callback in watching:

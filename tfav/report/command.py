@@ -1,11 +1,9 @@
 """The command that trains a run again, from what its folder stores."""
 
-import dataclasses
 import shlex
 
 from tfav.errors import TfavError
 from tfav.systems import load
-from tfav.training.config import to_dict
 from tfav.training.run import Run
 
 
@@ -18,14 +16,14 @@ def repeating_command(run: Run) -> str:
     try:
         config_cls = load(run.system).Config
         config = config_cls.from_dict(run.config)
-        preset = to_dict(config_cls.preset(config.preset_name))
+        name = config.preset_name or next(iter(config_cls.PRESETS))
+        preset = config_cls.preset(name).to_dict()
     except TfavError:
         return run.command
-    words = ["tfav", "train", run.system, "--preset", config.preset_name]
-    for field in dataclasses.fields(config_cls):
-        value = to_dict(config)[field.name]
-        if value != preset[field.name] and field.name != "preset_name":
-            words += _flag(field.name, value)
+    words = ["tfav", "train", run.system, "--preset", name]
+    for field, value in config.to_dict().items():
+        if value != preset[field] and field != "preset_name":
+            words += _flag(field, value)
     return shlex.join([*words, "--run-dir", f"{run.dir}-again"])
 
 

@@ -54,7 +54,7 @@ def write_report(run_dir: Path | str) -> Path:
         ("Settings", markup.json_block(run.config)),
         ("Versions", markup.json_block(run.environment)),
     ]
-    subtitle = f"{system.summary} · run {run.dir.name} · preset {run.config['preset_name']}"
+    subtitle = f"{system.summary} · run {run.dir.name} · preset {run.config['preset_name'] or '-'}"
     path = run.dir / REPORT_NAME
     with partial_file(path) as partial:
         write_text(partial, markup.page(f"{run.system}: {run.dir.name}", subtitle, sections))

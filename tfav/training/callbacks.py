@@ -23,6 +23,26 @@ _BYTES_PER_DATASET = 4096  # what HDF5 needs beside the values: names, groups, t
 _REMEMBERED = ("best", "watched", "wait", "best_epoch", "stopped_epoch", "cooldown_counter")
 
 
+class RunFolder(keras.callbacks.Callback):
+    """Creates the run folder when you call `model.fit` yourself.
+
+    Must stand first in the list: TensorBoard's callback writes as soon as it is given the model, and a folder that is
+    not empty is refused.
+
+    Args:
+        start: Makes the folder, or checks that the one which is there is of the same run; may be called again.
+    """
+
+    def __init__(self, start: Callable[[], object]):
+        super().__init__()
+        self._start = start
+
+    def set_model(self, model):
+        """Makes or checks it."""
+        super().set_model(model)
+        self._start()
+
+
 class ValidateAveraged(keras.callbacks.Callback):
     """Lets validation see the averaged weights; training goes on with its own."""
 
@@ -184,16 +204,6 @@ class ExamplePredictions(keras.callbacks.Callback):
             partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def cosine_rate(start: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch, counted from 0, that falls along half a cosine from `start` to 0 at `epochs`."""
-    return 0.5 * start * (1 + math.cos(math.pi * epoch / epochs))
-
-
-def cosine(start: float, epochs: int) -> keras.callbacks.Callback:
-    """The schedule of `cosine_rate`."""
-    return keras.callbacks.LearningRateScheduler(lambda epoch: cosine_rate(start, epoch, epochs))
-
-
 def standard(
     run_dir: Path | str,
     *,
@@ -201,7 +211,9 @@ def standard(
     mode: str = "max",
     patience: int = 0,
     schedule: keras.callbacks.Callback | None = None,
+    averaged: bool = False,
     extra=(),
+    start: Callable[[], object] | None = None,
     stage: str = "",
 ) -> list[keras.callbacks.Callback]:
     """The callbacks of a training run, in the order they depend on one another.
@@ -211,8 +223,10 @@ def standard(
         monitor: Metric that decides what is best; `None` keeps the last state and never stops early.
         mode: `"max"` or `"min"`.
         patience: Epochs without a new best before training stops; 0 never stops.
-        schedule: A learning-rate callback such as `keras.callbacks.ReduceLROnPlateau`.
+        schedule: A learning-rate callback, as from `tfav.training.optimizers.schedule_callback`.
+        averaged: Validate the moving average of the weights that the optimizer keeps.
         extra: More callbacks, run before the state is saved.
+        start: Makes the run folder, see `RunFolder`; None: it is there.
         stage: Where a run trains several times on the same data, which of these trainings this is.
     """
     run_dir = Path(run_dir)
@@ -222,9 +236,11 @@ def standard(
     if schedule is not None:
         kept.append(schedule)
     return [
+        *([RunFolder(start)] if start is not None else []),
         EpochDraws(stage),
         *kept,
         keras.callbacks.TensorBoard(run_dir / "tensorboard", write_graph=False),
+        *([ValidateAveraged()] if averaged else []),
         *extra,
         # Last but one and last: a kill between the two leaves a line that the repeated epoch replaces, never a gap.
         MetricsLog(run_dir / "metrics.jsonl"),

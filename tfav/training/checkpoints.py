@@ -13,6 +13,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import partial_file, write_json
 from tfav.io.npz import ArraysError, read_npz
 from tfav.io.text_files import write_text
+from tfav.training.config import CONFIG_VERSION
 from tfav.training.run import Run
 
 WEIGHTS_NAME = "weights.npz"
@@ -44,6 +45,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
         if partial.stat().st_size > MAX_BYTES:
             raise TfavError(f"{run.dir}: {partial.stat().st_size / 1e6:.1f} MB of weights; at most 8 MB are shipped.")
     stored = {
+        "version": CONFIG_VERSION,
         "tfav": run.environment.get("tfav", ""),
         "system": run.system,
         "config": dict(config),

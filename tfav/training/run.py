@@ -9,7 +9,6 @@ report.html      what tfav report wrote
 """
 
 import contextlib
-import dataclasses
 import importlib.metadata
 import json
 import os
@@ -23,7 +22,7 @@ from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import write_json
 from tfav.io.text_files import same_form
-from tfav.training.config import defaults, to_dict
+from tfav.training.config import CONFIG_VERSION, RunConfig, defaults
 
 PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
@@ -62,6 +61,7 @@ def start(run_dir: Path | str, system: str, config, facts: dict) -> Run:
         return load(run_dir, system)
     run_dir.mkdir(parents=True, exist_ok=True)
     stored = {
+        "version": CONFIG_VERSION,
         "tfav": __version__,
         "system": system,
         "config": _json_ready(config),
@@ -117,13 +117,14 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
     """Reads a run folder, or what a system ships where `run_dir` is `pretrained`.
 
     Raises:
-        UsageError: It is none, or one of another system.
+        UsageError: It is none, one of another system, or one that another version of tfav wrote.
         TfavError: Its `config.json` is damaged.
     """
     run_dir = resolve(run_dir, system)
     path = run_dir / "config.json"
     try:
         stored = json.loads(path.read_bytes())
+        version = stored.get("version", 1)
         run = Run(
             run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
         )
@@ -133,8 +134,13 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
             raise ValueError("of other types")
     except OSError as error:
         raise UsageError(_why_no_run(run_dir, error)) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TfavError(f"{path}: cannot be read as a run's configuration. Train again into a new folder.") from error
+    if version != CONFIG_VERSION:
+        raise UsageError(
+            f"{path}: written by {'an older' if version == 1 else 'another'} version of tfav (configuration version "
+            f"{version}, this one reads {CONFIG_VERSION}). Train again into a new folder."
+        )
     if system is not None and run.system != system:
         raise UsageError(f"{run_dir}: a run of {run.system}, not of {system}. Use tfav ... {run.system}.")
     return run
@@ -186,7 +192,7 @@ def environment() -> dict:
 
 
 def _json_ready(config) -> dict:
-    return to_dict(config) if dataclasses.is_dataclass(config) else dict(config)
+    return config.to_dict() if isinstance(config, RunConfig) else dict(config)
 
 
 def _check_same(run: Run, config, facts: dict) -> None:
@@ -197,7 +203,7 @@ def _check_same(run: Run, config, facts: dict) -> None:
                 "Give --run-dir a new folder."
             )
     # What came into the configuration after the run was started had its default then.
-    before = defaults(type(config)) if dataclasses.is_dataclass(config) else {}
+    before = defaults(type(config)) if isinstance(config, RunConfig) else {}
     before, now = before | run.config, _json_ready(config)
     changed = [key for key in now if key not in MAY_CHANGE and before.get(key) != now[key]]
     if changed:

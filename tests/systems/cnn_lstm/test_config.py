@@ -1,24 +1,16 @@
 """Settings: presets, the round trip, and values that contradict one another."""
 
-import dataclasses
-
 import pytest
 
 from tfav.errors import UsageError
 from tfav.systems.cnn_lstm import PRESETS, Config
-from tfav.training.config import to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_json(name):
     config = Config.preset(name, seed=3)
     assert config.preset_name == name and config.seed == 3
-    assert Config.from_dict(to_dict(config)) == config
-
-
-def test_every_field_is_documented():
-    for field in dataclasses.fields(Config):
-        assert f"        {field.name}: " in Config.__doc__ or f"    {field.name}: " in Config.__doc__
+    assert Config.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(

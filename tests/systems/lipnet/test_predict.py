@@ -31,9 +31,8 @@ from tfav.systems.lipnet.predict import (
     window_starts,
 )
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 
-TINY = {"filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "num_frames": 20, "average": 0.0}
+TINY = {"filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "num_frames": 20, "ema_momentum": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def run_dir(tmp_path_factory):
     """An untrained model of the notebook's box, which needs no face."""
     config = Config.preset("demo", **{**TINY, "box": "fixed", "crop_height": 40, "crop_width": 100})
     folder = tmp_path_factory.mktemp("runs") / "run"
-    runs.start(folder, "lipnet", to_dict(config), {})
+    runs.start(folder, "lipnet", config.to_dict(), {})
     build_model(config).save(folder / "best.keras")
     return folder
 

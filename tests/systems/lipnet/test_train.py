@@ -23,7 +23,7 @@ SMALL = {
     "dense_units": 8,
     "rnn_units": 4,
     "epochs": 2,
-    "average": 0.9,
+    "ema_momentum": 0.9,
     "grammar": "none",
     "num_frames": 16,
 }
@@ -94,7 +94,7 @@ def test_command_line_and_page(run_dir, shard_dir, capsys):
 
 
 def test_the_average_is_what_is_kept(shard_dir):
-    config = Config.preset("demo", **{**SMALL, "average": 0.75})
+    config = Config.preset("demo", **{**SMALL, "ema_momentum": 0.75})
     model = build_model(config)
     model.compile(**compile_args(config))
     before = model.get_layer("labels_dense").kernel.numpy()

@@ -4,13 +4,12 @@ import pytest
 
 from tfav.errors import UsageError
 from tfav.systems.two_stream import PRESETS, Config
-from tfav.training.config import to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_json(name):
     config = Config.preset(name)
-    assert Config.from_dict(to_dict(config)) == config
+    assert Config.from_dict(config.to_dict()) == config
 
 
 @pytest.mark.parametrize(

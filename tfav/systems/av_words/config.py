@@ -1,34 +1,31 @@
 """The settings of `av_words`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal, get_args
 
 from tfav.errors import UsageError
-from tfav.io.cache import cache_folder
-from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import config
+from tfav.ranges import ranged
+from tfav.training.config import OptimizerConfig, Precision, SplitConfig
 
 SYSTEM = "av_words"
-LAYOUTS = ("grid", "lrw")
+Layout = Literal["grid", "lrw"]
+LAYOUTS = get_args(Layout)
 # Of the chain, in order: each stream's temporal convolution back end, its recurrent one on a frozen front end, both end
 # to end; then the fusion on frozen streams, then all.
-STAGES = (
-    *("audio_conv", "audio_gru", "audio_full"),
-    *("video_conv", "video_gru", "video_full"),
-    *("fusion_gru", "fusion_full"),
-)
-NOISES = ("white", "pink", "babble", "folder")
+Stage = Literal[
+    "audio_conv", "audio_gru", "audio_full", "video_conv", "video_gru", "video_full", "fusion_gru", "fusion_full"
+]
+STAGES = get_args(Stage)
+Noise = Literal["white", "pink", "babble", "folder"]
+NOISES = get_args(Noise)
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(OptimizerConfig, SplitConfig):
     """All that decides what is learnt and how.
 
     Attributes:
-        preset_name: Preset this configuration came from.
         data_dir: A folder made by `tfav prepare av_words`, or videos, which are then prepared into the cache.
-        cache_dir: Where prepared data are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
         face_detector: Model file of the face detector; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         layout: Of videos in `data_dir`: `grid`, sentences with alignments; `lrw`, a folder per word.
         words: File of the words to tell apart, one a line, in the order of their numbers; empty: those the data were
@@ -49,7 +46,6 @@ class Config:
         val_list: Likewise of the validation part.
         test_list: Likewise of the test part.
         val_fraction: Share of the recordings kept for validation; with `train_list` and no `val_list`, of that list.
-        test_fraction: Share kept for the test part.
         max_unusable: Share of the recordings, and of those in `train_list`, that may be unusable and are then named in
             a warning; lists to validate and test on must be complete.
         mirror: Mirror windows at random in training.
@@ -70,7 +66,6 @@ class Config:
         snr_high: to.
         fusion_snr_low: Likewise in the stages of the fusion, which must learn to leave sound that is lost.
         babble_voices: Recordings that babble is mixed from.
-        batch_size: Windows per step.
         num_classes: Words to tell apart; 0: as many as the data have.
         audio_kernel: Of the first convolution over the waveform, in samples.
         audio_stride: Its step, in samples.
@@ -98,7 +93,6 @@ class Config:
         fusion_on: The part that the fusion's stages learn from: `train`, or `val`, whose words the streams have not
             learnt by heart, so that they err as they will elsewhere.
         dropout: Share of features dropped in training before each recurrent layer and before the words.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         stages: Of the chain, those to train now (see `stages.STAGES`); empty: all, in order.
         stage_epochs: Passes over the training part in each of the eight stages.
         stage_rates: Learning rate at the start of each stage.
@@ -108,22 +102,13 @@ class Config:
             neighbours of the window's word too; that head is for training only. It takes words with their times, as
             GRID has them.
         stream_weight: Weight of each stream's own loss in the last stage, which keeps its words right as it changes.
-        weight_decay: Of AdamW; 0 is Adam.
-        clip_norm: Largest norm of all gradients together; 0 does not clip.
-        average: Keep a moving average of the weights with this momentum, and use it for everything but training; 0 does
-            not.
-        patience: Epochs without a better validation before a stage stops; 0 never stops.
         init: A run folder or `pretrained`, whose weights the stages without a predecessor begin with.
-        seed: Of the split, the initial weights, the order, the augmentation and the noise.
     """
 
-    preset_name: str = "cpu"
-    data_dir: str = ""
-    cache_dir: str = ""
     face_detector: str = ""
-    layout: str = "grid"
+    layout: Layout = "grid"
     words: str = ""
-    box: str = "follow"
+    box: Literal["follow", "fixed"] = "follow"
     prepared_height: int = ranged(48, ge=1)
     prepared_width: int = ranged(80, ge=1)
     crop_height: int = ranged(40, ge=1)
@@ -131,13 +116,11 @@ class Config:
     num_frames: int = ranged(29, ge=29, le=29)
     num_samples: int = ranged(19456, ge=1024)
     sample_rate: int = ranged(16000, ge=1)
-    normalize: str = "clip"
-    split: str = "auto"
+    normalize: Literal["clip", "lrw"] = "clip"
+    split: Literal["auto", "folders", "lists", "fraction"] = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
-    val_fraction: float = ranged(0.1, ge=0, lt=1)
-    test_fraction: float = ranged(0.0, ge=0, lt=1)
     max_unusable: float = ranged(0.01, ge=0, lt=1)
     mirror: bool = True
     crop_jitter: bool = True
@@ -147,7 +130,7 @@ class Config:
     splice: float = ranged(0.0, ge=0, le=1)
     drop_audio: float = ranged(0.0, ge=0, lt=1)
     drop_video: float = ranged(0.0, ge=0, lt=1)
-    noise: tuple[str, ...] = ("babble",)
+    noise: tuple[Noise, ...] = ("babble",)
     noise_dir: str = ""
     noise_clean: float = ranged(1 / 7, ge=0, le=1)
     snr_low: float = ranged(-5.0, ge=-100, le=100)
@@ -174,34 +157,26 @@ class Config:
     unroll: bool = False
     step_bias: bool = True
     gates: bool = True
-    fusion_on: str = "val"
+    fusion_on: Literal["train", "val"] = "val"
     dropout: float = ranged(0.2, ge=0, lt=1)
-    precision: str = "mixed_bfloat16"
-    stages: tuple[str, ...] = ()
+    precision: Precision = "mixed_bfloat16"
+    stages: tuple[Stage, ...] = ()
     stage_epochs: tuple[int, ...] = ranged((5, 2, 32, 6, 2, 28, 32, 3), ge=1, count=len(STAGES))
     stage_rates: tuple[float, ...] = ranged(
         (2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 2e-3, 1e-3, 5e-5), gt=0, le=1, count=len(STAGES)
     )
-    schedule: str = "cosine"
+    schedule: Literal["constant", "halving", "cosine"] = "cosine"
     step_weight: float = ranged(0.5, ge=0)
     said_weight: float = ranged(1.0, ge=0)
     stream_weight: float = ranged(1.0, ge=0)
     weight_decay: float = ranged(0.01, ge=0, lt=1)
     clip_norm: float = ranged(5.0, ge=0)
-    average: float = ranged(0.99, ge=0, lt=1)
-    patience: int = ranged(0, ge=0)
+    ema_momentum: float = ranged(0.99, ge=0, lt=1)
     init: str = ""
-    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
-        """Refuses values that contradict one another.
-
-        Raises:
-            UsageError: Naming the field, what it needs and what it was given.
-        """
-        check_fields(self)
-        config.check_choices(self, _CHOICES)
-        config.check_fractions(self)
+        """Refuses values that contradict one another."""
+        super().__post_init__()
         if self.drop_audio + self.drop_video > 1:
             raise UsageError("drop_audio and drop_video must be at most 1 together: no window loses both.")
         for field in ("snr_low", "fusion_snr_low"):
@@ -209,8 +184,6 @@ class Config:
                 raise UsageError(
                     f"{field} must not be above snr_high. Received: {getattr(self, field)} and {self.snr_high}"
                 )
-        if unknown := [kind for kind in self.noise if kind not in NOISES]:
-            raise UsageError(f"noise must be of {', '.join(NOISES)}. Received: {', '.join(unknown)}")
         if "folder" in self.noise and not self.noise_dir:
             raise UsageError("noise=folder needs noise_dir, a folder of sound files.")
         if self.crop_height > self.prepared_height or self.crop_width > self.prepared_width:
@@ -223,9 +196,6 @@ class Config:
         if any(side % 2 == 0 for side in self.video_kernel) or (self.audio_kernel - self.audio_stride) % 2:
             raise UsageError("video_kernel must be odd numbers, and audio_kernel less audio_stride an even one.")
 
-        if unknown := [stage for stage in self.stages if stage not in STAGES]:
-            raise UsageError(f"stages must be of {', '.join(STAGES)}. Received: {', '.join(unknown)}")
-
     @property
     def epochs(self) -> int:
         """Of the last stage, or of a plain `model.fit` of `build_model`, which is what that stage trains."""
@@ -236,34 +206,6 @@ class Config:
         """Likewise."""
         return self.stage_rates[-1]
 
-    @classmethod
-    def preset(cls, name: str, **overrides) -> "Config":
-        """The configuration of a named preset, with some fields set otherwise.
-
-        Raises:
-            UsageError: An unknown preset or field.
-        """
-        return config.from_preset(cls, PRESETS, name, overrides)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
-        """Reads what a run folder keeps."""
-        return config.from_dict(cls, stored, source)
-
-    def cache_path(self) -> Path:
-        """Folder for prepared data."""
-        return cache_folder(self.cache_dir)
-
-
-_CHOICES = {
-    "layout": LAYOUTS,
-    "box": ("follow", "fixed"),
-    "normalize": ("clip", "lrw"),
-    "split": ("auto", "folders", "lists", "fraction"),
-    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
-    "schedule": ("constant", "halving", "cosine"),
-    "fusion_on": ("train", "val"),
-}
 
 # Each preset: the fields in which it differs from the defaults above.
 PRESETS: dict[str, dict] = {
@@ -308,7 +250,7 @@ PRESETS: dict[str, dict] = {
         "stream_weight": 0.3,
         "weight_decay": 0.0,
         "clip_norm": 0.0,
-        "average": 0.0,
+        "ema_momentum": 0.0,
     },
     # What two cores can train in two hours, on the 51 words of GRID.
     #   Two cores: 68 minutes; 98.0 % of the words right, 94.0 % in babble of -5 dB, where sound alone has 36.3 %.
@@ -339,9 +281,10 @@ PRESETS: dict[str, dict] = {
         "dropout": 0.0,
         "precision": "float32",
         "said_weight": 0.0,
-        "average": 0.0,
+        "ema_momentum": 0.0,
         "stages": ("audio_full", "video_full", "fusion_gru"),
         "stage_epochs": (6, 3, 8, 6, 3, 8, 5, 3),
         "stage_rates": (5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 5e-3, 1e-3),
     },
 }
+Config.PRESETS = PRESETS

@@ -13,7 +13,6 @@ from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import SYSTEM, Config
 from tfav.training import checkpoints
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 from tfav.weights import load_pt, load_state_dict
 
 _PARTS = (models.AUDIO, models.VIDEO, models.FUSION)
@@ -41,7 +40,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
     plain = dataclasses.replace(config, split="auto", stages=(), **dict.fromkeys(_HERE, ""))
     if "folder" in plain.noise:
         plain = dataclasses.replace(plain, noise=("babble",))
-    return checkpoints.write_shipped(run, to_dict(plain), out, Path(card) if card is not None else _card(run, config))
+    return checkpoints.write_shipped(run, plain.to_dict(), out, Path(card) if card is not None else _card(run, config))
 
 
 def load_pytorch(model: keras.Model, parts: Mapping[str, Path | str | Mapping]) -> list:

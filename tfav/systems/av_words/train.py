@@ -20,8 +20,8 @@ from tfav.systems.av_words.losses import WordAccuracy, WordLoss
 from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
-from tfav.training.callbacks import read_jsonl
-from tfav.training.run_folder import RunFolder
+from tfav.training.callbacks import RunFolder, read_jsonl
+from tfav.training.optimizers import epoch_rate
 
 _LAST = STAGES[-1]
 _HALF_LIFE = 5  # epochs, of the schedule `halving`
@@ -36,8 +36,8 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
         outputs: Of a stage's model; None: the one output of `build_model`.
     """
     options = {"global_clipnorm": config.clip_norm or None}
-    if config.average:
-        options |= {"use_ema": True, "ema_momentum": config.average}
+    if config.ema_momentum:
+        options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
     rate = config.stage_rates[STAGES.index(stage)]
     if config.weight_decay:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
@@ -88,7 +88,7 @@ def stage_callbacks(
         mode="max",
         patience=config.patience,
         schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, stage, epoch)),
-        extra=[training_callbacks.ValidateAveraged()] if config.average else [],
+        extra=[training_callbacks.ValidateAveraged()] if config.ema_momentum else [],
         stage=stage,
     )
 
@@ -108,7 +108,7 @@ def learning_rate(config: Config, stage: str, epoch: int) -> float:
     place = STAGES.index(stage)
     rate = config.stage_rates[place]
     if config.schedule == "cosine":
-        return training_callbacks.cosine_rate(rate, epoch, config.stage_epochs[place])
+        return epoch_rate("cosine", rate, epoch, config.stage_epochs[place])
     if config.schedule == "halving":
         return rate * 0.5 ** (epoch // _HALF_LIFE)
     return rate

@@ -1,26 +1,21 @@
 """The settings of `cnn_lstm`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal
 
 from tfav.errors import UsageError
-from tfav.io.cache import cache_folder
-from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import config
+from tfav.ranges import ranged
+from tfav.training.config import ClassifierConfig, ScheduleConfig
 
 SYSTEM = "cnn_lstm"
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ClassifierConfig, ScheduleConfig):
     """All that decides what is learnt and how.
 
     Attributes:
-        preset_name: Preset this configuration came from.
         data_dir: Folder of `CLASS/VIDEO` files, or of `CLASS/VIDEO/` folders of frames.
-        cache_dir: Where extracted frames and features are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
-        num_classes: Number of classes; 0: as many as `data_dir` has folders.
         num_frames: Frames a clip has in the model, evenly spaced over the whole video.
         image_size: Height and width of a frame in the model, in pixels.
         extractor: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
@@ -48,44 +43,24 @@ class Config:
         mixup: Strength of mixing pairs of clips and their targets in training (Zhang et al., 2018); 0: none.
         shift: Move clips at random by up to this many pixels in training; on pixels only.
         color_jitter: Strength of random colour changes in training, 0-1; on pixels only.
-        split: `group`, `fraction` or `lists`; `auto`: by group where every name matches `group_pattern`.
-        group_pattern: Regular expression whose bracket is the group in a file name.
-        val_fraction: Share kept for validation.
-        test_fraction: Share kept for the test part.
-        val_groups: Groups to validate on, by name.
-        test_groups: Groups to test on, by name.
-        train_list: Split list of the training part (UCF101's format), for `split=lists`.
-        test_list: Split list of the test part.
-        batch_size: Clips per step.
-        epochs: Number of epochs.
         passes_per_epoch: Passes over the training part in an epoch; more than one where it is small.
-        learning_rate: Adam's rate.
         weight_decay: Decoupled weight decay (AdamW); 0 is Adam.
-        label_smoothing: Share of each target spread over the other classes.
-        schedule: `constant`, or `cosine` from `learning_rate` to 0 over all epochs.
-        patience: Epochs without a better validation accuracy before stopping; 0 never stops.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        seed: Of the split, the initial weights, the order and the augmentation.
     """
 
-    preset_name: str = "notebook"
-    data_dir: str = ""
-    cache_dir: str = ""
-    num_classes: int = ranged(0, ge=2, also=(0,))
     num_frames: int = ranged(10, ge=1)
     image_size: int = ranged(224, ge=1)
     extractor: str = "cnn"
     extractor_weights: str = ""
     extractor_alpha: float = ranged(1.0, gt=0, le=1.4)
     views: tuple[str, ...] = ("frame",)
-    pooling: str = "mean"
+    pooling: Literal["mean", "bands"] = "mean"
     extractor_trainable: bool = True
     cache_features: bool = False
     cnn_filters: tuple[int, ...] = ranged((32, 32, 64, 128), ge=1)
     cnn_depths: tuple[int, ...] = ranged((1, 4, 4, 4), ge=0)
     subtract_mean: bool = False
     batch_norm_momentum: float = ranged(0.99, ge=0, lt=1)
-    head: str = "last"
+    head: Literal["last", "pooled"] = "last"
     projection: int = ranged(0, ge=0)
     lstm_units: int = ranged(128, ge=1)
     dense_units: int = ranged(32, ge=1)
@@ -97,39 +72,17 @@ class Config:
     mixup: float = ranged(0.0, ge=0)
     shift: int = ranged(0, ge=0)
     color_jitter: float = ranged(0.0, ge=0, le=1)
-    split: str = "auto"
-    group_pattern: str = r"_g(\d+)_"
-    val_fraction: float = ranged(0.2, ge=0, lt=1)
-    test_fraction: float = ranged(0.0, ge=0, lt=1)
-    val_groups: tuple[str, ...] = ()
-    test_groups: tuple[str, ...] = ()
-    train_list: str = ""
-    test_list: str = ""
-    batch_size: int = ranged(8, ge=1)
-    epochs: int = ranged(20, ge=1)
     passes_per_epoch: int = ranged(1, ge=1)
-    learning_rate: float = ranged(1e-3, gt=0, le=1)
     weight_decay: float = ranged(0.0, ge=0, lt=1)
-    label_smoothing: float = ranged(0.0, ge=0, lt=1)
-    schedule: str = "constant"
-    patience: int = ranged(0, ge=0)
-    precision: str = "float32"
-    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
-        """Refuses values that contradict one another.
-
-        Raises:
-            UsageError: Naming the field, what it needs and what it was given.
-        """
-        check_fields(self)
-        config.check_choices(self, _CHOICES)
+        """Refuses values that contradict one another."""
+        super().__post_init__()
         if len(self.cnn_filters) != len(self.cnn_depths):
             raise UsageError(
                 "cnn_filters and cnn_depths need one number per stage each. "
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
-        config.check_fractions(self)
         smallest = {"cnn": 2 ** len(self.cnn_filters), "mobilenet_v2": 32}.get(self.extractor, 1)
         if self.image_size < smallest:
             raise UsageError(
@@ -150,22 +103,6 @@ class Config:
                 "cache_features needs a frozen, pretrained extractor: set extractor_trainable to false and extractor "
                 f"to mobilenet_v2 or a TF-Hub handle. Received: extractor={self.extractor}"
             )
-        if self.split == "lists" and not (self.train_list and self.test_list):
-            raise UsageError("split=lists needs train_list and test_list.")
-
-    @classmethod
-    def preset(cls, name: str, **overrides) -> "Config":
-        """The configuration of a named preset, with some fields set otherwise.
-
-        Raises:
-            UsageError: An unknown preset or field.
-        """
-        return config.from_preset(cls, PRESETS, name, overrides)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
-        """Reads what a run folder keeps."""
-        return config.from_dict(cls, stored, source)
 
     def outputs(self) -> tuple[str, ...]:
         """Names of the model's outputs; several where parts of the head learn on their own."""
@@ -185,17 +122,6 @@ class Config:
 
         return len(scan(self.data_dir).labels)
 
-    def cache_path(self) -> Path:
-        """Folder for extracted frames and features."""
-        return cache_folder(self.cache_dir)
-
-
-_CHOICES = {
-    "split": ("auto", "group", "fraction", "lists"),
-    "head": ("last", "pooled"),
-    "pooling": ("mean", "bands"),
-    "schedule": ("constant", "cosine"),
-}
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
 PRESETS: dict[str, dict] = {
@@ -259,3 +185,4 @@ PRESETS: dict[str, dict] = {
         "schedule": "cosine",
     },
 }
+Config.PRESETS = PRESETS

@@ -30,7 +30,7 @@ from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
 from tfav.training import run as runs
-from tfav.training.run_folder import RunFolder
+from tfav.training.optimizers import make_optimizer, schedule_callback
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 
@@ -54,10 +54,7 @@ class Networks(NamedTuple):
 
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: AdamW or Adam, cross-entropy, accuracy."""
-    if config.weight_decay:
-        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
-    else:
-        optimizer = keras.optimizers.Adam(config.learning_rate)
+    optimizer = make_optimizer(config.learning_rate, weight_decay=config.weight_decay)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
     if len(config.outputs()) == 1:
         return {"optimizer": optimizer, "loss": loss, "metrics": ["accuracy"]}
@@ -79,18 +76,14 @@ def callbacks(
         extra: Further callbacks.
         opened: What `open_data(config)` gave, where that was called before.
     """
-    has_val = config.val_fraction > 0 or bool(config.val_groups)
-    schedule = None
-    if config.schedule == "cosine":
-        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
-    standard = training_callbacks.standard(
+    return training_callbacks.standard(
         run_dir,
-        monitor=_monitor(config) if has_val else None,
+        start=functools.partial(start_run, config, run_dir, opened=opened),
+        monitor=_monitor(config) if config.has_val else None,
         patience=config.patience,
-        schedule=schedule,
+        schedule=schedule_callback(config.schedule, config.learning_rate, config.epochs),
         extra=extra,
     )
-    return [RunFolder(functools.partial(start_run, config, run_dir, opened=opened)), *standard]
 
 
 def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None) -> None:

@@ -1,26 +1,22 @@
 """The settings of `lipnet`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal
 
 from tfav.errors import UsageError
-from tfav.io.cache import cache_folder
-from tfav.ranges import SEED_MAX, check_fields, ranged
+from tfav.ranges import ranged
 from tfav.systems.lipnet.tokenizer import Alphabet, alphabet
-from tfav.training import config
+from tfav.training.config import OptimizerConfig, Precision, ScheduleConfig, SplitConfig
 
 SYSTEM = "lipnet"
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     """All that decides what is learnt and how.
 
     Attributes:
-        preset_name: Preset this configuration came from.
         data_dir: A folder made by `tfav prepare lipnet`, or GRID's videos, which are then prepared into the cache.
-        cache_dir: Where prepared crops are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
         face_detector: Model file of the face detector; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         box: Of the crop: `close` around the lips, `follow` with more of the face, or the notebook's `fixed` one.
         speakers: Use these only; empty: all.
@@ -38,7 +34,6 @@ class Config:
         val_speakers: Speakers to validate on, unseen in training.
         test_speakers: Speakers to test on, likewise.
         val_fraction: Share kept for validation; with `train_list` and no `val_list`, of that list.
-        test_fraction: Share kept for the test part.
         max_unusable: Share of the clips found, and of those in `train_list`, that may be unusable and are then named in
             a warning; lists to validate and test on must be complete.
         mirror: Mirror clips at random in training.
@@ -68,17 +63,9 @@ class Config:
         ctc_weight: Weight of CTC's loss.
         sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
             clips that were prepared with their sound; 0 leaves that head out.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         optimizer: `adamw`, or `muon`, which has the matrices then and leaves the rest to AdamW.
         learning_rate: At the start. With `muon` AdamW's is half of it.
         schedule: `constant`; `notebook`: after 30 epochs times exp(-0.1) each; `cosine`, down to 0 at the last epoch.
-        weight_decay: As a share of the learning rate; 0 with `adamw` is Adam.
-        clip_norm: Largest norm of all gradients together; 0 does not clip.
-        average: Keep a moving average of the weights with this momentum, and use it for everything but training; 0 does
-            not.
-        epochs: Passes over the training part.
-        patience: Epochs without a lower character error rate in validation before training stops; 0 never stops.
-        batch_size: Clips per step.
         init: A run folder, `pretrained`, or a weights file (`.npz`, old `.h5`, TensorFlow checkpoint) to begin with. Of
             another alphabet, all but the last layer is taken.
         freeze: `frontend`: what lies before the first recurrent layer stays as it is.
@@ -87,29 +74,23 @@ class Config:
         word_share: How much the word head's vote on each word counts beside CTC's, which counts 1, when decoding by a
             grammar of words that the head knows; 0: not at all.
         both_sides: When decoding, take the mean over the clip and its mirror image.
-        seed: Of the split, the initial weights, the order and the augmentation.
     """
 
-    preset_name: str = "cpu"
-    data_dir: str = ""
-    cache_dir: str = ""
     face_detector: str = ""
-    box: str = "follow"
+    box: Literal["close", "follow", "fixed"] = "follow"
     speakers: tuple[str, ...] = ()
     alphabet: str = "compact"
     num_frames: int = ranged(75, ge=1)
     crop_height: int = ranged(48, ge=1)
     crop_width: int = ranged(92, ge=1)
-    normalize: str = "clip"
+    normalize: Literal["clip", "wrapped"] = "clip"
     max_labels: int = ranged(40, ge=1)
-    split: str = "auto"
+    split: Literal["auto", "lists", "speaker", "fraction"] = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
     val_speakers: tuple[str, ...] = ()
     test_speakers: tuple[str, ...] = ()
-    val_fraction: float = ranged(0.1, ge=0, lt=1)
-    test_fraction: float = ranged(0.0, ge=0, lt=1)
     max_unusable: float = ranged(0.01, ge=0, lt=1)
     mirror: bool = True
     crop_jitter: bool = True
@@ -121,7 +102,7 @@ class Config:
     shift: int = ranged(3, ge=0)
     drop: float = ranged(0.02, ge=0, lt=0.5)
     splice: float = ranged(0.0, ge=0, le=1)
-    model: str = "cpu"
+    model: Literal["notebook", "paper", "cpu"] = "cpu"
     filters: tuple[int, ...] = ranged((32, 64, 96), ge=1, count=3)
     widths: tuple[int, ...] = ranged((), ge=1, count=0)
     dense_units: int = ranged(256, ge=1)
@@ -134,34 +115,25 @@ class Config:
     word_balance: float = ranged(0.0, ge=0, le=1)
     ctc_weight: float = ranged(0.04, gt=0)
     sound_weight: float = ranged(0.0, ge=0)
-    precision: str = "mixed_bfloat16"
-    optimizer: str = "adamw"
+    precision: Precision = "mixed_bfloat16"
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = ranged(1.5e-3, gt=0, le=1)
-    schedule: str = "cosine"
+    schedule: Literal["constant", "notebook", "cosine"] = "cosine"
     weight_decay: float = ranged(0.01, ge=0, lt=1)
     clip_norm: float = ranged(5.0, ge=0)
-    average: float = ranged(0.998, ge=0, lt=1)
+    ema_momentum: float = ranged(0.998, ge=0, lt=1)
     epochs: int = ranged(80, ge=1)
-    patience: int = ranged(0, ge=0)
-    batch_size: int = ranged(8, ge=1)
     init: str = ""
-    freeze: str = ""
+    freeze: Literal["", "frontend"] = ""
     grammar: str = ""
     beam_width: int = ranged(50, ge=1)
     word_share: float = ranged(0.0, ge=0)
     both_sides: bool = False
-    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
-        """Refuses values that contradict one another.
-
-        Raises:
-            UsageError: Naming the field, what it needs and what it was given.
-        """
-        check_fields(self)
-        config.check_choices(self, _CHOICES)
+        """Refuses values that contradict one another."""
+        super().__post_init__()
         alphabet(self.alphabet)
-        config.check_fractions(self)
         if self.widths and self.model != "cpu":
             raise UsageError(f"only the model cpu has widths. Leave them out for model={self.model}.")
         if self.word_weight and self.model != "cpu":
@@ -181,39 +153,10 @@ class Config:
         if self.split == "speaker" and not (self.val_speakers or self.test_speakers):
             raise UsageError("split=speaker needs val_speakers or test_speakers.")
 
-    @classmethod
-    def preset(cls, name: str, **overrides) -> "Config":
-        """The configuration of a named preset, with some fields set otherwise.
-
-        Raises:
-            UsageError: An unknown preset or field.
-        """
-        return config.from_preset(cls, PRESETS, name, overrides)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
-        """Reads what a run folder keeps."""
-        return config.from_dict(cls, stored, source)
-
     def symbols(self) -> Alphabet:
         """The alphabet itself."""
         return alphabet(self.alphabet)
 
-    def cache_path(self) -> Path:
-        """Folder for prepared crops."""
-        return cache_folder(self.cache_dir)
-
-
-_CHOICES = {
-    "box": ("close", "follow", "fixed"),
-    "normalize": ("clip", "wrapped"),
-    "split": ("auto", "lists", "speaker", "fraction"),
-    "model": ("notebook", "paper", "cpu"),
-    "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
-    "optimizer": ("adamw", "muon"),
-    "schedule": ("constant", "notebook", "cosine"),
-    "freeze": ("", "frontend"),
-}
 
 _STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
 _PLAIN = {
@@ -222,7 +165,7 @@ _PLAIN = {
     "precision": "float32",
     "weight_decay": 0.0,
     "clip_norm": 0.0,
-    "average": 0.0,
+    "ema_momentum": 0.0,
 }
 
 # Each preset: the fields in which it differs from the defaults above.
@@ -291,7 +234,8 @@ PRESETS: dict[str, dict] = {
         "dropout": 0.0,
         "precision": "float32",
         "learning_rate": 5e-3,
-        "average": 0.0,
+        "ema_momentum": 0.0,
         "epochs": 14,
     },
 }
+Config.PRESETS = PRESETS

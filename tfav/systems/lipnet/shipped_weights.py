@@ -11,7 +11,6 @@ from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.model import BACKEND, build_model
 from tfav.training import checkpoints
 from tfav.training import run as runs
-from tfav.training.config import to_dict
 
 _LAST = ("labels_dense",)  # the one layer that depends on the alphabet
 _HEADS = {"words": "word_weight", "sound": "sound_weight"}  # layers for training alone, and what asks for them
@@ -38,7 +37,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
     # Paths of the machine that trained mean nothing elsewhere.
     here = ("data_dir", "cache_dir", "face_detector", "train_list", "val_list", "test_list", "init", "grammar")
     plain = dataclasses.replace(config, split="auto", freeze="", **{**dict.fromkeys(here, ""), **changes})
-    return checkpoints.write_shipped(run, to_dict(plain), out, Path(card) if card is not None else _card(run, config))
+    return checkpoints.write_shipped(run, plain.to_dict(), out, Path(card) if card is not None else _card(run, config))
 
 
 def load_init(model: keras.Model, config: Config) -> list[str]:

@@ -18,7 +18,8 @@ from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.shipped_weights import load_init
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run as runs
-from tfav.training.run_folder import RunFolder
+from tfav.training.callbacks import RunFolder
+from tfav.training.optimizers import epoch_rate
 
 # What Muon's authors leave to AdamW.
 _FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
@@ -28,8 +29,8 @@ _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: the optimizer, CTC and the losses of the other heads, the character error rate."""
     options = {"global_clipnorm": config.clip_norm or None}
-    if config.average:
-        options |= {"use_ema": True, "ema_momentum": config.average}
+    if config.ema_momentum:
+        options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
     if config.optimizer == "muon":
         options |= {"weight_decay": config.weight_decay, "adam_lr_ratio": 0.5, "exclude_layers": _FIRST_AND_LAST}
         optimizer = training.Muon(config.learning_rate, **options)
@@ -59,7 +60,7 @@ def callbacks(
     """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by the character error rate in validation; without a validation part (`has_val` False) it
-    is the last epoch's. With `config.average` it holds the averaged weights.
+    is the last epoch's. With `config.ema_momentum` it holds the averaged weights.
     """
     standard = training_callbacks.standard(
         run_dir,
@@ -67,7 +68,7 @@ def callbacks(
         mode="min",
         patience=config.patience,
         schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
-        extra=[*([training_callbacks.ValidateAveraged()] if config.average else []), *extra],
+        extra=[*([training_callbacks.ValidateAveraged()] if config.ema_momentum else []), *extra],
     )
     return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
 
@@ -84,7 +85,7 @@ def start_run(config: Config, run_dir: Path | str) -> None:
 def learning_rate(config: Config, epoch: int) -> float:
     """The rate of an epoch, counted from 0."""
     if config.schedule == "cosine":
-        return training_callbacks.cosine_rate(config.learning_rate, epoch, config.epochs)
+        return epoch_rate("cosine", config.learning_rate, epoch, config.epochs)
     if config.schedule == "notebook":  # its function: unchanged below epoch 30, then times exp(-0.1) in each epoch
         return config.learning_rate * math.exp(-0.1 * max(0, epoch - 29))
     return config.learning_rate

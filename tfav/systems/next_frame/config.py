@@ -1,36 +1,24 @@
 """The settings of `next_frame`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal
 
 from tfav.errors import UsageError
-from tfav.io.cache import cache_folder
-from tfav.io.npy_sequences import FIRST_AXES
-from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import config
+from tfav.ranges import ranged
+from tfav.training.config import OptimizerConfig, ScheduleConfig, SplitConfig
 
 SYSTEM = "next_frame"
-_CHOICES = {
-    "model": ("notebook", "forecaster"),
-    "step": ("conv_lstm", "motion"),
-    "loss": ("bce", "mse", "mse_mae", "frame_mse"),
-    "schedule": ("constant", "cosine", "plateau"),
-    "first_axis": FIRST_AXES,
-}
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     """All that decides what is learnt and how.
 
     Attributes:
-        preset_name: Preset this configuration came from.
         data_dir: Empty: Moving MNIST, made on the fly; or a `.npy` of sequences in the benchmark's layout; or a folder
             of videos or of folders of frames.
         first_axis: What the first axis of a `.npy` counts: `frames` as in the benchmark's file, `sequences` as in most
             libraries, or `auto`, which looks at what is alike and says so.
-        cache_dir: Where sequences cut from videos are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
         mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or, where there is neither, scikit-learn's 8x8
             digits scaled up; `small`: those at once.
         num_digits: Digits on the canvas of Moving MNIST, 1-3.
@@ -52,32 +40,22 @@ class Config:
         new_each_epoch: Make other sequences in every epoch, never the same twice.
         val_fraction: Share of a folder's or a file's sequences kept for validation, of whole videos where known.
         test_fraction: Share kept for the test part.
-        batch_size: Sequences per step.
-        epochs: Number of epochs.
-        learning_rate: Adam's rate.
-        clip_norm: Longest gradient of a step; 0: any.
         loss: `bce`, `mse`, `mse_mae`, the sum of both errors, or `frame_mse`, summed over the pixels of a frame.
         schedule: `constant`; `cosine` from `learning_rate` to 0 over all epochs; or `plateau`: a tenth after
             `plateau_patience` epochs without a better validation loss.
         plateau_patience: Epochs, see `schedule`.
-        patience: Epochs without a better validation loss before stopping; 0 never stops.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         init: A run folder, or `pretrained`, of the same model, whose weights training begins with; empty: random ones.
-        seed: Of the sequences, the initial weights and the order.
     """
 
-    preset_name: str = "notebook"
-    data_dir: str = ""
-    first_axis: str = "auto"
-    cache_dir: str = ""
+    first_axis: Literal["auto", "frames", "sequences"] = "auto"
     mnist: str = ""
     num_digits: int = ranged(2, ge=1, le=3)
     image_size: int = ranged(64, ge=1)
     channels: int = ranged(1, ge=1, le=3)
     input_frames: int = ranged(10, ge=1)
     output_frames: int = ranged(10, ge=1)
-    model: str = "notebook"
-    step: str = "conv_lstm"
+    model: Literal["notebook", "forecaster"] = "notebook"
+    step: Literal["conv_lstm", "motion"] = "conv_lstm"
     filters: tuple[int, ...] = ranged((64, 64, 64), ge=1)
     kernel_sizes: tuple[int, ...] = ranged((5, 3, 1), ge=1)
     patch_size: int = ranged(1, ge=1)
@@ -86,28 +64,17 @@ class Config:
     val_sequences: int = ranged(100, ge=0)
     test_sequences: int = ranged(1000, ge=1)
     new_each_epoch: bool = False
-    val_fraction: float = ranged(0.1, ge=0, lt=1)
     test_fraction: float = ranged(0.1, ge=0, lt=1)
     batch_size: int = ranged(5, ge=1)
-    epochs: int = ranged(20, ge=1)
-    learning_rate: float = ranged(1e-3, gt=0, le=1)
-    clip_norm: float = ranged(0.0, ge=0)
-    loss: str = "bce"
-    schedule: str = "plateau"
+    loss: Literal["bce", "mse", "mse_mae", "frame_mse"] = "bce"
+    schedule: Literal["constant", "cosine", "plateau"] = "plateau"
     plateau_patience: int = ranged(5, ge=0)
     patience: int = ranged(10, ge=0)
-    precision: str = "float32"
     init: str = ""
-    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
-        """Refuses values that contradict one another.
-
-        Raises:
-            UsageError: Naming the field, what it needs and what it was given.
-        """
-        check_fields(self)
-        config.check_choices(self, _CHOICES)
+        """Refuses values that contradict one another."""
+        super().__post_init__()
         if self.channels == 2:
             raise UsageError(f"channels must be 1 (grey) or 3 (colour). Received: channels={self.channels}")
         if not self.filters or len(self.filters) != len(self.kernel_sizes):
@@ -132,21 +99,6 @@ class Config:
                 "Moving MNIST is 64 x 64 and grey; give data_dir for other frames. "
                 f"Received: image_size={self.image_size}, channels={self.channels}"
             )
-        config.check_fractions(self)
-
-    @classmethod
-    def preset(cls, name: str, **overrides) -> "Config":
-        """The configuration of a named preset, with some fields set otherwise.
-
-        Raises:
-            UsageError: An unknown preset or field.
-        """
-        return config.from_preset(cls, PRESETS, name, overrides)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
-        """Reads what a run folder keeps."""
-        return config.from_dict(cls, stored, source)
 
     @property
     def is_made(self) -> bool:
@@ -162,10 +114,6 @@ class Config:
     def has_val(self) -> bool:
         """Whether there is a validation part."""
         return (self.val_sequences if self.is_made else self.val_fraction) > 0
-
-    def cache_path(self) -> Path:
-        """Folder for sequences cut from videos."""
-        return cache_folder(self.cache_dir)
 
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
@@ -237,3 +185,4 @@ PRESETS: dict[str, dict] = {
         "patience": 0,
     },
 }
+Config.PRESETS = PRESETS

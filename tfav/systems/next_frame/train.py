@@ -25,14 +25,17 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
 from tfav.training import run as runs
 from tfav.training.callbacks import read_jsonl
-from tfav.training.config import to_dict
-from tfav.training.early_stopping import ReduceLROnPlateau
-from tfav.training.run_folder import RunFolder
+from tfav.training.optimizers import make_optimizer, schedule_callback
 
 
 def compile_args(config: Config) -> dict:
-    """Arguments for `model.compile`: Adam, the loss, and for the forecaster the benchmark's error of its forecast."""
-    optimizer = keras.optimizers.Adam(config.learning_rate, global_clipnorm=config.clip_norm or None)
+    """Arguments for `model.compile`: optimizer, loss, and for the forecaster the benchmark's error of its forecast."""
+    optimizer = make_optimizer(
+        config.learning_rate,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        ema_momentum=config.ema_momentum,
+    )
     # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
     arguments = {"optimizer": optimizer, "loss": _loss(config.loss), "jit_compile": False}
     if config.model == "forecaster":
@@ -46,22 +49,23 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
     The best checkpoint goes by the validation loss, for the forecaster by the validation error of its forecast; without
     a validation part it is the last epoch's.
     """
-    schedule = None
-    if config.schedule == "cosine":
-        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
-    elif config.schedule == "plateau":
-        monitor = _monitor(config) if config.has_val else "loss"
-        schedule = ReduceLROnPlateau(monitor, patience=config.plateau_patience)
     sampling = [ScheduledSampling(config.sampling_epochs)] if config.sampling_epochs else []
-    standard = training_callbacks.standard(
+    return training_callbacks.standard(
         run_dir,
+        start=functools.partial(start_run, config, run_dir),
         monitor=_monitor(config) if config.has_val else None,
         mode="min",
         patience=config.patience,
-        schedule=schedule,
+        schedule=schedule_callback(
+            config.schedule,
+            config.learning_rate,
+            config.epochs,
+            monitor=_monitor(config) if config.has_val else "loss",
+            plateau_patience=config.plateau_patience,
+        ),
+        averaged=config.ema_momentum > 0,
         extra=[*sampling, *extra],
     )
-    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
 
 
 def start_run(config: Config, run_dir: Path | str, *, digits: Digits | None = None) -> None:
@@ -221,7 +225,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str) -> Path:
     """
     run, config = open_run(run_dir)
     plain = dataclasses.replace(config, data_dir="", cache_dir="", mnist="", init="")
-    return checkpoints.write_shipped(run, to_dict(plain), out, _card(run, config))
+    return checkpoints.write_shipped(run, plain.to_dict(), out, _card(run, config))
 
 
 def _card(run: runs.Run, config: Config) -> str:

@@ -1,33 +1,25 @@
 """The settings of `two_stream`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal
 
 from tfav.errors import UsageError
-from tfav.io.cache import cache_folder
-from tfav.ranges import SEED_MAX, check_fields, ranged
-from tfav.training import config
+from tfav.ranges import ranged
+from tfav.training.config import ClassifierConfig, ScheduleConfig
 
 SYSTEM = "two_stream"
-STREAMS = ("spatial", "motion", "fusion")
-AUGMENTATIONS = ("none", "simple", "medium", "heavy")
-BACKBONES = ("xception", "resnet50", "vgg19", "mobilenet_v2", "small")
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ClassifierConfig, ScheduleConfig):
     """All that decides what is learnt and how. Each stream is a run of its own; the fusion is a third one over both.
 
     Attributes:
-        preset_name: Preset this configuration came from.
         stream: `spatial` (one RGB frame), `motion` (a stack of flow), or `fusion` (recurrent, over both streams).
         spatial: For `stream=fusion`: run folder or `.h5` file of the spatial stream.
         motion: For `stream=fusion`: run folder or `.h5` file of the motion stream.
         data_dir: Folder of `CLASS/VIDEO` files, or what `tfav prepare two_stream` wrote (`jpegs_256/`, `tvl1_flow/`).
-        cache_dir: Where extracted pictures and features are kept; empty: `$TFAV_CACHE`, else `~/.cache/tfav`.
         label_pattern: In prepared folders: regular expression whose bracket is the class in a video's name.
-        num_classes: Number of classes; 0: as many as `data_dir` has.
         backbone: `xception`, `resnet50`, `vgg19`, `mobilenet_v2`, or `small` (four convolutions, no weights).
         backbone_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
         backbone_weights: Weights file of the RGB backbone; `imagenet` downloads them; empty: random. The motion stream
@@ -48,94 +40,43 @@ class Config:
         samples_per_video: Samples of each video in evaluation, evenly spaced, whose scores are averaged.
         dropout: Dropped share of the pooled features.
         gru_units: Width of the recurrent fusion.
-        split: `group`, `fraction` or `lists`; `auto`: by group where every name matches `group_pattern`.
-        group_pattern: Regular expression whose bracket is the group in a file name.
-        val_fraction: Share kept for validation.
-        test_fraction: Share kept for the test part.
-        val_groups: Groups to validate on, by name.
-        test_groups: Groups to test on, by name.
-        train_list: Split list of the training part (UCF101's format), for `split=lists`.
-        test_list: Split list of the test part.
-        batch_size: Samples per step.
-        epochs: Passes over the training part.
-        learning_rate: Adam's rate.
-        label_smoothing: Share of each target spread over the other classes.
         schedule: `plateau` (ReduceLROnPlateau), or `cosine` from `learning_rate` to 0 over all epochs.
         plateau_patience: Epochs without a lower loss before the rate falls to a tenth.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        seed: Of the split, the initial weights, the order and the augmentation.
     """
 
-    preset_name: str = "notebook"
-    stream: str = "spatial"
+    stream: Literal["spatial", "motion", "fusion"] = "spatial"
     spatial: str = ""
     motion: str = ""
-    data_dir: str = ""
-    cache_dir: str = ""
     label_pattern: str = r"^v_(.+)_g\d+_c\d+$"
-    num_classes: int = ranged(0, ge=2, also=(0,))
-    backbone: str = "xception"
+    backbone: Literal["xception", "resnet50", "vgg19", "mobilenet_v2", "small"] = "xception"
     backbone_alpha: float = ranged(1.0, gt=0, le=1.4)
     backbone_weights: str = ""
     backbone_trainable: bool = True
     batch_norm_momentum: float = ranged(0.0, ge=0, lt=1)
-    normalization: str = "fixed"
+    normalization: Literal["fixed", "batch"] = "fixed"
     image_size: int = ranged(299, ge=1)
     stack_length: int = ranged(10, ge=1)
-    flow_method: str = "tvl1"
+    flow_method: Literal["tvl1", "dis", "farneback"] = "tvl1"
     flow_bound: float = ranged(20.0, gt=0)
     frames_size: int = ranged(256, ge=0)
-    augmentation: str = "medium"
+    augmentation: Literal["none", "simple", "medium", "heavy"] = "medium"
     flip: bool = True
     train_samples: int = ranged(1, ge=1)
     samples_per_video: int = ranged(19, ge=1)
     dropout: float = ranged(0.0, ge=0, lt=1)
     gru_units: int = ranged(128, ge=1)
-    split: str = "auto"
-    group_pattern: str = r"_g(\d+)_"
-    val_fraction: float = ranged(0.2, ge=0, lt=1)
-    test_fraction: float = ranged(0.0, ge=0, lt=1)
-    val_groups: tuple[str, ...] = ()
-    test_groups: tuple[str, ...] = ()
-    train_list: str = ""
-    test_list: str = ""
     batch_size: int = ranged(28, ge=1)
     epochs: int = ranged(100, ge=1)
     learning_rate: float = ranged(5e-5, gt=0, le=1)
-    label_smoothing: float = ranged(0.0, ge=0, lt=1)
-    schedule: str = "plateau"
+    schedule: Literal["plateau", "cosine"] = "plateau"
     plateau_patience: int = ranged(5, ge=0)
-    precision: str = "float32"
-    seed: int = ranged(0, ge=0, le=SEED_MAX)
 
     def __post_init__(self):
-        """Refuses values that contradict one another.
-
-        Raises:
-            UsageError: Naming the field, what it needs and what it was given.
-        """
-        check_fields(self)
-        config.check_choices(self, _CHOICES)
-        config.check_fractions(self)
+        """Refuses values that contradict one another."""
+        super().__post_init__()
         smallest = _SMALLEST[self.backbone]
         if self.image_size < smallest:
             raise UsageError(f"image_size must be {smallest} or more for {self.backbone}. Received: {self.image_size}")
-        if self.split == "lists" and not (self.train_list and self.test_list):
-            raise UsageError("split=lists needs train_list and test_list.")
-
-    @classmethod
-    def preset(cls, name: str, **overrides) -> "Config":
-        """The configuration of a named preset, with some fields set otherwise.
-
-        Raises:
-            UsageError: An unknown preset or field.
-        """
-        return config.from_preset(cls, PRESETS, name, overrides)
-
-    @classmethod
-    def from_dict(cls, stored: Mapping, source: str = "the stored configuration") -> "Config":
-        """Reads what a run folder keeps."""
-        return config.from_dict(cls, stored, source)
 
     def channels(self) -> int:
         """Channels of the stream's input: 3 colours, or `stack_length` of u and as many of v."""
@@ -155,20 +96,7 @@ class Config:
 
         return len(find_examples(self).labels)
 
-    def cache_path(self) -> Path:
-        """Folder for extracted pictures and features."""
-        return cache_folder(self.cache_dir)
 
-
-_CHOICES = {
-    "stream": STREAMS,
-    "backbone": BACKBONES,
-    "normalization": ("fixed", "batch"),
-    "flow_method": ("tvl1", "dis", "farneback"),
-    "augmentation": AUGMENTATIONS,
-    "split": ("auto", "group", "fraction", "lists"),
-    "schedule": ("plateau", "cosine"),
-}
 # What the backbones' strides leave at least one pixel of.
 _SMALLEST = {"xception": 71, "resnet50": 32, "vgg19": 32, "mobilenet_v2": 32, "small": 32}
 
@@ -228,3 +156,4 @@ PRESETS: dict[str, dict] = {
         "schedule": "cosine",
     },
 }
+Config.PRESETS = PRESETS

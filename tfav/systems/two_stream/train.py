@@ -28,8 +28,7 @@ from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_la
 from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
 from tfav.training import run as runs
-from tfav.training.early_stopping import ReduceLROnPlateau
-from tfav.training.run_folder import RunFolder
+from tfav.training.optimizers import make_optimizer, schedule_callback
 
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 
@@ -37,7 +36,7 @@ _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: Adam, cross-entropy, accuracy (of samples; `evaluate` scores whole videos)."""
     return {
-        "optimizer": keras.optimizers.Adam(config.learning_rate),
+        "optimizer": make_optimizer(config.learning_rate),
         "loss": keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         "metrics": ["accuracy"],
     }
@@ -48,15 +47,20 @@ def callbacks(config: Config, run_dir: Path | str, extra: Sequence = ()) -> list
 
     The best checkpoint goes by validation accuracy; without a validation part it is the last epoch's.
     """
-    has_val = config.val_fraction > 0 or bool(config.val_groups)
-    if config.schedule == "cosine":
-        schedule = training_callbacks.cosine(config.learning_rate, config.epochs)
-    else:
-        monitor = "val_loss" if has_val else "loss"
-        schedule = ReduceLROnPlateau(monitor, patience=config.plateau_patience, verbose=1)
-    monitor = "val_accuracy" if has_val else None
-    standard = training_callbacks.standard(run_dir, monitor=monitor, schedule=schedule, extra=extra)
-    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
+    return training_callbacks.standard(
+        run_dir,
+        start=functools.partial(start_run, config, run_dir),
+        monitor="val_accuracy" if config.has_val else None,
+        patience=config.patience,
+        schedule=schedule_callback(
+            config.schedule,
+            config.learning_rate,
+            config.epochs,
+            monitor="val_loss" if config.has_val else "loss",
+            plateau_patience=config.plateau_patience,
+        ),
+        extra=extra,
+    )
 
 
 def start_run(config: Config, run_dir: Path | str) -> None:
