@@ -144,4 +144,4 @@ def test_markers_of_a_jpeg_are_walked_over(tmp_path):
     comment = b"\xff\xfe" + struct.pack(">H", 7) + b"hello"
     for front in (comment, comment * 3, b"\xff" + comment, b"\xff\xff" + comment):
         (tmp_path / "a.jpg").write_bytes(data[:2] + front + data[2:])
-        assert images.inspect_picture(tmp_path / "a.jpg") == images.PictureFacts(30, 20, 3)
+        assert images.inspect_picture(tmp_path / "a.jpg") == images.PictureHeader(30, 20, 3)

@@ -11,6 +11,7 @@ from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import DiskFullError
 from tfav.io.console import say
 from tfav.io.fetch import fetch
+from tfav.io.images import resize
 from tfav.io.npz import ArraysError, read_npz
 
 SIZE = 28  # pixels
@@ -78,7 +79,7 @@ def small_digits() -> Digits:
     pictures = np.zeros((len(datasets.load_digits().images), SIZE, SIZE), np.uint8)
     margin = (SIZE - _BOX) // 2
     for picture, small in zip(pictures, datasets.load_digits().images, strict=True):
-        large = cv2.resize(small * (255 / 16), (_BOX, _BOX), interpolation=cv2.INTER_CUBIC)
+        large = resize(small * (255 / 16), _BOX, _BOX, growing=cv2.INTER_CUBIC)
         picture[margin:-margin, margin:-margin] = np.clip(np.rint(large), 0, 255)
     return Digits(pictures[:-_NUM_SMALL_TEST], pictures[-_NUM_SMALL_TEST:], SMALL_DIGITS)
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from tfav.errors import UsageError
+from tfav.io.images import resize
 from tfav.io.video import write_video
 
 MOVING_SHAPES = ("move_left", "move_right", "turn_anticlockwise", "turn_clockwise", "grow", "shrink")
@@ -121,7 +122,7 @@ def shape_frames(label: str, look: Look, rng: np.random.Generator, num_frames: i
 
 def _draw_look(rng: np.random.Generator, size: int) -> Look:
     low = rng.uniform(0, 255, (3, 3, 3)).astype(np.float32)
-    background = 80 + 0.3 * cv2.resize(low, (size, size), interpolation=cv2.INTER_CUBIC)
+    background = 80 + 0.3 * resize(low, size, size, growing=cv2.INTER_CUBIC)
     color = rng.uniform(0, 255, 3)
     # Push the colour away from the background, or some groups would show nothing.
     while np.abs(color - background.mean(axis=(0, 1))).max() < 110:

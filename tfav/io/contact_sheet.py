@@ -6,8 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.errors import MediaError, UsageError
+from tfav.errors import UsageError
 from tfav.io.atomic_write import partial_file
+from tfav.io.images import resize, write_picture
 from tfav.io.text_files import shown
 
 _CAPTION_PX = 12
@@ -43,15 +44,12 @@ def write_contact_sheet(
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
         if picture.shape[:2] != (height, width):
-            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+            picture = resize(picture, height, width)
         cell = sheet[top : top + cell_height, left : left + cell_width]
         cell[:height, :width] = picture
         band = np.ascontiguousarray(cell[height:])
         cv2.putText(band, shown(caption), (1, 9), cv2.FONT_HERSHEY_PLAIN, 0.7, (0, 0, 0), 1, cv2.LINE_AA)
         cell[height:] = band
-    encoded, data = cv2.imencode(".png", sheet[..., ::-1])
-    if not encoded:
-        raise MediaError(path, "the contact sheet cannot be stored as PNG")
     with partial_file(path) as partial:
-        partial.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
+        write_picture(partial, sheet)
     return Path(path)

@@ -17,6 +17,7 @@ from tfav.errors import UsageError
 from tfav.io.cache import cache_folder
 from tfav.io.env_vars import variable
 from tfav.io.fetch import DATASETS, fetch
+from tfav.io.images import resize
 
 DETECT_EVERY = 4  # frames: a head moves little in 160 ms, and detection costs ten times what decoding does
 _MIN_SCORE = 0.6
@@ -24,7 +25,7 @@ _SIDES_PX = (320, 640)  # pictures are brought into this range for detection; GR
 _DARK = 60  # mean grey level below which a picture is brightened for detection
 _MAX_STEP = 1.5  # eye distances a face may move from one look to the next and still be the same face
 _LOOK_AGAIN = 2  # frames after a detection at which the mouth is compared with itself: 80 ms
-_PATCH = (32, 16)  # width, height of the pictures that are compared
+_PATCH = (16, 32)  # height, width of the pictures that are compared
 _PATCH_EYES = 1.4  # their width in eye distances
 
 
@@ -127,10 +128,7 @@ class FaceDetector:
         longer = max(height, width)
         scale = np.clip(longer, *_SIDES_PX) / longer
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = frame
-        if size != (width, height):
-            how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            picture = cv2.resize(frame, size, interpolation=how)
+        picture = resize(frame, *size[::-1])
         if picture.mean() < _DARK:
             picture = _brighten(picture)
         self._detector.setInputSize(size)
@@ -224,11 +222,11 @@ def _link(tracks: list[Track], found: Sequence[Face], index: int, every: int) ->
 def _patches(frame: np.ndarray, face: Face) -> np.ndarray:
     """Small grey pictures of the mouth and of the eyes, `[2, 16, 32]` float32."""
     width = max(4, round(_PATCH_EYES * face.eye_px))
-    size = width, max(2, round(width * _PATCH[1] / _PATCH[0]))
+    size = width, max(2, round(width * _PATCH[0] / _PATCH[1]))
     patches = []
     for center in (face.mouth, face.eyes):
         patch = cv2.getRectSubPix(frame, size, (float(center[0]), float(center[1])))
-        patches.append(cv2.resize(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), _PATCH, interpolation=cv2.INTER_AREA))
+        patches.append(resize(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), *_PATCH))
     return np.stack(patches).astype(np.float32)
 
 

@@ -21,13 +21,12 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_frames
-from tfav.io.images import shrink
+from tfav.io.images import read_grey, shrink, write_picture
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.output_names import short_name
@@ -265,8 +264,8 @@ def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> N
         # One process per video is at work already, so the pairs of one video need no further ones.
         for num_flows, flow in enumerate(iter_flow(frames, settings["method"], workers=0), 1):
             levels = quantize_flow(flow, settings["bound"], wrap=settings["wrap"])
-            _write_jpeg(picture_path(partial.u, num_flows), levels[..., 0], settings["quality"])
-            _write_jpeg(picture_path(partial.v, num_flows), levels[..., 1], settings["quality"])
+            write_picture(picture_path(partial.u, num_flows), levels[..., 0], quality=settings["quality"])
+            write_picture(picture_path(partial.v, num_flows), levels[..., 1], quality=settings["quality"])
         if num_flows < 1:
             raise MediaError(source, "one frame only, and flow needs two", "Remove it or replace it.")
     totals = [_total(folder) for folder in folders]
@@ -276,7 +275,7 @@ def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> N
 def _written_frames(source: Path, folder: Path, settings: dict):
     for index, _, frame in iter_frames(source):
         frame = shrink(frame, settings["size"] or 0)
-        _write_jpeg(picture_path(folder, index + 1), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings["quality"])
+        write_picture(picture_path(folder, index + 1), frame, quality=settings["quality"])
         yield frame
 
 
@@ -315,18 +314,8 @@ def _total(folder: Path) -> dict:
     return {"count": len(sizes), "bytes": sum(sizes)}
 
 
-def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
-    encoded, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not encoded:
-        raise MediaError(path, f"a picture of {picture.shape[1]}x{picture.shape[0]} cannot be stored as JPEG")
-    path.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
-
-
 def _read_gray(path: Path) -> np.ndarray:
-    try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error):
-        picture = None
+    picture = read_grey(path)
     if picture is None:
         raise MediaError(path, "a flow picture that is missing or cannot be read", "Extract the flow again.")
     return picture

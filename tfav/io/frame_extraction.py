@@ -10,13 +10,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_classes, list_frame_folders, list_frames, list_videos
-from tfav.io.images import resize
+from tfav.io.images import resize, write_picture
 from tfav.io.listing import (
     IMAGE_SUFFIXES,
     MANIFEST_NAME,
@@ -164,11 +163,7 @@ def _write_jpeg(path: Path, frame: np.ndarray, settings: dict) -> None:
         size = [max(1, round(height * scale)), max(1, round(width * scale))]
     if size:
         frame = resize(frame, *size)
-    bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-    encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, settings["quality"]])
-    if not encoded:
-        raise MediaError(path, f"a frame of {width}x{height} cannot be stored as JPEG", "Give a smaller size.")
-    path.write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
+    write_picture(path, frame, quality=settings["quality"])
 
 
 def _number_frames(partial: Path, name: str, selection) -> list[dict]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
-from tfav.io.images import PictureFacts, inspect_picture
+from tfav.io.images import PictureHeader, inspect_picture
 from tfav.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_junk, natural_key, scan_folder, walk_files
 
 
@@ -49,19 +49,19 @@ def list_frame_folders(folder) -> list[Path]:
 
 
 class Frames(NamedTuple):
-    """The pictures of one video: their `paths`, and the `facts` that stand in their headers."""
+    """The pictures of one video: their `paths`, and the `headers` of their files."""
 
     paths: list[Path]
-    facts: list[PictureFacts]
+    headers: list[PictureHeader]
 
     def describe_sizes(self) -> str:
         """What differs, in a few words; "" where all are shown in one size."""
-        sizes = collections.Counter(fact.upright_size for fact in self.facts)
+        sizes = collections.Counter(header.upright_size for header in self.headers)
         (usual, _), *others = sizes.most_common()
         if not others:
             return ""
-        number = next(i for i, fact in enumerate(self.facts) if fact.upright_size != usual)
-        height, width = self.facts[number].upright_size
+        number = next(i for i, header in enumerate(self.headers) if header.upright_size != usual)
+        height, width = self.headers[number].upright_size
         name = self.paths[number].name
         return f"pictures of {len(sizes)} sizes ({name} has {width}x{height}, most {usual[1]}x{usual[0]})"
 

@@ -21,7 +21,7 @@ _ORIENTATION_TAG = 0x0112
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG markers of a frame header
 
 
-class PictureFacts(NamedTuple):
+class PictureHeader(NamedTuple):
     """`width` and `height` as stored, in pixels; `orientation` as in EXIF, 1 (upright) to 8."""
 
     width: int
@@ -34,7 +34,7 @@ class PictureFacts(NamedTuple):
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
-def inspect_picture(path) -> PictureFacts:
+def inspect_picture(path) -> PictureHeader:
     """Find out size and orientation of a picture, and make sure that its end is there, without decoding it.
 
     Raises:
@@ -46,18 +46,18 @@ def inspect_picture(path) -> PictureFacts:
         with path.open("rb") as file:
             head = file.read(32)
             if head[:3] == b"\xff\xd8\xff":
-                facts = _inspect_jpeg(file, size_bytes)
+                header = _inspect_jpeg(file, size_bytes)
             elif head[:8] == b"\x89PNG\r\n\x1a\n":
-                facts = _inspect_png(file, size_bytes)
+                header = _inspect_png(file, size_bytes)
             else:
-                facts = _inspect_other(path, file, head, size_bytes)
+                header = _inspect_other(path, file, head, size_bytes)
     except FileNotFoundError as error:
         raise MediaError(path, "no such file", "Check the spelling.") from error
     except (OSError, struct.error, Image.DecompressionBombError) as error:  # UnidentifiedImageError is an OSError
         raise MediaError(path, "not a readable image", _REMEDY) from error
-    if facts is None:
+    if header is None:
         raise MediaError(path, "an image that is cut short: its end is missing", _REMEDY)
-    return facts
+    return header
 
 
 def read_picture(path) -> np.ndarray:
@@ -72,16 +72,46 @@ def read_picture(path) -> np.ndarray:
     Raises:
         MediaError: It cannot be read, is no picture, or is cut short.
     """
-    facts = inspect_picture(path)
-    try:
-        # Not `imread`, which fails on some names. What EXIF says is applied here, since OpenCV's versions differ in it.
-        data = np.fromfile(path, np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (OSError, cv2.error):
-        picture = None
+    header = inspect_picture(path)
+    # What EXIF says is applied here, since OpenCV's versions differ in it.
+    picture = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
         raise MediaError(path, "not a readable image", _REMEDY)
-    return turn_upright(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), facts.orientation)
+    return turn_upright(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), header.orientation)
+
+
+def read_grey(path) -> np.ndarray | None:
+    """Decode a picture that tfav wrote to `[H, W]` uint8 grey; None where it is missing or cannot be read."""
+    return _decode(path, cv2.IMREAD_GRAYSCALE)
+
+
+def _decode(path, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.fromfile(path, np.uint8), flags)  # not `imread`, which fails on some names
+    except (OSError, cv2.error):
+        return None
+
+
+def write_picture(path, picture: np.ndarray, *, quality: int = 95) -> None:
+    """Encode a picture as JPEG or PNG, by the suffix of `path`.
+
+    Args:
+        path: The file, which is not written beside and renamed in: folders of pictures are.
+        picture: `[H, W]` grey or `[H, W, 3]` RGB, uint8.
+        quality: Of a JPEG, 1-100.
+
+    Raises:
+        MediaError: It cannot be stored so, since JPEG has no side above 65,500 pixels.
+        OSError: It cannot be written.
+    """
+    height, width = picture.shape[:2]
+    stored = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if picture.ndim == 3 else picture
+    suffix = Path(path).suffix
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    encoded, data = cv2.imencode(suffix, stored, options)
+    if not encoded:
+        raise MediaError(path, f"a picture of {width}x{height} cannot be stored as {suffix}", "Give a smaller size.")
+    Path(path).write_bytes(data)  # and not cv2.imwrite, which stays silent on a full disk
 
 
 def turn_upright(picture: np.ndarray, orientation: int) -> np.ndarray:
@@ -107,7 +137,7 @@ def orientation_steps(orientation: int) -> tuple[bool, bool, bool]:
     return orientation >= 5, orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
 
 
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(picture: np.ndarray, height: int, width: int, *, growing: int = cv2.INTER_LINEAR) -> np.ndarray:
     """Stretch a picture to a size: the mean over areas along a side that shrinks, linear along one that grows.
 
     `tfav.data.pipeline.decode_frames` does the same as TensorFlow operations, so that training and prediction see the
@@ -117,14 +147,15 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
         picture: `[H, W]` or `[H, W, C]` uint8 or float32.
         height: Wanted, in pixels.
         width: Wanted, in pixels.
+        growing: OpenCV's interpolation along a side that grows: `INTER_NEAREST` shows pixels, `INTER_CUBIC` is smooth.
 
     Returns:
         `[height, width]` or `[height, width, C]`, of the same type.
     """
     small = min(picture.shape[0], height), min(picture.shape[1], width)
-    for size, how in ((small, cv2.INTER_AREA), ((height, width), cv2.INTER_LINEAR)):
+    for size, interpolation in ((small, cv2.INTER_AREA), ((height, width), growing)):
         if picture.shape[:2] != size:
-            resized = cv2.resize(picture, size[::-1], interpolation=how)
+            resized = cv2.resize(picture, size[::-1], interpolation=interpolation)
             picture = resized.reshape(*size, *picture.shape[2:])  # OpenCV drops a single channel
     return picture
 
@@ -138,7 +169,7 @@ def shrink(picture: np.ndarray, side: int) -> np.ndarray:
     return resize(picture, round(height * scale), round(width * scale))
 
 
-def _inspect_jpeg(file, size_bytes: int) -> PictureFacts | None:
+def _inspect_jpeg(file, size_bytes: int) -> PictureHeader | None:
     """None where it is cut short. Walks over the markers up to the first scan."""
     place, size, orientation = 2, None, 1
     while True:
@@ -164,10 +195,10 @@ def _inspect_jpeg(file, size_bytes: int) -> PictureFacts | None:
         file.seek(place)
         if b"\xff\xd9" not in file.read():
             return None
-    return PictureFacts(size[1], size[0], orientation)
+    return PictureHeader(size[1], size[0], orientation)
 
 
-def _inspect_png(file, size_bytes: int) -> PictureFacts | None:
+def _inspect_png(file, size_bytes: int) -> PictureHeader | None:
     file.seek(16)
     width, height = struct.unpack(">II", _take(file, 8))
     place, orientation = 8, 1
@@ -175,14 +206,14 @@ def _inspect_png(file, size_bytes: int) -> PictureFacts | None:
         file.seek(place)
         length, name = struct.unpack(">I4s", _take(file, 8))
         if name == b"IEND":
-            return PictureFacts(width, height, orientation)
+            return PictureHeader(width, height, orientation)
         if name == b"eXIf":
             orientation = _orientation_of(file.read(length))
         place += 12 + length
     return None
 
 
-def _inspect_other(path: Path, file, head: bytes, size_bytes: int) -> PictureFacts | None:
+def _inspect_other(path: Path, file, head: bytes, size_bytes: int) -> PictureHeader | None:
     with Image.open(path) as image:  # reads the header
         width, height = image.size
         kind = image.format
@@ -202,7 +233,7 @@ def _inspect_other(path: Path, file, head: bytes, size_bytes: int) -> PictureFac
         start, bits, packing = int.from_bytes(head[10:14], "little"), int.from_bytes(head[28:30], "little"), head[30]
         if not packing and start + (width * bits + 31) // 32 * 4 * height > size_bytes:
             return None
-    return PictureFacts(width, height, orientation)
+    return PictureHeader(width, height, orientation)
 
 
 def _orientation_of(exif: bytes) -> int:

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from tfav.errors import DataError, UsageError
 from tfav.io.faces import FaceDetector, Scene, Track, track_faces
+from tfav.io.images import resize
 
 NOTEBOOK_BOX = (190, 236, 80, 220)  # top, bottom, left, right in GRID's 360x288
 MAX_LOST_SEC = 1.0  # a face may be out of sight for so long; in between, its place is guessed
@@ -193,8 +194,7 @@ def crop_mouths(frames: Iterable[np.ndarray], path: MouthPath, box: Box = WIDE) 
         # Cut at a fraction of a pixel: whole pixels would make the mouth jump by 2 % of the crop.
         size = max(1, round(box_width)), max(1, round(box_height))
         patch = cv2.getRectSubPix(grey, size, (x - 0.5, y - 0.5))
-        how = cv2.INTER_AREA if size[0] > box.width else cv2.INTER_LINEAR
-        yield cv2.resize(patch, (box.width, box.height), interpolation=how)
+        yield resize(patch, box.height, box.width)
 
 
 def crop_speaker(

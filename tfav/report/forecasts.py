@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from tfav.io.encoding import write_gif
+from tfav.io.images import resize
 from tfav.io.npz import read_npz
 from tfav.report import markup, plots
 from tfav.report.pictures import data_url, png
@@ -141,8 +142,7 @@ def _horizon(result: dict) -> str:
 def _tile(frame: np.ndarray, size: int) -> np.ndarray:
     frame = np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
     height = max(1, round(frame.shape[0] * size / frame.shape[1]))
-    grows = frame.shape[1] < size
-    return cv2.resize(frame, (size, height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
+    return resize(frame, height, size, growing=cv2.INTER_NEAREST)
 
 
 def _row(tiles: list[np.ndarray], columns: int, size: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tfav.io.images import resize
 from tfav.io.sampling import indices_evenly
 
 _GAP = 4
@@ -69,5 +70,4 @@ def _tile(frame: np.ndarray, width: int) -> np.ndarray:
     frame = frame[..., 0] if frame.ndim == 3 and frame.shape[-1] == 1 else frame
     frame = np.repeat(frame[..., None], 3, axis=-1) if frame.ndim == 2 else frame
     height = max(1, round(frame.shape[0] * width / frame.shape[1]))
-    grows = frame.shape[1] < width
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST if grows else cv2.INTER_AREA)
+    return resize(frame, height, width, growing=cv2.INTER_NEAREST)

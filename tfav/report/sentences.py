@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from tfav.io.encoding import write_gif
+from tfav.io.images import resize
 from tfav.io.npz import read_npz
 from tfav.report import markup
 from tfav.report.markup import Html, Section
@@ -85,7 +86,7 @@ def _joined(cards: list[str]) -> str:
 
 def _card(row: dict, mouth: np.ndarray) -> str:
     height = round(mouth.shape[1] * _WIDTH / mouth.shape[2])
-    frames = [cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_CUBIC) for frame in mouth]
+    frames = [resize(frame, height, _WIDTH, growing=cv2.INTER_CUBIC) for frame in mouth]
     with tempfile.TemporaryDirectory() as folder:
         file = write_gif(Path(folder) / "mouth.gif", [np.repeat(f[..., None], 3, -1) for f in frames], _FPS)
         picture = data_url(file.read_bytes(), "gif")

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfav.io import images
@@ -49,8 +48,8 @@ def fit(frames: np.ndarray, width: int) -> np.ndarray:
         `[T, h, w, 3]` uint8.
     """
     scale = min(width / frames.shape[2], 2 * width / frames.shape[1])
-    size = [max(2, round(side * scale)) for side in frames.shape[2:0:-1]]
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+    size = [max(2, round(side * scale)) for side in frames.shape[1:3]]
+    return np.stack([images.resize(frame, *size) for frame in frames])
 
 
 def read_pictures(files: Sequence[Path]) -> np.ndarray:

@@ -162,10 +162,10 @@ def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list
         examples = _extracted(config, examples)
     chosen, orientations, uneven = [], [], []
     for example in examples:
-        paths, facts = frames = inspect_frames(example.path)
+        paths, headers = frames = inspect_frames(example.path)
         indices = indices_evenly(len(paths), config.num_frames)
         chosen.append([paths[index] for index in indices])
-        orientations.append([facts[index].orientation for index in indices])
+        orientations.append([headers[index].orientation for index in indices])
         if frames.describe_sizes():
             uneven.append(f"{example.path} has {frames.describe_sizes()}")
     if uneven:

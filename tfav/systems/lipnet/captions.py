@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfav.io.encoding import write_video
+from tfav.io.images import resize
 from tfav.io.video import iter_frames, probe
 from tfav.systems.lipnet.alignment import TimedWord
 from tfav.systems.lipnet.corpus import FPS
@@ -61,14 +62,14 @@ def draw_mouth(crops: np.ndarray, words: Sequence[TimedWord], start_sec: float) 
         `[H, W, 3]` uint8 pictures, one a crop.
     """
     scale = _SHOWN_HEIGHT / crops.shape[1]
-    size = round(crops.shape[2] * scale), _SHOWN_HEIGHT
+    width = round(crops.shape[2] * scale)
     pictures, lines = [], {}
     for number, crop in enumerate(crops):
         # Every other grey, and every eighth of the text's colours: a GIF has 256 of them.
-        grey = cv2.resize(crop, size, interpolation=cv2.INTER_CUBIC) & 0xFE
+        grey = resize(crop, _SHOWN_HEIGHT, width, growing=cv2.INTER_CUBIC) & 0xFE
         state = tuple(_line(words, start_sec + number / FPS))
         if state not in lines:  # the same for as long as no word begins or ends
-            lines[state] = np.zeros((_LINE_HEIGHT, size[0], 3), np.uint8)
+            lines[state] = np.zeros((_LINE_HEIGHT, width, 3), np.uint8)
             _write(lines[state], state)
             lines[state] &= 0xF8
         pictures.append(np.concatenate([np.repeat(grey[..., None], 3, axis=-1), lines[state]]))

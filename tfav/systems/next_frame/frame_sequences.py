@@ -47,7 +47,7 @@ def frame_size(path: Path | str) -> tuple[int, int]:
     """Height and width of a video's frames, in pixels."""
     path = Path(path)
     if path.is_dir():
-        return inspect_frames(path).facts[0].upright_size
+        return inspect_frames(path).headers[0].upright_size
     info = probe(path, exact=False)
     return info.height, info.width
 

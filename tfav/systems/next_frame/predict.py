@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfav.errors import MediaError
@@ -111,7 +110,7 @@ def _write(stem: Path, seen: np.ndarray, predicted: np.ndarray, fps: float) -> l
 def _shown(frame: np.ndarray, *, marked: bool) -> np.ndarray:
     scale = max(1, -(-_SHOWN_SIZE // frame.shape[0]))
     picture = np.repeat(frame, 3, axis=-1) if frame.shape[-1] == 1 else frame
-    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    picture = np.repeat(np.repeat(picture, scale, axis=0), scale, axis=1)
     bar = np.empty((max(4, len(picture) // 32), picture.shape[1], 3), np.uint8)
     bar[:] = _MARK if marked else 0
     return np.concatenate([picture, bar])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import matplotlib
 import numpy as np
 from matplotlib import colormaps
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from PIL import Image, ImageDraw, ImageFont
 
+from tfav.io.images import resize
 from tfav.io.text_files import for_plots, shown
 
 FIGURE_INCHES = (16, 12)
@@ -162,11 +162,7 @@ def _inside(axis, canvas_height: int) -> _Box:
 
 
 def _fit(picture: np.ndarray, box: _Box) -> np.ndarray:
-    height, width = box.bottom - box.top, box.right - box.left
-    if picture.shape[:2] == (height, width):
-        return picture
-    shrinks = picture.shape[0] > height
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resize(picture, box.bottom - box.top, box.right - box.left)
 
 
 def _ink_of(text: str, dpi: int) -> np.ndarray:
@@ -181,5 +177,4 @@ def _ink_of(text: str, dpi: int) -> np.ndarray:
     ImageDraw.Draw(flat).text((-left, -top), text, fill=255, font=font)
     # Drawn large, turned and made small: turning small letters would blur them.
     large = np.asarray(flat.rotate(_NAME_ANGLE, expand=True, resample=Image.Resampling.BILINEAR))
-    size = [max(1, round(side / _OVERSAMPLING)) for side in large.shape[::-1]]
-    return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
+    return resize(large, *(max(1, round(side / _OVERSAMPLING)) for side in large.shape))

@@ -196,8 +196,7 @@ class Spool:
         """Keep one; what `score_video(keep=...)` calls."""
         for picture in moment:
             scale = min(1.0, _SPOOL_SIZE / max(moment.rgb.shape[:2]))
-            size = [max(1, round(side * scale)) for side in moment.rgb.shape[1::-1]]
-            small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+            small = images.resize(picture, *(max(1, round(side * scale)) for side in moment.rgb.shape[:2]))
             _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _SPOOL_QUALITY])
             self._sizes.append(self._file.write(data.tobytes()))
 
