@@ -12,6 +12,7 @@ FLOORS = {
     "_version": 0,
     "lazy_names": 0,
     "ranges": 0,
+    "keras_private": 1,
     "keras_settings": 1,
     "old_packages": 1,
     "io": 1,

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import keras
 
+from tfav import keras_private
+
 
 @contextlib.contextmanager
 def averaged_weights(model: keras.Model) -> Iterator[None]:
@@ -15,17 +17,16 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     """
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # mixed_float16 wraps it to scale the loss
-    averages = getattr(optimizer, "_model_variables_moving_average", ()) if getattr(optimizer, "use_ema", 0) else ()
+    pairs = keras_private.moving_averages(optimizer) if getattr(optimizer, "use_ema", False) else []
     # By way of NumPy: a variable that is mirrored over several devices is no number to Python.
-    if not averages or int(keras.ops.convert_to_numpy(optimizer.iterations)) < 3 / (1 - optimizer.ema_momentum):
+    if not pairs or int(keras.ops.convert_to_numpy(optimizer.iterations)) < 3 / (1 - optimizer.ema_momentum):
         yield
         return
-    variables = optimizer._trainable_variables
-    kept = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    for variable, average in zip(variables, averages, strict=True):
+    kept = [keras.ops.convert_to_numpy(variable) for variable, _ in pairs]
+    for variable, average in pairs:
         variable.assign(keras.ops.convert_to_numpy(average))
     try:
         yield
     finally:
-        for variable, value in zip(variables, kept, strict=True):
+        for (variable, _), value in zip(pairs, kept, strict=True):
             variable.assign(value)

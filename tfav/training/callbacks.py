@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from tfav import keras_private
 from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import partial_file, partial_folder, require_space
 from tfav.io.console import say
@@ -90,8 +91,8 @@ class MetricsLog(keras.callbacks.Callback):
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-class BackupAndRestore(keras.callbacks.BackupAndRestore):
-    """Keras' callback of this name, made safe against a kill in the middle of saving.
+class BackupAndRestore(keras.callbacks.Callback):
+    """As Keras' callback of this name, and safe against a kill in the middle of saving.
 
     Keras writes weights and epoch number one after the other into the same two files, and forgets what the other
     callbacks knew. Here each state is a folder of its own, renamed in when it is whole; the one before is kept and
@@ -104,7 +105,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     """
 
     def __init__(self, backup_dir: Path | str, callbacks=()):
-        super().__init__(str(backup_dir), delete_checkpoint=False)
+        super().__init__()
+        self.backup_dir = str(backup_dir)
         self._kept = list(callbacks)
         self._was_used = False
 
@@ -115,7 +117,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             UsageError: `fit` was called with these callbacks before, and asks for no epoch beyond.
         """
         again, self._was_used = self._was_used, True
-        self.model._initial_epoch = None  # Keras keeps it from an earlier `fit`, whatever the next one asks for
+        # Keras keeps it from an earlier `fit`, whatever the next one asks for.
+        keras_private.set_initial_epoch(self.model, None)
         for folder in reversed(self._states()):
             try:
                 self._restore(folder)
@@ -126,7 +129,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             if self._states():
                 raise TfavError(f"{self.backup_dir}: no resume state can be read. Start again with another --run-dir.")
             return
-        done, asked = self.model._initial_epoch, (self.params or {}).get("epochs") or math.inf
+        done, asked = keras_private.initial_epoch(self.model), (self.params or {}).get("epochs") or math.inf
         if done >= asked:
             told = f"{Path(self.backup_dir).parent}: trained to epoch {done} already, and fit asks for epochs={asked}"
             remedy = "Give a larger epochs to train on, or make callbacks for another run folder."
@@ -136,8 +139,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def on_train_end(self, logs=None):
         """Leaves the model as one that `fit` begins with at its first epoch."""
-        super().on_train_end(logs)
-        self.model._initial_epoch = None
+        keras_private.set_initial_epoch(self.model, None)
 
     def _restore(self, folder: Path) -> None:
         state = json.loads((folder / "state.json").read_bytes())
@@ -146,7 +148,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         self.model.load_weights(folder / "state.weights.h5")
         if "draws" in state:  # older states lack them
             set_layer_draws(self.model, state["draws"])
-        self.model._initial_epoch = state["epoch"]  # where Keras' own callback leaves it for `fit`
+        keras_private.set_initial_epoch(self.model, state["epoch"])  # where Keras' own callback leaves it for `fit`
         self.remember(state["callbacks"])
 
     def memory(self) -> dict[str, dict]:
@@ -164,9 +166,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             for name, value in memory.get(type(callback).__name__, {}).items():
                 setattr(callback, name, value)
 
-    def _save_model(self):
-        folder = Path(self.backup_dir) / f"epoch-{self._current_epoch:06d}"
-        state = {"epoch": self._current_epoch, "callbacks": self.memory(), "draws": layer_draws(self.model)}
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the state."""
+        folder = Path(self.backup_dir) / f"epoch-{epoch + 1:06d}"
+        state = {"epoch": epoch + 1, "callbacks": self.memory(), "draws": layer_draws(self.model)}
         with partial_folder(folder) as partial:
             require_space(partial, _stored_bytes(self.model))
             self.model.save_weights(partial / "state.weights.h5")

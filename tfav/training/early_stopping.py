@@ -96,7 +96,7 @@ class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
         before = self.watched
         value = watched_value(self, logs, "the learning rate")
         if before and self.watched != before:
-            self._reset()
+            self.on_train_begin()  # begins to count anew
         if value is None:
             return
         if math.isnan(value):

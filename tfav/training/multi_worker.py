@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfav import keras_private
 from tfav.data.cluster import cluster_info
 from tfav.errors import DataError, TfavError
 from tfav.training.callbacks import BackupAndRestore
@@ -82,7 +83,7 @@ def fit(
         val = val.shard(here.count, here.index)
     try:
         with strategy.scope():
-            model._symbolic_build(data_batch=keras.tree.map_structure(_symbol, train.element_spec))
+            keras_private.build_all(model, keras.tree.map_structure(_symbol, train.element_spec))
         _predict_here(model)
         all_callbacks = keras.callbacks.CallbackList(
             callbacks, add_history=True, add_progbar=verbose != 0, verbose=verbose, epochs=epochs, model=model
@@ -92,7 +93,7 @@ def fit(
         _follow_first(strategy, model, callbacks)
         train_step = _accumulating_step(model, accumulate) if accumulate > 1 else _step(model, model.train_step)
         test_step = _step(model, model.test_step)
-        for epoch in range(model._initial_epoch or 0, epochs):
+        for epoch in range(keras_private.initial_epoch(model) or 0, epochs):
             logs = _epoch(model, train, val, all_callbacks, epoch, train_step, test_step)
             all_callbacks.on_epoch_end(epoch, logs)
             if model.stop_training:
@@ -169,11 +170,11 @@ def _accumulating_step(model: keras.Model, accumulate: int):
     def add(batch):
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         with tf.GradientTape() as tape:
-            y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
-            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
+            y_pred = keras_private.call_for_training(model, x)
+            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, training=True)
             # As in Keras' train_step: the loss comes divided by the number of devices, the metric is not.
             whole = loss * tf.cast(strategy.num_replicas_in_sync, loss.dtype)
-            model._loss_tracker.update_state(whole, sample_weight=_size(batch))
+            keras_private.count_loss(model, whole, _size(batch))
             loss = optimizer.scale_loss(loss)
         gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
         for total, gradient in zip(sums, gradients, strict=True):
@@ -260,7 +261,7 @@ def _follow_first(strategy, model: keras.Model, callbacks: list) -> None:
     """Gives all machines the epoch, weights and callbacks' memory of the first one, whatever they have found."""
     if cluster_info().count == 1:
         return
-    memory = {"epoch": model._initial_epoch or 0, "callbacks": {}}
+    memory = {"epoch": keras_private.initial_epoch(model) or 0, "callbacks": {}}
     keepers = [callback for callback in callbacks if isinstance(callback, BackupAndRestore)]
     for keeper in keepers:
         memory["callbacks"] |= keeper.memory()
@@ -268,7 +269,7 @@ def _follow_first(strategy, model: keras.Model, callbacks: list) -> None:
     (length,) = _from_first(strategy, [np.array([len(text)])])
     (text,) = _from_first(strategy, [np.resize(text, int(length[0]))])
     memory = json.loads(bytes(text.astype(np.uint8)))
-    model._initial_epoch = memory["epoch"]
+    keras_private.set_initial_epoch(model, memory["epoch"])
     for keeper in keepers:
         keeper.remember(memory["callbacks"])
     variables = [*model.variables, *model.optimizer.variables]

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from tfav import keras_private
+
 # Of these cells the kernels of all gates stand side by side in one variable: a matrix each.
 _GATES = {"gru_cell": 3, "lstm_cell": 4}
 # The quintic of Jordan et al.: steepest at zero, so that five steps bring all singular values near to one.
@@ -93,7 +95,7 @@ class Muon(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """Applies one gradient to its variable."""
-        index = self._get_variable_index(variable)
+        index = keras_private.variable_index(self, variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)

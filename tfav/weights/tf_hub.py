@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tfav.keras_private import track_variable
 from tfav.old_packages import import_tensorflow_hub
 from tfav.weights.errors import WeightsError
 
@@ -54,13 +55,13 @@ class HubExtractor(keras.layers.Layer):
         self._function, self._input_name = _pick_function(self.handle, self._module, is_tf1, signature)
         self._takes_training = self._input_name is None and _has_training_argument(self._function)
         for variable, is_trainable in _variables_of(self._module, self._function):
-            self._adopt(variable, is_trainable)
+            track_variable(self, _adopt(variable, is_trainable))
         self._refuse_training_a_signature(trainable)
 
     @property
     def trainable(self):
         """Whether the module's variables are trained; cannot be set for a module with signatures only."""
-        return self._trainable
+        return keras.layers.Layer.trainable.fget(self)
 
     @trainable.setter
     def trainable(self, value):
@@ -72,17 +73,6 @@ class HubExtractor(keras.layers.Layer):
         """The `(height, width)` the module was saved for; None in the place of a size it leaves open."""
         shape = _declared_input_shape(self._function, self._input_name)
         return tuple(shape[1:3]) if shape is not None and len(shape) == 4 else (None, None)
-
-    def _adopt(self, variable, is_trainable):
-        """Tracks a variable of the module as this layer's own weight; both names share one storage."""
-        adopted = keras.Variable(
-            initializer=variable,
-            trainable=is_trainable,
-            dtype=variable.dtype,
-            shape=variable.shape,
-            name=variable.name.split(":")[0].replace("/", "_"),
-        )
-        self._track_variable(adopted)
 
     def _refuse_training_a_signature(self, trainable):
         if trainable and self._input_name is not None:
@@ -275,6 +265,12 @@ def _declared_input_shape(function, input_name):
         if specs and specs[0].shape.rank == 4:
             return specs[0].shape.as_list()
     return None
+
+
+def _adopt(variable, is_trainable) -> keras.Variable:
+    """A variable of the module as one of Keras'; both share one storage."""
+    name = variable.name.split(":")[0].replace("/", "_")
+    return keras.Variable(variable, trainable=is_trainable, dtype=variable.dtype, shape=variable.shape, name=name)
 
 
 def _variables_of(module, function):

@@ -11,6 +11,7 @@ from keras import layers
 
 from tfav.errors import UsageError
 from tfav.io.text_files import read_lines
+from tfav.keras_private import producer
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.sampling import ucf101_labels
 from tfav.training import checkpoints
@@ -155,9 +156,8 @@ def with_features(model: keras.Model) -> keras.Model:
     Raises:
         UsageError: Its last layer is no `Dense`.
     """
-    history = model.output._keras_history  # a layer's own .input may belong to another graph it was used in
-    last, node = history.operation, history.operation._inbound_nodes[history.node_index]
-    (entering,) = node.input_tensors
+    last, call = producer(model.output)
+    (entering,) = call.input_tensors
     if isinstance(last, keras.Model):  # the released motion network keeps its classifier inside the backbone
         return keras.Model(model.input, with_features(last)(entering))
     if not isinstance(last, layers.Dense):

@@ -7,8 +7,8 @@ dropped; settings that changed the outputs and are gone are refused.
 import inspect
 
 import keras
-from keras.src.applications import convnext, inception_resnet_v2
 
+from tfav.keras_private import application_layers
 from tfav.weights.errors import WeightsError
 from tfav.weights.keras_h5 import objects
 from tfav.weights.keras_h5.lazy_init import Reserved
@@ -136,12 +136,7 @@ _RENAMED = {
     "GlobalMaxPool2D": "GlobalMaxPooling2D",
 }
 
-# Layers that keras.applications keeps to itself.
-_OF_APPLICATIONS = {
-    "CustomScaleLayer": inception_resnet_v2.CustomScaleLayer,
-    "LayerScale": convnext.LayerScale,
-    "StochasticDepth": convnext.StochasticDepth,
-}
+_OF_APPLICATIONS = application_layers()
 
 _SETTINGS_RENAMED = {
     "LeakyReLU": {"alpha": "negative_slope"},

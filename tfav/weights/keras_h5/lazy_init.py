@@ -11,6 +11,7 @@ import math
 
 import keras
 
+from tfav.keras_private import flatten_layers
 from tfav.weights.errors import WeightsError
 
 _current = contextvars.ContextVar("tfav_weights_budget", default=None)
@@ -76,7 +77,7 @@ class Reserved(keras.initializers.Initializer):
 
 def restore(layer):
     """Puts the original initializers back into a built layer and every layer inside it."""
-    for inner in layer._flatten_layers():
+    for inner in flatten_layers(layer):
         for name, value in list(vars(inner).items()):
             if isinstance(value, Reserved):
                 setattr(inner, name, value.original)

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfav import keras_settings
+from tfav import keras_private, keras_settings
 from tfav.weights.errors import WeightsError
 from tfav.weights.keras_h5 import architecture, sandbox
 from tfav.weights.keras_h5.archive import Archive
@@ -203,13 +203,13 @@ def _names_look_keras1(stored):
 
 
 def _is_channels_first(model):
-    return any(getattr(layer, "data_format", None) == "channels_first" for layer in model._flatten_layers())
+    return any(getattr(layer, "data_format", None) == "channels_first" for layer in keras_private.flatten_layers(model))
 
 
 def _note_legacy_meanings(model, version, report):
     """Notes the settings whose meaning changed: kept where it could be, told where it could not."""
     had_old_bilinear = version.startswith("2.2.") and not version.endswith("-tf")
-    for layer in model._flatten_layers():
+    for layer in keras_private.flatten_layers(model):
         if had_old_bilinear and getattr(layer, "interpolation", None) == "bilinear":
             report.note(
                 f"{layer.name}: Keras {version} placed bilinear samples half a pixel aside; outputs differ a little"
@@ -228,7 +228,7 @@ def _compare(model, again):
     for ours, theirs in zip(model.weights, again.weights, strict=True):
         if not np.array_equal(ours.numpy(), theirs.numpy(), equal_nan=True):
             raise WeightsError(None, f"weight {ours.path} was not written as it is")
-    has_embedding = any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers())
+    has_embedding = any(isinstance(layer, keras.layers.Embedding) for layer in keras_private.flatten_layers(model))
     for size in _TEST_SIZES:
         random = np.random.default_rng(0)
         inputs = [_sample(random, tensor, size, has_embedding) for tensor in model.inputs]

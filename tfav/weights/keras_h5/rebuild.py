@@ -5,6 +5,7 @@ import math
 
 import keras
 
+from tfav.keras_private import producer
 from tfav.weights.errors import WeightsError
 from tfav.weights.keras_h5 import architecture, layer_table, objects, operations
 from tfav.weights.keras_h5.graph import Ref, order_calls
@@ -275,11 +276,10 @@ class Rebuilder:
             tensor = waiting.pop()
             if id(tensor) in done or not keras.utils.is_keras_tensor(tensor):
                 continue
-            operation = tensor._keras_history.operation
+            operation, call = producer(tensor)
             operation.name = self._unique_name(spec.name)
-            siblings = operation._inbound_nodes[-1]
-            done |= {id(sibling) for sibling in siblings.output_tensors}
-            waiting += siblings.input_tensors
+            done |= {id(sibling) for sibling in call.output_tensors}
+            waiting += call.input_tensors
 
     def _guarded(self, name):
         return _Guard(self.path, name, self._budget)
