@@ -85,55 +85,6 @@ def random_crop(height: int, width: int) -> ClipOp:
     return apply
 
 
-def random_resized_crop(height: int, width: int, zoom: float) -> ClipOp:
-    """Cuts a random rectangle about as large as `height` x `width` and stretches it to that size (bilinear).
-
-    Args:
-        height: Of the result.
-        width: Likewise.
-        zoom: Largest logarithm of the factor by which the rectangle's height is larger or smaller; its width has a
-            factor of its own. It never reaches beyond the clip.
-    """
-
-    def apply(clip, seed=None):
-        sides = []
-        for number, free in enumerate(_free_space(clip, height, width)):
-            size = (height, width)[number]
-            wanted = tf.round(size * tf.exp(_draw(-zoom, zoom, split_seed(seed, number))))
-            side = tf.minimum(tf.maximum(tf.cast(wanted, tf.int32), 1), size + free)
-            sides.append((_draw_int(size + free - side + 1, split_seed(seed, 2 + number)), side))
-        (top, high), (left, wide) = sides
-        part = clip[:, top : top + high, left : left + wide]
-        resized = _keep_dtype(clip, tf.image.resize(part, (height, width)))
-        return tf.ensure_shape(resized, [clip.shape[0], height, width, clip.shape[3]])
-
-    return apply
-
-
-def random_erasing(probability: float, fill: float = 0.0) -> ClipOp:
-    """Covers a rectangle of 15 to 55 % of either side, which may reach beyond the edge, throughout the clip.
-
-    Args:
-        probability: Share of the clips of which anything is covered.
-        fill: Value that covers it.
-
-    Reference:
-        Zhong et al., 2020, "Random erasing data augmentation", section 3.
-    """
-
-    def apply(clip, seed=None):
-        inside = []
-        for number, size in enumerate((clip.shape[1], clip.shape[2])):
-            length = size * _draw(0.15, 0.55, split_seed(seed, number))
-            start = (size + length) * _draw(0, 1, split_seed(seed, 2 + number)) - length
-            places = tf.range(size, dtype=tf.float32)
-            inside.append((places >= start) & (places < start + length))
-        covered = inside[0][:, None] & inside[1] & (_draw(0, 1, split_seed(seed, 4)) < probability)
-        return tf.where(covered[None, :, :, None], tf.cast(fill, clip.dtype), clip)
-
-    return apply
-
-
 def random_shift(pixels: int) -> ClipOp:
     """Moves the whole picture by up to `pixels` in each direction; what enters at the edge is mirrored."""
 

@@ -188,19 +188,6 @@ def test_training_changes_from_epoch_to_epoch_and_repeats_for_a_seed(made_index)
     assert not np.array_equal(first["labels"], second["labels"])
 
 
-def test_so_many_windows_lose_their_sound_and_others_their_pictures_never_both(made_index):
-    config = config_of(made_index, drop_audio=0.3, drop_video=0.3)
-    dataset = data.build_dataset(config, made_index, names_of(made_index), training=True)
-    deaf, blind = [], []
-    for _ in range(3):
-        rows = rows_of(dataset)
-        deaf.append(~rows["waveform"].any(axis=1))
-        blind.append(~rows["frames"].any(axis=(1, 2, 3, 4)))
-    deaf, blind = np.concatenate(deaf), np.concatenate(blind)
-    assert not (deaf & blind).any()
-    assert 0.15 < deaf.mean() < 0.45 and 0.15 < blind.mean() < 0.45
-
-
 def test_the_share_left_clean_and_the_range_of_ratios(made_index):
     names = names_of(made_index)
     options = {"shift": 0, "noise_clean": 0.4, "snr_low": -3.0, "snr_high": 9.0, "seed": 5}

@@ -26,7 +26,6 @@ TINY = {
     "video_widths": (2, 2, 3, 4),
     "video_dim": 6,
     "rnn_units": 4,
-    "unroll": False,
     "prepared_height": 40,
     "prepared_width": 40,
     "crop_height": 40,

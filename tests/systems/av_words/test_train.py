@@ -13,7 +13,7 @@ from tfav.systems.av_words import predict, shipped_weights, stages, synthetic
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.evaluate import describe_evaluation, evaluate, parse_snr, snr_name
 from tfav.systems.av_words.inference import open_recognizer
-from tfav.systems.av_words.train import data, join_metrics, train, with_classes
+from tfav.systems.av_words.train import dataset, join_metrics, train, with_classes
 from tfav.training import run as runs
 
 SMALL = {
@@ -81,7 +81,7 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
 
 
 def test_a_run_of_other_settings_is_refused_before_any_window_is_cut(run_dir, shard_dir, monkeypatch):
-    monkeypatch.setattr(data, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
+    monkeypatch.setattr(dataset, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
     other = {**SMALL, "rnn_units": 5, "stage_epochs": (3,) * 8}
     with pytest.raises(UsageError, match="other settings: rnn_units"):
         train(Config.preset("demo", data_dir=shard_dir, **other), run_dir, verbose=0)

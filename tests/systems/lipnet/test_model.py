@@ -57,7 +57,7 @@ FORMS = [
     ("paper", {}),
     ("cpu", {"widths": ()}),
     ("cpu", {"widths": (2, 3), "feedback": False}),
-    ("cpu", {"widths": (2, 3), "feedback": True, "frame_dropout": 0.2}),
+    ("cpu", {"widths": (2, 3), "feedback": True}),
 ]
 
 
@@ -102,22 +102,6 @@ def test_what_the_word_head_says_reaches_the_labels():
         assert np.allclose(before, model(batch)["labels"][0]) is not feedback
     with pytest.raises(UsageError, match="needs a word_weight above 0"):
         Config.preset("cpu", feedback=True, word_weight=0.0)
-
-
-def test_zoom_is_not_taken_without_its_random_place():
-    with pytest.raises(UsageError, match=r"it needs crop_jitter\. Set zoom=0, too"):
-        Config.preset("cpu", crop_jitter=False, zoom=0.1)
-    assert Config.preset("cpu", crop_jitter=False, zoom=0.0).zoom == 0
-
-
-def test_frames_are_dropped_whole_and_in_training_alone():
-    model = build_model(Config.preset("cpu", **TINY, frame_dropout=0.5))
-    layer = model.get_layer("frame_drop")
-    ones = np.ones((40, 10, 8), np.float32)
-    kept = np.asarray(layer(ones, training=True))
-    assert set(np.unique(kept)) == {0.0, 2.0} and (kept == kept[..., :1]).all()
-    assert 0.4 < (kept == 0).mean() < 0.6
-    np.testing.assert_array_equal(layer(ones, training=False), ones)
 
 
 @pytest.mark.slow

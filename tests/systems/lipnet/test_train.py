@@ -1,6 +1,5 @@
 """A run from training to its scores: what it keeps, how it goes on, what is exported and begun with."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -13,7 +12,7 @@ from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.evaluate import describe_evaluation, evaluate
 from tfav.systems.lipnet.inference import open_reader
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.train import compile_args, data, learning_rate, train
+from tfav.systems.lipnet.train import compile_args, dataset, learning_rate, train
 from tfav.training import checkpoints
 from tfav.training import run as runs
 from tfav.training.averaging import averaged_weights
@@ -54,7 +53,7 @@ def test_a_run_keeps_rates_and_examples_and_goes_on(run_dir, shard_dir, tmp_path
 
 
 def test_a_run_of_other_settings_is_refused_before_any_clip_is_read(run_dir, shard_dir, monkeypatch):
-    monkeypatch.setattr(data, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
+    monkeypatch.setattr(dataset, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
     with pytest.raises(UsageError, match="other settings: rnn_units"):
         train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "rnn_units": 5}), run_dir, verbose=0)
 
@@ -195,15 +194,3 @@ def test_clips_that_cannot_be_read_are_counted(run_dir, shard_folder, tmp_path):
     index = shard_folder({"s1/short": ("bin blue", [], 4)}, tmp_path / "short")
     with pytest.raises(DataError, match=r"none of 1 clips can be read; first: .*4 frames are too few"):
         evaluate(run_dir, index.folder, progress=False)
-
-
-def test_both_sides_is_the_mean_with_the_mirror_image(run_dir):
-    reader = open_reader(run_dir)
-    frames = np.random.default_rng(0).normal(size=(2, 16, 24, 48, 1)).astype(np.float32)
-    counts = np.array([16, 12])
-    both = dataclasses.replace(reader, config=dataclasses.replace(reader.config, both_sides=True))
-    sides = [reader.posteriors(side, counts) for side in (frames, frames[:, :, :, ::-1])]
-    for clip, one, other in zip(both.posteriors(frames, counts), *sides, strict=True):
-        for mean, left, right in zip(clip, one, other, strict=True):
-            np.testing.assert_allclose(np.exp(mean), (np.exp(left) + np.exp(right)) / 2, atol=1e-6)
-            assert np.abs(left - right).max() > 1e-4

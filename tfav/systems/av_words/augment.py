@@ -46,7 +46,7 @@ def augment(config: Config, per_frame: int, source: noises.Source | None) -> Cal
         return tf.cond(chance < config.noise_clean, lambda: waveform, noisy)
 
     def apply(inputs, label, seed):
-        seeds = [ops.split_seed(seed, number) for number in range(6)]
+        seeds = [ops.split_seed(seed, number) for number in range(5)]
         first, speed = _draw_move(config, seeds[0])
         places = _frame_places(config, first, speed)
         if isinstance(label, dict):
@@ -58,10 +58,6 @@ def augment(config: Config, per_frame: int, source: noises.Source | None) -> Cal
             given["waveform"] = sound_to_input(config, waveform)
         if "frames" in inputs:
             given["frames"] = change_frames(tf.gather(inputs["frames"], places), seeds)
-        if len(given) == 2 and (config.drop_audio or config.drop_video):
-            chance = tf.random.stateless_uniform([], seeds[5])
-            given["waveform"] *= tf.cast(chance >= config.drop_audio, tf.float32)
-            given["frames"] *= tf.cast(chance < 1 - config.drop_video, tf.float32)
         return given, label
 
     return apply

@@ -53,11 +53,6 @@ class Config(OptimizerConfig, SplitConfig):
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         shift: Largest shift of the window in training, in frames; sound and pictures move together.
         speed: Largest change of speed in training, as a share; of both together, the pitch changes along.
-        splice: Share of the windows in training that get what is said before their word from another window, and
-            likewise after it. It takes words with their times, as GRID has them.
-        drop_audio: Share of the windows whose sound is silenced in training, so that lips are relied on too; in stages
-            that have both.
-        drop_video: Share of the windows whose pictures are blanked in training; never both of one window.
         noise: Kinds of noise added in training, one of them drawn per window: `white`, `pink`, `babble` of other
             training recordings, `folder`; none: no noise.
         noise_dir: Folder of sound files, for `folder`.
@@ -85,7 +80,6 @@ class Config(OptimizerConfig, SplitConfig):
         video_pool: Side of the average over its last map; 1 keeps every place of it.
         video_dim: Features per frame that its front end gives.
         rnn_units: Of each direction of each recurrent layer, in both streams and in the fusion.
-        unroll: Unroll the recurrent layers in training on a CPU: slower to begin, and for 29 steps hardly faster.
         step_bias: The last layer of a front end has a bias for each step of the window: what comes after knows which
             frames are in the middle.
         gates: The fusion only weighs the streams: it tells from their features how much each counts at each step, and
@@ -127,9 +121,6 @@ class Config(OptimizerConfig, SplitConfig):
     brightness: float = ranged(0.3, ge=0, lt=2)
     shift: int = ranged(0, ge=0)
     speed: float = ranged(0.07, ge=0, lt=0.5)
-    splice: float = ranged(0.0, ge=0, le=1)
-    drop_audio: float = ranged(0.0, ge=0, lt=1)
-    drop_video: float = ranged(0.0, ge=0, lt=1)
     noise: tuple[Noise, ...] = ("babble",)
     noise_dir: str = ""
     noise_clean: float = ranged(1 / 7, ge=0, le=1)
@@ -154,7 +145,6 @@ class Config(OptimizerConfig, SplitConfig):
     video_pool: int = ranged(1, ge=1)
     video_dim: int = ranged(192, ge=1)
     rnn_units: int = ranged(128, ge=1)
-    unroll: bool = False
     step_bias: bool = True
     gates: bool = True
     fusion_on: Literal["train", "val"] = "val"
@@ -177,8 +167,6 @@ class Config(OptimizerConfig, SplitConfig):
     def __post_init__(self):
         """Refuses values that contradict one another."""
         super().__post_init__()
-        if self.drop_audio + self.drop_video > 1:
-            raise UsageError("drop_audio and drop_video must be at most 1 together: no window loses both.")
         for field in ("snr_low", "fusion_snr_low"):
             if getattr(self, field) > self.snr_high:
                 raise UsageError(

@@ -5,20 +5,20 @@ How recordings are made is in `preparation`, how they are divided and which word
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, pipeline, shards, tf_data_service
+from tfav.data import pipeline, shards, tf_data_service
 from tfav.data.recording_splits import NamedSplit, report_unusable
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.systems.av_words import augment as augmentation
 from tfav.systems.av_words import noise as noises
-from tfav.systems.av_words import splicing, windows
+from tfav.systems.av_words import windows
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.preparation import prepare
 from tfav.systems.av_words.recordings import Example, list_examples, list_said, make_split, prepared_index, words
@@ -160,12 +160,11 @@ def build_dataset(
     examples = list_examples(entries, known, config.num_frames)
     has_audio, has_video = (name in streams for name in STREAMS)
     kinds = () if not has_audio else config.noise if training else (noise,) if snr_db is not None else ()
-    spliced = training and config.splice > 0
     source = None
     if kinds:
         if "babble" in kinds and voices is None:
             voices = _voices(config, index, names, training)
-        source = noises.build_source(config, kinds, voices, own_count=2 if spliced else 1)
+        source = noises.build_source(config, kinds, voices)
     per_frame = windows.samples_per_frame(config.sample_rate)
     margin = augmentation.margin(config) if training else 0
     num_frames, num_samples = config.num_frames + 2 * margin, config.num_samples + 2 * margin * per_frame
@@ -182,22 +181,19 @@ def build_dataset(
         inputs |= {"samples": samples} if has_audio else {}
         return inputs, {"word": row["label"], "said": row["said"]} if "said" in row else row["label"]
 
-    line = list_said(entries, examples, known, config.num_frames, margin) if said or spliced else None
+    line = list_said(entries, examples, known, config.num_frames, margin) if said else None
     rows = _word_rows(index, entries, examples, voices, line, parallel=2 if training else 1)
     if training:
         pictures = num_frames * entries[0].height * entries[0].width
         size = len(examples) * (has_video * pictures + has_audio * 2 * num_samples)
-        augment = augmentation.augment(config, per_frame, source)
-        dataset = pipeline.for_training(
+        return pipeline.for_training(
             rows,
             load,
             batch_size=config.batch_size,
-            augment=None if spliced else augment,
-            augment_batch=_splice_and_augment(config, per_frame, augment) if spliced else None,
+            augment=augmentation.augment(config, per_frame, source),
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         )
-        return dataset.map(lambda inputs, label: (inputs, label["word"])) if spliced and not said else dataset
     finish = augmentation.center(config, source, snr_db, corrupt_video)
     # The few recordings to validate on lie scattered over all shards, so what was unpacked once is kept.
     pictures = num_frames * config.crop_height * config.crop_width
@@ -208,26 +204,6 @@ def build_dataset(
         batch_size=config.batch_size,
         cache="memory" if size <= _EVALUATION_CACHE_BYTES else None,
     )
-
-
-def _splice_and_augment(config: Config, per_frame: int, augment: Callable) -> Callable:
-    """A function of `(inputs, labels, seed)` on batches; a spliced window is augmented as one."""
-    splice = splicing.splice_batch(config, per_frame)
-    shapes = {
-        "waveform": [config.num_samples],
-        "frames": [config.num_frames, config.crop_height, config.crop_width, 1],
-    }
-
-    def apply(inputs, labels, seed):
-        inputs, labels = splice(inputs, labels, ops.split_seed(seed, 0))
-        names = [name for name, stored in (("waveform", "samples"), ("frames", "frames")) if stored in inputs]
-        specs = (
-            {name: tf.TensorSpec(shapes[name], tf.float32) for name in names},
-            {"word": tf.TensorSpec([], tf.int32), "said": tf.TensorSpec([config.num_frames], tf.int32)},
-        )
-        return ops.on_rows(augment, specs)(inputs, labels, seed)
-
-    return apply
 
 
 def _check_entries(config: Config, index: Index, entries: Sequence[Entry]) -> None:

@@ -245,7 +245,7 @@ def _apply_last(x, dim: int, config: Config, name: str):
 def _apply_recurrent(x, config: Config, name: str):
     for number in range(2):
         x = layers.Dropout(config.dropout, name=f"{name}.drop{number}")(x) if config.dropout else x
-        x = BidirectionalGRU(config.rnn_units, config.unroll, name=f"{name}.l{number}")(x)
+        x = BidirectionalGRU(config.rnn_units, name=f"{name}.l{number}")(x)
     return x
 
 

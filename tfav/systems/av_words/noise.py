@@ -70,19 +70,18 @@ def pink(num_samples: int) -> Source:
     return make
 
 
-def babble(voices: Voices, num_samples: int, count: int, own_count: int = 1) -> Source:
+def babble(voices: Voices, num_samples: int, count: int) -> Source:
     """Several people at once: so many different recordings, each from a random moment on, all equally loud.
 
-    The recording of the window itself is never among them: `own` is its number in `voices`, -1 if it is none of them;
-    or `own_count` numbers.
+    The recording of the window itself is never among them: `own` is its number in `voices`, -1 if it is none of them.
 
     Raises:
         DataError: There are too few recordings.
     """
     total = len(voices.ids)
-    if total < count + own_count:
+    if total <= count:
         raise DataError(
-            f"babble of {count} voices needs {count + own_count} recordings or more, there are {total}. Lower "
+            f"babble of {count} voices needs {count + 1} recordings or more, there are {total}. Lower "
             "babble_voices, or use other noise."
         )
     samples = voices.samples.astype(np.float32)
@@ -96,7 +95,7 @@ def babble(voices: Voices, num_samples: int, count: int, own_count: int = 1) -> 
 
     def make(seed, own):
         order = tf.random.stateless_uniform([total], ops.split_seed(seed, 0)) + audible
-        order += 4.0 * tf.reduce_max(tf.one_hot(tf.reshape(own, [-1]), total), axis=0)  # one_hot of -1 is all 0
+        order += 4.0 * tf.one_hot(own, total)  # of -1 it is all 0
         chosen = tf.math.top_k(-order, count).indices
         starts = tf.random.stateless_uniform([count], ops.split_seed(seed, 1), 0, length, tf.int32)
         pieces = [tf.slice(bank, [chosen[n], starts[n]], [1, num_samples])[0] for n in range(count)]
@@ -130,14 +129,13 @@ def one_of(sources: Sequence[Source]) -> Source:
     return make
 
 
-def build_source(config, kinds: Sequence[str], voices: Voices | None = None, own_count: int = 1) -> Source:
+def build_source(config, kinds: Sequence[str], voices: Voices | None = None) -> Source:
     """The source of these kinds of noise.
 
     Args:
         config: `num_samples`, `sample_rate`, `babble_voices`, `noise_dir`.
         kinds: Of `config.NOISES`.
         voices: For babble.
-        own_count: Recordings that a window is made of.
 
     Raises:
         UsageError: An unknown kind; no `noise_dir`; a folder without sounds.
@@ -147,7 +145,7 @@ def build_source(config, kinds: Sequence[str], voices: Voices | None = None, own
     makers = {
         "white": lambda: white(config.num_samples),
         "pink": lambda: pink(config.num_samples),
-        "babble": lambda: babble(voices or nobody, config.num_samples, config.babble_voices, own_count),
+        "babble": lambda: babble(voices or nobody, config.num_samples, config.babble_voices),
         "folder": lambda: recorded(read_folder(config.noise_dir, config.sample_rate), config.num_samples),
     }
     unknown = [kind for kind in kinds if kind not in makers]

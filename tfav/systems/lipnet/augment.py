@@ -12,19 +12,16 @@ from tfav.data import ops
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
 
-_WARP_FRAMES = 6  # from one speed to the next: about the length of a word
-
 
 def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Which frame of a clip stands at each place of the changed one.
 
-    Speed and shift are drawn once, each frame is left out or doubled with probability `config.drop`, and by
-    `config.warp` the speed changes along the clip, since the lengths of words vary far more than those of sentences. At
-    either end the first or last frame stands still. What is spoken is not pushed out of the clip; where it is not known
-    when that is, the clip is only ever made faster.
+    Speed and shift are drawn once, and each frame is left out or doubled with probability `config.drop`. At either end
+    the first or last frame stands still. What is spoken is not pushed out of the clip; where it is not known when that
+    is, the clip is only ever made faster.
 
     Args:
-        config: `speed`, `warp`, `shift`, `drop`.
+        config: `speed`, `shift`, `drop`.
         labels: `[T]` int32 frame labels.
         count: Scalar int32, frames that are real.
         seed: `[2]` int64.
@@ -44,24 +41,11 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     chance = tf.random.stateless_uniform([count], ops.split_seed(seed, 1))
     steps = 1.0 - tf.cast(chance < config.drop, tf.float32) + tf.cast(chance > 1 - config.drop, tf.float32)
     shift = tf.random.stateless_uniform([], ops.split_seed(seed, 2), -config.shift, config.shift + 1e-6)
-    if config.warp:
-        steps *= _draw_warp(config.warp, count, ops.split_seed(seed, 3))
     positions = tf.cumsum(speed * steps)
     positions += (length - 1) / 2 - positions[count // 2] + shift
     positions -= tf.maximum(positions[0] - first, 0.0)
     positions += tf.maximum(last - positions[-1], 0.0)
     return tf.cast(tf.clip_by_value(tf.round(positions), 0.0, length - 1), tf.int32)
-
-
-def _draw_warp(strength: float, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Factors of speed `[count]`: their logarithms go from one random value to the next, and have a mean of 0."""
-    places = tf.range(tf.cast(count, tf.float32)) / _WARP_FRAMES
-    places += tf.random.stateless_uniform([], ops.split_seed(seed, 0))
-    knots = tf.random.stateless_uniform([count // _WARP_FRAMES + 3], ops.split_seed(seed, 1), -strength, strength)
-    before = tf.cast(places, tf.int32)
-    share = places - tf.floor(places)
-    bend = (1 - share) * tf.gather(knots, before) + share * tf.gather(knots, before + 1)
-    return tf.exp(bend - tf.reduce_mean(bend))
 
 
 def augment(config: Config):
@@ -71,9 +55,7 @@ def augment(config: Config):
     """
     height, width = config.crop_height, config.crop_width
     cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
-    if config.zoom:
-        cut = ops.random_resized_crop(height, width, config.zoom)
-    in_time = bool(config.speed or config.warp or config.shift or config.drop)
+    in_time = bool(config.speed or config.shift or config.drop)
 
     def apply(inputs, targets, seed):
         frames, count, words = inputs["frames"], inputs["frame_count"], targets["words"]
@@ -95,10 +77,7 @@ def augment(config: Config):
             strength = config.brightness
             gamma = tf.exp(tf.random.stateless_uniform([], ops.split_seed(seed, 3), -strength, strength))
             frames = _apply_gamma(frames, gamma)
-        frames = to_input(config, frames, count)
-        if config.occlude:
-            frames = ops.random_erasing(config.occlude)(frames, ops.split_seed(seed, 4))
-        return {"frames": frames, "frame_count": count}, {**targets, "words": words}
+        return {"frames": to_input(config, frames, count), "frame_count": count}, {**targets, "words": words}
 
     return apply
 

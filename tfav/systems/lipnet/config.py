@@ -38,12 +38,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
             a warning; lists to validate and test on must be complete.
         mirror: Mirror clips at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
-        zoom: Largest logarithm of the factors by which the picture is stretched in training, either side by one of its
-            own, out of what is prepared beyond the crop.
-        occlude: Share of the clips in training of which a random rectangle is covered.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
         speed: Largest change of speed in training, as a share.
-        warp: Largest logarithm of the factor of speed that changes along a clip in training.
         shift: Largest shift in time in training, in frames.
         drop: Share of the frames left out, and of those doubled, in training.
         splice: Share of the clips in training that get some words of another clip in place of their own.
@@ -55,11 +51,9 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         rnn_units: Of each direction of each recurrent layer.
         unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
         dropout: Share of features dropped in training.
-        frame_dropout: `cpu`: share of the frames in training of which the recurrent layers get to see nothing.
         word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
         feedback: `cpu`: the second recurrent layer also sees what the word head takes each frame for, and what the
             first one saw.
-        word_balance: How far words count alike in that loss, however many frames long: 0 not at all, 1 fully.
         ctc_weight: Weight of CTC's loss.
         sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
             clips that were prepared with their sound; 0 leaves that head out.
@@ -73,7 +67,6 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         beam_width: Hypotheses that the beam keeps.
         word_share: How much the word head's vote on each word counts beside CTC's, which counts 1, when decoding by a
             grammar of words that the head knows; 0: not at all.
-        both_sides: When decoding, take the mean over the clip and its mirror image.
     """
 
     face_detector: str = ""
@@ -94,11 +87,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     max_unusable: float = ranged(0.01, ge=0, lt=1)
     mirror: bool = True
     crop_jitter: bool = True
-    zoom: float = ranged(0.0, ge=0, lt=0.5)
-    occlude: float = ranged(0.0, ge=0, le=1)
     brightness: float = ranged(0.3, ge=0, lt=2)
     speed: float = ranged(0.07, ge=0, lt=0.5)
-    warp: float = ranged(0.0, ge=0, lt=1)
     shift: int = ranged(3, ge=0)
     drop: float = ranged(0.02, ge=0, lt=0.5)
     splice: float = ranged(0.0, ge=0, le=1)
@@ -109,10 +99,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     rnn_units: int = ranged(160, ge=1)
     unroll: bool = True
     dropout: float = ranged(0.2, ge=0, lt=1)
-    frame_dropout: float = ranged(0.0, ge=0, lt=1)
     word_weight: float = ranged(1.0, ge=0)
     feedback: bool = False
-    word_balance: float = ranged(0.0, ge=0, le=1)
     ctc_weight: float = ranged(0.04, gt=0)
     sound_weight: float = ranged(0.0, ge=0)
     precision: Precision = "mixed_bfloat16"
@@ -128,7 +116,6 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     grammar: str = ""
     beam_width: int = ranged(50, ge=1)
     word_share: float = ranged(0.0, ge=0)
-    both_sides: bool = False
 
     def __post_init__(self):
         """Refuses values that contradict one another."""
@@ -138,8 +125,6 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
             raise UsageError(f"only the model cpu has widths. Leave them out for model={self.model}.")
         if self.word_weight and self.model != "cpu":
             raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
-        if self.zoom and not self.crop_jitter:
-            raise UsageError("zoom takes the picture from a random place: it needs crop_jitter. Set zoom=0, too.")
         if self.feedback and not self.word_weight:
             raise UsageError(
                 "feedback is what the word head says: it needs a word_weight above 0. Set feedback=False, too."

@@ -18,8 +18,7 @@ def exported(run_dir: Path | str) -> Exported:
 
     Returns:
         `mouths` `[B, num_frames, H, W, 1]` uint8 grey and `frame_count` `[B]` int32 to `labels` `[B, num_frames, K]`
-        float32, probabilities of each frame, and with a word head `words` `[B, num_frames, 52]`; with `both_sides` the
-        mean with the mirror image, as `recognition.Reader` has it.
+        float32, probabilities of each frame, and with a word head `words` `[B, num_frames, 52]`.
 
     Raises:
         UsageError: Not a run of this system.
@@ -35,12 +34,8 @@ def exported(run_dir: Path | str) -> Exported:
             mouths = mouths[:, :, top : top + height, left : left + width]
             mouths = tf.ensure_shape(mouths, [None, config.num_frames, height, width, 1])
         frames = standardized(config, mouths, frame_count)
-        sides = [frames, frames[:, :, :, ::-1]] if config.both_sides else [frames]
-        answers = [model({"frames": side, "frame_count": frame_count}, training=False) for side in sides]
-        # Logits in float32; a softmax of each side, then the mean, as in decoding.
-        return {
-            name: tf.add_n([tf.nn.softmax(answer[name]) for answer in answers]) / len(answers) for name in answers[0]
-        }
+        answer = model({"frames": frames, "frame_count": frame_count}, training=False)
+        return {name: tf.nn.softmax(logits) for name, logits in answer.items()}
 
     shape = (1, config.num_frames, config.crop_height, config.crop_width, 1)
     counts = [np.array([max(1, round(share * config.num_frames))], np.int32) for share in _SHARES]
@@ -52,7 +47,7 @@ def exported(run_dir: Path | str) -> Exported:
             "frame_count": tf.TensorSpec([None], tf.int32, name="frame_count"),
         },
         [{"mouths": made_pictures(seed, shape), "frame_count": count} for seed, count in enumerate(counts)],
-        "Inside: the crop's middle, standardising over the real frames, both orientations, softmax. Left to the "
+        "Inside: the crop's middle, standardising over the real frames, softmax. Left to the "
         "caller: finding the mouth (YuNet in OpenCV), and decoding, greedily or by a beam or a grammar.",
         {"symbols": symbols.symbols, "first_symbol": symbols.first, "blank": symbols.blank},
         # On pictures that are no mouths, as these examples, whose probabilities hang on the last digits: of the shipped

@@ -33,17 +33,14 @@ class Reader:
     grammar: Grammar | None
 
     def posteriors(self, frames: np.ndarray, frame_count: np.ndarray) -> list[Posteriors]:
-        """Of each clip of a batch as the data sets give it; with `both_sides` the mean with its mirror image."""
-        batches = [frames, frames[:, :, :, ::-1]] if self.config.both_sides else [frames]
-        sides = [self.model.predict_on_batch({"frames": side, "frame_count": frame_count}) for side in batches]
-        means = {
-            name: np.log(np.mean([np.exp(decoding.log_softmax(side[name])) for side in sides], axis=0) + 1e-30)
-            for name in sides[0]
-        }
-        words = means.get("words", [None] * len(frame_count))
+        """Of each clip of a batch as the data sets give it."""
+        logits = self.model.predict_on_batch({"frames": frames, "frame_count": frame_count})
+        # Never less than 1e-30, so that no path through a frame is impossible.
+        log_probs = {name: np.log(np.exp(decoding.log_softmax(value)) + 1e-30) for name, value in logits.items()}
+        words = log_probs.get("words", [None] * len(frame_count))
         return [
             Posteriors(labels[:count], None if heads is None else heads[:count])
-            for labels, heads, count in zip(means["labels"], words, frame_count, strict=True)
+            for labels, heads, count in zip(log_probs["labels"], words, frame_count, strict=True)
         ]
 
     def read(self, posteriors: Posteriors, decoders=DECODERS) -> dict[str, str]:

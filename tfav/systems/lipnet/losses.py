@@ -47,16 +47,10 @@ class CTCLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="tfav.lipnet")
 class WordLoss(keras.losses.Loss):
-    """Cross-entropy of what is being said, the mean over those frames of a clip of which that is known.
+    """Cross-entropy of what is being said, the mean over those frames of a clip of which that is known."""
 
-    Args:
-        balance: How far words count alike, however long they are: 0: each frame has the same weight; 1: each word, and
-            each pause; between them a frame's weight is its word's length in frames to the power of -`balance`.
-    """
-
-    def __init__(self, balance: float = 0.0, name: str = "word", **kwargs):
+    def __init__(self, name: str = "word", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.balance = balance
 
     def call(self, y_true, y_pred):
         """`[B, T]` int, -1 where unknown, and logits `[B, T, 52]` to `[B]`; 0 where nothing is known of a clip."""
@@ -65,19 +59,7 @@ class WordLoss(keras.losses.Loss):
         losses = ops.sparse_categorical_crossentropy(
             ops.maximum(labels, 0), ops.cast(y_pred, "float32"), from_logits=True
         )
-        weights = known * _run_lengths(labels) ** -self.balance if self.balance else known
-        return ops.sum(losses * weights, axis=-1) / ops.maximum(ops.sum(weights, axis=-1), 1e-6)
-
-    def get_config(self):
-        """How far words count alike."""
-        return {**super().get_config(), "balance": self.balance}
-
-
-def _run_lengths(labels):
-    """`[B, T]` int32 to `[B, T]` float32: how many frames in a row have a frame's label."""
-    starts = ops.cast(ops.not_equal(labels[:, 1:], labels[:, :-1]), "int32")
-    runs = ops.pad(ops.cumsum(starts, axis=1), [[0, 0], [1, 0]])
-    return ops.sum(ops.cast(ops.equal(runs[:, :, None], runs[:, None, :]), "float32"), axis=-1)
+        return ops.sum(losses * known, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1e-6)
 
 
 @keras.saving.register_keras_serializable(package="tfav")

@@ -93,10 +93,6 @@ def build_cpu(config: Config) -> keras.Model:
     inputs = _inputs(config)
     x = _apply_residual(inputs["frames"], config) if config.widths else _apply_convolutions(inputs["frames"], config)
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
-    if config.frame_dropout:
-        # All of a frame or nothing: what is said must be seen in more than one.
-        shape = (None, config.num_frames, 1)
-        x = layers.Dropout(config.frame_dropout, noise_shape=shape, name="frame_drop")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     first = _apply_recurrent(x, config, mask, 1)
     sizes = {}

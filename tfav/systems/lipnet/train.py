@@ -41,7 +41,7 @@ def compile_args(config: Config) -> dict:
     blank = config.symbols().blank
     losses, weights = {"labels": CTCLoss(blank)}, {"labels": config.ctc_weight}
     if config.word_weight:
-        losses["words"], weights["words"] = WordLoss(config.word_balance), config.word_weight
+        losses["words"], weights["words"] = WordLoss(), config.word_weight
     if config.sound_weight:
         losses["sound"], weights["sound"] = SoundLoss(), config.sound_weight
     return {
