@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfav.errors import UsageError
-from tfav.systems.av_words.augment import augment, margin
+from tfav.systems.av_words.augment import augment_window, margin
 from tfav.systems.av_words.config import Config
 
 PLAIN = {"crop_jitter": False, "mirror": False, "brightness": 0.0, "noise": ()}
@@ -21,7 +21,7 @@ def test_flash_and_click_stay_together(speed, shift):
     frames[flashes] = frames[flashes + 1] = 255  # one of the two is seen even when sped up
     for flash in flashes:
         sound[640 * flash : 640 * flash + 3] = 30000
-    apply = augment(config, 640, None)
+    apply = augment_window(config, 640, None)
     speeds = set()
     for seed in range(30):
         inputs = {"frames": tf.constant(frames), "samples": tf.constant(sound), "own": tf.constant(-1)}

@@ -251,7 +251,7 @@ def test_frames_and_their_labels_stay_together():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(augment, "to_input", lambda config, frames, count: frames)
             heard = tf.constant(np.where(words < 0, np.nan, words)[:, None], tf.float32)
-            changed, targets = augment.augment(config)(inputs, {"words": tf.constant(words), "sound": heard}, seed)
+            changed, targets = augment.augment_clip(config)(inputs, {"words": tf.constant(words), "sound": heard}, seed)
         labels = targets["words"].numpy()
         np.testing.assert_array_equal(targets["sound"].numpy()[:70, 0], labels[:70])
         assert np.isnan(targets["sound"].numpy()[70:]).all()
@@ -367,7 +367,7 @@ def test_brightness_is_one_power_for_all_pixels():
         patch.setattr(augment, "to_input", lambda config, frames, count: frames)
         for number in range(20):
             seed = tf.constant([number, 3], tf.int64)
-            changed, _ = augment.augment(config)(inputs, {"words": tf.zeros([1], tf.int32)}, seed)
+            changed, _ = augment.augment_clip(config)(inputs, {"words": tf.zeros([1], tf.int32)}, seed)
             levels = changed["frames"].numpy().ravel() / 255
             power = np.log(levels[1:255]) / np.log(np.arange(1, 255) / 255)
             np.testing.assert_allclose(power, power[0], rtol=1e-3)

@@ -18,7 +18,7 @@ LRW_MEAN, LRW_DEVIATION = 0.413621, 0.1700239  # of grey 0-1, over LRW's trainin
 _BLUR_SHARE = 8  # a blurred picture is as sharp as one of an eighth of its width
 
 
-def augment(config: Config, per_frame: int, source: noises.Source | None) -> Callable:
+def augment_window(config: Config, per_frame: int, source: noises.Source | None) -> Callable:
     """A function of `(inputs, label, seed)` for `pipeline.for_training`.
 
     It takes `frames` `[num_frames + 2 * margin, H, W, 1]` uint8, `samples` `[num_samples + 2 * margin * per_frame]`

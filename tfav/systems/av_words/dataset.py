@@ -190,7 +190,7 @@ def build_dataset(
             rows,
             load,
             batch_size=config.batch_size,
-            augment=augmentation.augment(config, per_frame, source),
+            augment=augmentation.augment_window(config, per_frame, source),
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         )

@@ -48,7 +48,7 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     return tf.cast(tf.clip_by_value(tf.round(positions), 0.0, length - 1), tf.int32)
 
 
-def augment(config: Config):
+def augment_clip(config: Config):
     """A function of `(inputs, targets, seed)` for `pipeline.for_training`: all random changes, then `to_input`.
 
     It takes `frames` `[T, H, W, 1]` uint8 as stored, and gives them as the model wants them.

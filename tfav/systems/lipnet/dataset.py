@@ -264,7 +264,7 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             rows,
             load,
             batch_size=config.batch_size,
-            augment=None if config.splice else augmentation.augment(config),
+            augment=None if config.splice else augmentation.augment_clip(config),
             augment_batch=_splice_and_augment(config) if config.splice else None,
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
@@ -282,7 +282,7 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
 
 def _splice_and_augment(config: Config) -> Callable:
     """A function of `(inputs, targets, seed)` on batches; a spliced clip is augmented as one."""
-    splice, augment = splicing.splice_batch(config), augmentation.augment(config)
+    splice, augment = splicing.splice_batch(config), augmentation.augment_clip(config)
 
     def apply(inputs, targets, seed):
         inputs, targets = splice(inputs, targets, ops.split_seed(seed, 0))
