@@ -18,7 +18,7 @@ SMALL = {
     "two_stream": {"epochs": EPOCHS},
     "lipnet": {"epochs": EPOCHS, "splice": 0.5},
     "next_frame": {"epochs": EPOCHS, "sampling_epochs": 4},
-    "av_words": {"stage_epochs": (EPOCHS,) * 8, "stages": (STAGE,), "splice": 0.5},
+    "av_words": {"stage_epochs": (EPOCHS,) * 8, "stages": (STAGE,)},
 }
 
 
