@@ -133,7 +133,7 @@ def test_what_would_freeze_chance_is_refused(tmp_path):
         stages.check_order(tmp_path, small(stages=("audio_full", "fusion_gru")))
     stages.check_order(tmp_path, small(stages=("video_full", "audio_full", "fusion_gru")))
     stages.check_order(tmp_path, small())
-    with pytest.raises(UsageError, match="stages must be of audio_conv"):
+    with pytest.raises(UsageError, match="stages must be one of audio_conv"):
         small(stages=("audio",))
     assert stages.chosen_stages(small(stages=("fusion_gru", "audio_conv"))) == ["audio_conv", "fusion_gru"]
 
