@@ -3,8 +3,8 @@
 `--clips N` (default 200) clips of `grid/s1` below the real data are prepared once; then whole epochs of the training
 pipeline of the preset `cpu` are timed, against decoding and cutting each clip again in every epoch. `--only steps`
 needs no data: training steps of each model in both precisions, with the share of the machine's matrix product peak, and
-Keras' GRU, first convolution, batch normalisation and CTC against ours. `--only read` reads whole videos with the
-shipped weights.
+Keras' first convolution, batch normalisation and CTC against ours (its GRU: `BENCH=gru`). `--only read` reads whole
+videos with the shipped weights.
 """
 
 import argparse
@@ -44,7 +44,6 @@ def main() -> None:
     if options.only in (None, "steps"):
         for row in bench_steps(options.batch_size, options.steps):
             print_row(row)
-        print_row(bench_recurrence(options.batch_size))
         for row in bench_layers(options.batch_size):
             print_row(row)
         print_row(bench_ctc(options.batch_size))
@@ -135,27 +134,6 @@ def bench_steps(batch_size: int, steps: int):
                 "machine": describe_machine(),
             }
             keras.backend.clear_session()
-
-
-def bench_recurrence(batch_size: int) -> dict:
-    """A training step of two recurrent layers on their own, Keras' and ours."""
-    import keras
-
-    from tfav.layers import BidirectionalGRU
-
-    def make(layer):
-        inputs = keras.Input((75, 256))
-        model = keras.Model(inputs, layer()(layer()(inputs)))
-        model.compile("sgd", "mse", jit_compile=False)
-        return model
-
-    models = {
-        "keras": make(lambda: keras.layers.Bidirectional(keras.layers.GRU(160, return_sequences=True))),
-        "ours": make(lambda: BidirectionalGRU(160, unroll=True)),
-    }
-    x, y = (np.random.default_rng(0).random((batch_size, 75, size), dtype=np.float32) for size in (256, 320))
-    sides = {name: (lambda model=model: model.train_on_batch(x, y)) for name, model in models.items()}
-    return measure("two bidirectional GRUs of 160, a training step on 75 frames", sides, rounds=5, warm_up=2)
 
 
 def bench_layers(batch_size: int) -> Iterator[dict]:
