@@ -23,7 +23,7 @@ from tfav.errors import UsageError
 from tfav.io.audio import read_audio
 from tfav.systems import SYSTEMS
 from tfav.systems.av_words import synthetic
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.export.made_runs import CLASSES, make_run
 from tfav.errors import TfavError
 from tfav.export import FORMATS, export
 from tfav.systems import SYSTEMS, load
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 CLASS_COUNT = {"num_classes": len(CLASSES)}
 KINDS = {

@@ -3,7 +3,7 @@
 import keras
 
 from tfav import systems
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 CLASSES = ["left", "right", "up"]
 

@@ -55,7 +55,7 @@ def test_a_saved_model_answers_as_the_run_does(name, run_of):
     run_dir = run_of(name)
     written = export.export(run_dir, "saved_model", progress=lambda line: None)
     assert written.path == run_dir / "exported" / "saved_model" and written.difference <= 1e-5
-    exported = systems.load(KINDS[name][0]).exported(run_dir)
+    exported = systems.load(KINDS[name][0]).export(run_dir)
     answer = formats.open_saved_model(written.path)
     example = exported.examples[1]
     expected = {key: np.asarray(value) for key, value in exported.serve(**_tensors(example)).items()}
@@ -79,7 +79,7 @@ def test_a_saved_model_needs_neither_keras_nor_tfav_and_takes_any_size(run_of, t
     run_dir = run_of("two_stream")
     out = tmp_path / "elsewhere"
     export.export(run_dir, "saved_model", out, progress=lambda line: None)
-    exported = systems.load("two_stream").exported(run_dir)
+    exported = systems.load("two_stream").export(run_dir)
     flow = made_pictures(5, (2, 40, 60, exported.examples[0]["flow"].shape[-1]))
     np.savez(tmp_path / "inputs.npz", flow=flow)
     arguments = [str(out), str(tmp_path / "inputs.npz"), str(tmp_path / "answers.npz")]
@@ -91,7 +91,7 @@ def test_a_saved_model_needs_neither_keras_nor_tfav_and_takes_any_size(run_of, t
 
 def test_lipnet_answers_what_its_reader_says(run_of):
     run_dir = run_of("lipnet")
-    exported = systems.load("lipnet").exported(run_dir)
+    exported = systems.load("lipnet").export(run_dir)
     reader = open_reader(run_dir)
     example = exported.examples[2]
     frames = standardized(reader.config, example["mouths"], example["frame_count"]).numpy()
@@ -171,7 +171,7 @@ def test_other_answers_are_not_written(run_of, monkeypatch, tmp_path):
 
 
 def test_a_model_may_have_a_wider_bound(run_of, monkeypatch, tmp_path):
-    exported = systems.load("cnn_lstm").exported(run_of("cnn_lstm"))
+    exported = systems.load("cnn_lstm").export(run_of("cnn_lstm"))
 
     def off_by(difference):
         def answer(inputs):
@@ -182,7 +182,7 @@ def test_a_model_may_have_a_wider_bound(run_of, monkeypatch, tmp_path):
     monkeypatch.setitem(formats.FORMATS, "saved_model", off_by(5e-5))
     with pytest.raises(TfavError, match=r"differ from the run's by 5e-05, more than 1e-05"):
         export.export(run_of("cnn_lstm"), "saved_model", tmp_path / "out", progress=lambda line: None)
-    monkeypatch.setattr("tfav.systems.cnn_lstm.exported", lambda run_dir: exported._replace(amplifies=10.0))
+    monkeypatch.setattr("tfav.systems.cnn_lstm.export", lambda run_dir: exported._replace(amplifies=10.0))
     written = export.export(run_of("cnn_lstm"), "saved_model", tmp_path / "out", progress=lambda line: None)
     assert written.tolerance == pytest.approx(1e-4) and written.difference == pytest.approx(5e-5, rel=0.05)
     assert json.loads(written.card.read_text())["checked"]["tolerance"] == pytest.approx(1e-4)
@@ -192,7 +192,7 @@ def test_a_model_may_have_a_wider_bound(run_of, monkeypatch, tmp_path):
 
 
 def test_a_number_that_is_none_is_a_difference(run_of):
-    exported = systems.load("cnn_lstm").exported(run_of("cnn_lstm"))
+    exported = systems.load("cnn_lstm").export(run_of("cnn_lstm"))
     difference, _ = compare(exported, lambda inputs: {"class": np.full((1, 3), np.nan, "f")}, lambda line: None)
     assert np.isnan(difference) and not difference <= 1.0
 
@@ -222,7 +222,7 @@ def test_onnx(run_of, tmp_path):
         path = tmp_path / f"{name}.onnx"
         written = export.export(run_of(name), "onnx", path, progress=lambda line: None)
         assert written.difference <= 1e-4
-        (example,) = systems.load(name).exported(run_of(name)).examples[:1]
+        (example,) = systems.load(name).export(run_of(name)).examples[:1]
         two = {key: np.concatenate([array, array]) for key, array in example.items()}
         answers = formats.open_onnx(path)(two)
         for answer in answers.values():

@@ -48,7 +48,7 @@ def stirred(tmp_path_factory):
 
 def served(system, run_dir, **inputs):
     if run_dir not in _SERVE:
-        _SERVE[run_dir] = systems.load(system).exported(run_dir).serve
+        _SERVE[run_dir] = systems.load(system).export(run_dir).serve
     answers = _SERVE[run_dir](**{key: tf.constant(value) for key, value in inputs.items()})
     return {key: np.asarray(value) for key, value in answers.items()}
 

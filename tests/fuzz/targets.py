@@ -30,7 +30,7 @@ from tfav.io.archive import unpack
 from tfav.io.npy_sequences import open_sequences
 from tfav.io.npz import read_npz
 from tfav.systems.lipnet.grammar import GRID_GRAMMAR, read_grammar
-from tfav.training.run import load as load_run
+from tfav.training.run_folder import load as load_run
 from tfav.weights.errors import DamagedError, WeightsError
 from tfav.weights.keras_h5 import sandbox
 from tfav.weights.keras_h5.inspection import summarize
@@ -124,7 +124,14 @@ def _staged() -> bytes:
 
 
 def _run_config() -> bytes:
-    stored = {"system": "lipnet", "config": {"epochs": 1}, "facts": {"labels": ["a"]}, "environment": {}, "command": ""}
+    stored = {
+        "version": 2,
+        "system": "lipnet",
+        "config": {"epochs": 1},
+        "metadata": {"labels": ["a"]},
+        "environment": {},
+        "command": "",
+    }
     return json.dumps(stored).encode()
 
 

@@ -36,7 +36,7 @@ def shipped(system: str) -> dict[str, dict]:
 
     from tfav.systems import load
 
-    exported = load(system).exported("pretrained")
+    exported = load(system).export("pretrained")
     example, given = exported.examples[0], {}
     for place, name in enumerate(exported.inputs):
         dtype = exported.inputs[name].dtype.as_numpy_dtype

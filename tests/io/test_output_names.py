@@ -22,7 +22,7 @@ from tfav.io.video import iter_frames
 from tfav.report import write_comparison
 from tfav.systems import next_frame
 from tfav.systems.lipnet import predict as lipnet
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 two_stream = importlib.import_module("tfav.systems.two_stream.train")  # the file, not the function
 

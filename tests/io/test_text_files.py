@@ -15,7 +15,7 @@ from tfav.io.atomic_write import write_json
 from tfav.systems.av_words.corpus import read_words
 from tfav.systems.lipnet.grammar import read_grammar
 from tfav.systems.two_stream.stream import read_labels
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # Python's own utf-16 and utf-32 begin with a mark
 # What reads a list, what a person writes into it, and what must come out.

@@ -11,7 +11,7 @@ from PIL import Image
 from tfav.metrics import classification
 from tfav.report import classes
 from tfav.report.video_clips import gif_data_url
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 LABELS = ["up", "down", "<left>"]
 
@@ -128,7 +128,7 @@ def test_a_clip_that_cannot_be_drawn_stops_no_page(result, monkeypatch):
             raise cv2.error("(-215:Assertion failed) !ssize.empty() in function 'resize'")
         return "data:"
 
-    monkeypatch.setattr(classes.clips, "gif_data_url", fail)
+    monkeypatch.setattr(classes.video_clips, "gif_data_url", fail)
     scored, run_dir = result
     page = "".join(str(content) for _, content in classes.sections(run_dir, scored))
     assert "video4: not expected: error: (-215:Assertion failed)" in page and "data:" in page

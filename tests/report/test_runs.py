@@ -12,13 +12,13 @@ from tfav.io.atomic_write import write_json
 from tfav.report import comparison
 from tfav.report.command import repeating_command
 from tfav.systems import load
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 
-def make_run(folder, system="next_frame", preset="demo", losses=(3.0, 2.0), facts=None, **fields):
+def make_run(folder, system="next_frame", preset="demo", losses=(3.0, 2.0), metadata=None, **fields):
     """A run folder of so many epochs, with no model in it."""
     config = load(system).Config.preset(preset, **fields)
-    run = runs.start(folder, system, config.to_dict(), facts or {"digits": "MNIST"})
+    run = runs.start(folder, system, config.to_dict(), metadata or {"digits": "MNIST"})
     rows = [
         f'{{"epoch": {n}, "seconds": 1.5, "loss": {loss}, "val_loss": {loss + 1}, "learning_rate": 0.1}}\n'
         for n, loss in enumerate(losses, 1)
@@ -38,11 +38,11 @@ def titles(page):
 
 
 @pytest.mark.parametrize(
-    ("system", "facts"),
+    ("system", "metadata"),
     [("next_frame", {"digits": "MNIST"}), ("lipnet", {"symbols": "ab"}), ("cnn_lstm", {"labels": ["<up>", "down"]})],
 )
-def test_every_system_has_the_same_frame(system, facts, tmp_path):
-    make_run(tmp_path / "run", system, facts=facts)
+def test_every_system_has_the_same_frame(system, metadata, tmp_path):
+    make_run(tmp_path / "run", system, metadata=metadata)
     page = report.write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert titles(page) == ["Data", "Scores", "Training", "Repeat it", "Settings", "Versions"]
     assert "Not evaluated yet" in page and "2 epochs in 3 s" in page
@@ -115,7 +115,7 @@ def test_a_summary_links_the_report_of_each_run(tmp_path):
     make_run(tmp_path / "my runs" / "one", losses=(3.0, 2.0, 1.0))
     report.write_report(tmp_path / "my runs" / "one")
     score(tmp_path / "my runs" / "one", 70.0)
-    make_run(tmp_path / "two", "lipnet", facts={"symbols": "ab"})
+    make_run(tmp_path / "two", "lipnet", metadata={"symbols": "ab"})
     out = report.write_summary([tmp_path / "my runs" / "one", tmp_path / "two"], tmp_path / "index.html", title="Both")
     page = out.read_text(encoding="utf-8")
     links = re.findall(r'<a href="([^"#]+)">(\w+)</a>', page)

@@ -26,7 +26,7 @@ def fake(monkeypatch, system):
         task = importlib.import_module("tfav.systems.cnn_lstm.train")
 
         config = task.Config.preset("demo", num_frames=2)
-        run = type("Run", (), {"dir": Path("run"), "facts": {"labels": ["x", "y"]}})
+        run = type("Run", (), {"dir": Path("run"), "metadata": {"labels": ["x", "y"]}})
         monkeypatch.setattr(task, "open_run", lambda run_dir: (run, config))
         monkeypatch.setattr(task, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
         monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: predictor(path) and clip_reader.Clip([], []))

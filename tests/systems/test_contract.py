@@ -62,7 +62,7 @@ def test_functions_take_what_the_contract_gives_them(name):
         "prepare": ["source", "out"],
         "evaluate": ["run_dir", "data_dir", "part", "progress"],
         "predict_files": ["run_dir", "files"],
-        "exported": ["run_dir"],
+        "export": ["run_dir"],
         "demo": ["out_dir"],
         "describe_evaluation": ["result"],
     }.items():

@@ -14,7 +14,7 @@ from tests.systems import numpy_networks as plain
 from tfav import systems
 from tfav.data import shards
 from tfav.data.example_files import Record
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 LABELS = ["jump", "run", "walk"]
 
@@ -43,9 +43,9 @@ def colours_of_a_video(rng):
     return rng.uniform(0.1, 1, 3)
 
 
-def make_run(folder, system, config, facts):
+def make_run(folder, system, config, metadata):
     """A run folder with a stirred model; gives its weights by the names of layers."""
-    runs.start(folder, system, config.to_dict(), facts)
+    runs.start(folder, system, config.to_dict(), metadata)
     model = stir(systems.load(system).build_model(config))
     model.save(folder / "best.keras")
     return plain.weights_of(model)

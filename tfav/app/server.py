@@ -14,7 +14,7 @@ from tfav.app.tabs import TABS, open_where
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
 from tfav.ranges import check_number
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _NO_PROXIES = ("no_proxy", "NO_PROXY")

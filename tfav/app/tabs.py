@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from tfav.app import rendering
 from tfav.systems import SYSTEMS
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.system import Control, Tab
 
 __all__ = ["TABS", "Control", "Tab", "open_where", "render"]

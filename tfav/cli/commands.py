@@ -31,7 +31,7 @@ from tfav.errors import UsageError
 from tfav.io import console
 from tfav.io.atomic_write import write_json
 from tfav.systems import SYSTEMS, load
-from tfav.training.run import is_shipped
+from tfav.training.run_folder import is_shipped
 from tfav.training.system import System, given
 from tfav.training.tf_startup import start_tensorflow
 

@@ -13,7 +13,7 @@ from tfav.errors import TfavError, UsageError
 from tfav.export import formats
 from tfav.export.formats import FORMATS
 from tfav.io.atomic_write import partial_file, partial_folder, write_json
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.export_spec import Exported
 
 __all__ = ["FORMATS", "Written", "export"]
@@ -55,9 +55,9 @@ def export(
     run = runs.load(run_dir, system)
     path = Path(out) if out is not None else _default_folder(run_dir, run) / kind.file_name
     module = systems.load(run.system)
-    if not hasattr(module, "exported"):
+    if not hasattr(module, "export"):
         raise UsageError(f"{run.system} cannot be exported.")
-    exported = module.exported(run_dir)
+    exported = module.export(run_dir)
     is_folder = not Path(kind.file_name).suffix
     with (partial_folder if is_folder else partial_file)(path) as partial:
         if is_folder:
@@ -115,6 +115,6 @@ def _card(
             name: {"shape": [None, *array.shape[1:]], "dtype": array.dtype.name} for name, array in outputs.items()
         },
         "inside": exported.inside,
-        "facts": exported.facts,
+        "metadata": exported.metadata,
         "checked": {"examples": len(exported.examples), "max_difference": difference, "tolerance": tolerance},
     }

@@ -9,7 +9,7 @@ from tfav.io.isolate_errors import failure_of
 from tfav.report import markup, plots, video_clips
 from tfav.report.markup import Html, Section
 from tfav.report.timelines import flow_section
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 _NUM_EXAMPLES = 6
 _NUM_WORST = 6

@@ -4,7 +4,7 @@ import shlex
 
 from tfav.errors import TfavError
 from tfav.systems import load
-from tfav.training.run import Run
+from tfav.training.run_folder import Run
 
 
 def repeating_command(run: Run) -> str:

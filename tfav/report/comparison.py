@@ -12,7 +12,7 @@ from tfav.report import markup, plots
 from tfav.report.command import repeating_command
 from tfav.report.html import evaluation_of
 from tfav.report.markup import Html, Section
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import read_jsonl
 
 COMPARED_NAME = "compared.html"

@@ -10,7 +10,7 @@ from tfav.report import classes, forecasts, markup, plots, sentences, words
 from tfav.report.command import repeating_command
 from tfav.report.markup import Html, Section
 from tfav.systems import load
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import read_jsonl
 
 REPORT_NAME = "report.html"
@@ -74,7 +74,7 @@ def _unscored(run: runs.Run) -> list[Section]:
 
 def _data(run: runs.Run, result: dict | None) -> str:
     rows = [(name.replace("_", " "), _plain(run.config[name])) for name in _DATA_FIELDS if run.config.get(name)]
-    rows += [(name, _plain(value)) for name, value in run.facts.items() if value not in ("", None)]
+    rows += [(name, _plain(value)) for name, value in run.metadata.items() if value not in ("", None)]
     if result:
         count = result.get("count", result.get("clips"))
         part = result.get("part", "all")

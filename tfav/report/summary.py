@@ -13,7 +13,7 @@ from tfav.report.comparison import figures
 from tfav.report.html import REPORT_NAME, evaluation_of, write_report
 from tfav.report.markup import Html
 from tfav.systems import load
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import read_jsonl
 
 

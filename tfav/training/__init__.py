@@ -4,7 +4,7 @@ from tfav import lazy_names
 
 __getattr__, __dir__, __all__ = lazy_names.attach(
     __name__,
-    submodules=["callbacks", "fit", "run", "config", "multi_worker"],
+    submodules=["callbacks", "fit", "run_folder", "config", "multi_worker"],
     submod_attrs={
         "multi_worker": ["own_folder"],
         "devices": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],

@@ -14,7 +14,7 @@ from tfav.io.atomic_write import partial_file, write_json
 from tfav.io.npz import ArraysError, read_npz
 from tfav.io.text_files import write_text
 from tfav.training.config import CONFIG_VERSION
-from tfav.training.run import Run
+from tfav.training.run_folder import Run
 
 WEIGHTS_NAME = "weights.npz"
 CARD_NAME = "README.md"
@@ -49,7 +49,7 @@ def write_shipped(run: Run, config: Mapping, out: Path | str, card: str | Path) 
         "tfav": run.environment.get("tfav", ""),
         "system": run.system,
         "config": dict(config),
-        "facts": run.facts,
+        "metadata": run.metadata,
         # What repeats it, without the folders of the machine it was made on.
         "environment": {key: run.environment[key] for key in ("python", "packages") if key in run.environment},
         "command": f"tfav train {run.system} --preset {config['preset_name']}",

@@ -21,7 +21,7 @@ class Exported(NamedTuple):
             as in `examples`.
         examples: Three, each from name to array with a batch axis of 1.
         inside: What of the preparation is part of `serve`, and what is left to the caller, in a sentence or two.
-        facts: What is needed to read the answers, such as `labels`; JSON-ready.
+        metadata: What is needed to read the answers, such as `labels`; JSON-ready.
         amplifies: How many times larger than a format's tolerance the differences may be, for a model that makes more
             of the last digit than others do.
     """
@@ -30,7 +30,7 @@ class Exported(NamedTuple):
     inputs: dict[str, tf.TensorSpec]
     examples: list[dict[str, np.ndarray]]
     inside: str
-    facts: dict
+    metadata: dict
     amplifies: float = 1.0
 
 

@@ -16,7 +16,7 @@ from tfav.data.pipeline import bad_picture
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials
 from tfav.io.lock import locked_folder
-from tfav.training import multi_worker, run
+from tfav.training import multi_worker, run_folder
 from tfav.training.callbacks import read_jsonl
 
 # What reading shards says of those that are not what their index says.
@@ -71,7 +71,7 @@ def fit(
     with locked_folder(run_dir):
         for folder in (run_dir, Path(run_dir) / "backup"):
             remove_partials(folder, recursive=False)  # what a killed run left
-        if not multi_worker.broadcast_from_chief(model, run.is_finished(run_dir, epochs)):
+        if not multi_worker.broadcast_from_chief(model, run_folder.is_finished(run_dir, epochs)):
             try:
                 if multi_worker.is_needed(model, accumulate):
                     multi_worker.fit(model, train, val, accumulate=accumulate, **how)
@@ -90,7 +90,7 @@ def fit(
                 if is_disk_full(error) and not isinstance(error, DiskFullError):  # TensorBoard's logs have no room
                     raise DiskFullError(run_dir) from error
                 raise
-            run.mark_finished(run_dir, epochs)
+            run_folder.mark_finished(run_dir, epochs)
     return read_jsonl(Path(run_dir) / "metrics.jsonl")
 
 

@@ -32,7 +32,7 @@ MEMBERS = {
     "describe_evaluation": "that dict to text",
     "predict_files": "`(run_dir, files, **PredictOptions)` to `{'files': [row]}`; a row has `path`, or also `error`",
     "open_predictor": "`(run_dir, ...)` to a function `(path, *, progress, **options)` that gives one row",
-    "exported": "run folder to an `Exported`: pixels in, answers out, three examples",
+    "export": "run folder to an `Exported`: pixels in, answers out, three examples",
     "demo": "folder to scores: makes data, trains into `folder/run` and evaluates, in about a minute",
 }
 

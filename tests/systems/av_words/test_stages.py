@@ -12,7 +12,7 @@ from tfav.systems.av_words.config import STAGES, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
 from tfav.systems.av_words.model import Frozen, build_model, by_stream
 from tfav.systems.av_words.train import compile_args, learning_rate
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 OUTPUTS = {
     **dict.fromkeys(("audio_conv", "audio_gru", "audio_full"), ("audio",)),

@@ -14,7 +14,7 @@ from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.evaluate import describe_evaluation, evaluate, parse_snr, snr_name
 from tfav.systems.av_words.inference import open_recognizer
 from tfav.systems.av_words.train import dataset, join_metrics, train, with_classes
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 SMALL = {
     "audio_kernel": 32,
@@ -68,7 +68,7 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
     assert all("val_accuracy" in row and "loss" in row for row in rows)
     for name in SMALL["stages"]:
         run = runs.load(run_dir / name)
-        assert run.facts == {"words": list(synthetic.WORDS), "stage": name} and run.config["num_classes"] == 6
+        assert run.metadata == {"words": list(synthetic.WORDS), "stage": name} and run.config["num_classes"] == 6
         assert (run_dir / name / "best.keras").exists()
     marks = {name: (run_dir / name / "best.keras").stat().st_mtime_ns for name in SMALL["stages"]}
     longer = {**SMALL, "stage_epochs": (1, 1, 1, 1, 1, 1, 2, 1)}
@@ -258,7 +258,7 @@ def test_what_is_shipped_says_the_same(run_dir, tmp_path, monkeypatch):
     noisy = scores["by_snr"][1]["streams"]["audio"]["top1"]
     assert f"- White at -5 dB: right of {scores['count']} words" in card and f"audio {noisy:.1%} (" in card
     stored = json.loads((out / "config.json").read_text())
-    assert stored["config"]["data_dir"] == "" and stored["facts"]["words"] == list(synthetic.WORDS)
+    assert stored["config"]["data_dir"] == "" and stored["metadata"]["words"] == list(synthetic.WORDS)
     monkeypatch.setattr(runs, "_SYSTEMS", tmp_path / "systems")
     rng = np.random.default_rng(0)
     inputs = {

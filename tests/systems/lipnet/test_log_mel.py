@@ -13,7 +13,7 @@ from tfav.systems.lipnet.crops import SAMPLE_RATE, SAMPLES_PER_FRAME
 from tfav.systems.lipnet.inference import open_reader
 from tfav.systems.lipnet.log_mel import BANDS, SIZE, STEPS, describe_sound
 from tfav.systems.lipnet.train import train
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 NUM_FRAMES = 16
 WORDS = (("bin", 0.08, 0.24), ("blue", 0.24, 0.4))

@@ -30,7 +30,7 @@ from tfav.systems.lipnet.predict import (
     stitched_posteriors,
     window_starts,
 )
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 TINY = {"filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "num_frames": 20, "ema_momentum": 0.0}
 

@@ -14,7 +14,7 @@ from tfav.systems.lipnet.inference import open_reader
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.train import compile_args, dataset, learning_rate, train
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.averaging import averaged_weights
 
 SMALL = {

@@ -61,8 +61,8 @@ def test_training_begins_with_the_weights_of_a_run(small_config, run_dir, tmp_pa
 
 
 def test_facts_say_what_the_digits_are(run_dir):
-    facts = json.loads((run_dir / "config.json").read_text())["facts"]
-    assert facts == {"digits": small_digits().source}
+    metadata = json.loads((run_dir / "config.json").read_text())["metadata"]
+    assert metadata == {"digits": small_digits().source}
 
 
 def test_scheduled_sampling_goes_down_by_epoch(tmp_path):

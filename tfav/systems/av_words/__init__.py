@@ -52,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "model": ["build_audio", "build_fusion", "build_model", "build_video", "by_stream"],
         "predict": ["open_predictor", "predict_files"],
         "inference": ["open_recognizer"],
-        "export": ["exported"],
+        "export": ["export"],
         "stages": ["build_stage"],
         "train": ["callbacks", "compile_args", "train"],
         "shipped_weights": ["load_pytorch", "run_from_pytorch", "write_pretrained"],

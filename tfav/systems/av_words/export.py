@@ -13,7 +13,7 @@ from tfav.training.export_spec import Exported, made_pictures, portable
 _NUM_EXAMPLES = 3
 
 
-def exported(run_dir: Path | str) -> Exported:
+def export(run_dir: Path | str) -> Exported:
     """The run's model from the crops and the samples on.
 
     Returns:

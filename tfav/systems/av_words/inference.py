@@ -12,7 +12,7 @@ from tfav.errors import TfavError
 from tfav.systems.av_words.config import SYSTEM, Config
 from tfav.systems.av_words.model import BOTH, SAID, build_model, by_stream
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 
 class Recognizer(NamedTuple):
@@ -43,8 +43,8 @@ def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
     """
     run = runs.load(run_dir, SYSTEM)
     config = Config.from_dict(run.config, str(run.dir / "config.json"))
-    words = tuple(run.facts["words"])
-    if "stage" in run.facts:
+    words = tuple(run.metadata["words"])
+    if "stage" in run.metadata:
         stage = checkpoints.best_model(run.dir)
         # Without the head that is there for training.
         model = keras.Model(stage.input, {key: x for key, x in stage.output.items() if not key.endswith(SAID)})

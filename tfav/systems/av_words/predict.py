@@ -29,7 +29,7 @@ from tfav.systems.av_words.clip_page import write_page
 from tfav.systems.av_words.config import Config
 from tfav.systems.av_words.inference import Recognizer, open_recognizer
 from tfav.systems.av_words.model import AUDIO, BOTH, VIDEO
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 _MARGIN = 12  # frames around the window in which the mouth is followed, so that its path is smooth at the edges too
 _SHORT_SEC = 30.0  # longer clips are not read whole

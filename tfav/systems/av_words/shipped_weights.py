@@ -12,7 +12,7 @@ from tfav.io.atomic_write import partial_file
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import SYSTEM, Config
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.weights import load_pt, load_state_dict
 
 _PARTS = (models.AUDIO, models.VIDEO, models.FUSION)
@@ -88,18 +88,18 @@ def run_from_pytorch(
     if set(parts) != set(_PARTS):
         raise UsageError(f"all of {', '.join(_PARTS)} are needed. Received: {', '.join(parts) or 'none'}")
     config = Config.preset("notebook", **{"num_classes": len(words), **fields})
-    facts = {"words": list(words)}
-    runs.check(run_dir, SYSTEM, config, facts)
+    metadata = {"words": list(words)}
+    runs.check(run_dir, SYSTEM, config, metadata)
     model = models.build_model(config)
     load_pytorch(model, parts)
-    runs.start(run_dir, SYSTEM, config, facts)
+    runs.start(run_dir, SYSTEM, config, metadata)
     with partial_file(Path(run_dir) / "best.keras") as partial:
         model.save(partial)
     return Path(run_dir)
 
 
 def _card(run: runs.Run, config: Config) -> str:
-    words = run.facts["words"]
+    words = run.metadata["words"]
     some = ", ".join(words[:60]) + (f" and {len(words) - 60} more" if len(words) > 60 else "")
     lines = [
         "# av_words: weights",

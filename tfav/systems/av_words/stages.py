@@ -19,7 +19,7 @@ from tfav.io.atomic_write import partial_file
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.training import checkpoints, mixed_precision
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 # What a stage's weights come from: of each line the last stage that was trained. Frozen parts must come from one.
 _PREDECESSORS = {

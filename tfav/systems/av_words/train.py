@@ -19,7 +19,7 @@ from tfav.systems.av_words.config import STAGES, SYSTEM, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
 from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import RunFolder, read_jsonl
 from tfav.training.optimizers import epoch_rate
 
@@ -135,8 +135,8 @@ def train(
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     words = dataset.words(config)
     config = with_classes(config, words)
-    facts = {"words": list(words)}
-    runs.check(run_dir, SYSTEM, config, facts)
+    metadata = {"words": list(words)}
+    runs.check(run_dir, SYSTEM, config, metadata)
     stages.check_order(run_dir, config)
     if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)):
         dataset.check_fusion(config)
@@ -152,9 +152,9 @@ def train(
                 streams, learn_from = dataset.STREAMS, config.fusion_on
             said = config.said_weight > 0
             datasets = {part: dataset.build_datasets(chosen, streams=streams, said=said, learn_from=learn_from)}
-        runs.start(run_dir, SYSTEM, config, facts)  # only now: what cannot be used leaves no folder behind
+        runs.start(run_dir, SYSTEM, config, metadata)  # only now: what cannot be used leaves no folder behind
         say(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
-        _train_stage(config, name, Path(run_dir), datasets[part], facts, devices, verbose)
+        _train_stage(config, name, Path(run_dir), datasets[part], metadata, devices, verbose)
         join_metrics(run_dir)
         gc.collect()  # the stage's graphs, before the next one's are built
     with locked_folder(run_dir):
@@ -164,7 +164,7 @@ def train(
     return join_metrics(run_dir)
 
 
-def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict, devices, verbose) -> None:
+def _train_stage(config: Config, name: str, run_dir: Path, datasets, metadata: dict, devices, verbose) -> None:
     folder = run_dir / name
     keras.utils.set_random_seed(config.seed + STAGES.index(name))
     with training.strategy(devices):
@@ -175,7 +175,7 @@ def _train_stage(config: Config, name: str, run_dir: Path, datasets, facts: dict
         model.compile(**compile_args(config, name, outputs))
     monitor = "val_accuracy" if len(outputs) == 1 else f"val_{_judged(name)}_accuracy"
     # Of the chain's settings a stage depends on all but those that say which stages to train and how long.
-    runs.start(folder, SYSTEM, dataclasses.replace(config, stages=(name,)), {**facts, "stage": name})
+    runs.start(folder, SYSTEM, dataclasses.replace(config, stages=(name,)), {**metadata, "stage": name})
     training.fit(
         model,
         stages.stage_data(datasets.train, model),

@@ -40,7 +40,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "model": ["build_head", "build_model"],
         "demo": ["demo"],
         "predict": ["open_predictor"],
-        "export": ["exported"],
+        "export": ["export"],
         "train": [
             "callbacks",
             "compile_args",

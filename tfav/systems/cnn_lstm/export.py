@@ -11,7 +11,7 @@ from tfav.training.export_spec import Exported, made_pictures, portable, resized
 _NUM_EXAMPLES = 3
 
 
-def exported(run_dir: Path | str) -> Exported:
+def export(run_dir: Path | str) -> Exported:
     """The run's best model from frames on.
 
     Returns:
@@ -25,9 +25,9 @@ def exported(run_dir: Path | str) -> Exported:
     run, config = open_run(run_dir)
     networks = open_networks(run.dir, config)
     networks = networks._replace(**{name: portable(part) for name, part in networks._asdict().items() if part})
-    facts = {"labels": run.facts["labels"]}
+    metadata = {"labels": run.metadata["labels"]}
     if config.cache_features:
-        return _from_views(networks, config, facts)
+        return _from_views(networks, config, metadata)
 
     def serve(frames):
         frames, mask = _choose(frames, config.num_frames, axis=1)
@@ -40,11 +40,11 @@ def exported(run_dir: Path | str) -> Exported:
         {"frames": tf.TensorSpec([None, None, None, None, 3], tf.uint8, name="frames")},
         [{"frames": made_pictures(seed, shape)} for seed in range(_NUM_EXAMPLES)],
         "Inside: choosing frames evenly, resizing, scaling. Left to the caller: decoding the video.",
-        facts,
+        metadata,
     )
 
 
-def _from_views(networks: Networks, config: Config, facts: dict) -> Exported:
+def _from_views(networks: Networks, config: Config, metadata: dict) -> Exported:
     num_views = len(config.views)
 
     def serve(views):
@@ -71,7 +71,7 @@ def _from_views(networks: Networks, config: Config, facts: dict) -> Exported:
         [{"views": made_pictures(seed, shape)} for seed in range(_NUM_EXAMPLES)],
         f"Inside: choosing frames evenly, resizing, scaling, the extractor, both orientations. Left to the caller: "
         f"decoding the video and drawing its views ({', '.join(config.views)}), which OpenCV does.",
-        facts,
+        metadata,
     )
 
 

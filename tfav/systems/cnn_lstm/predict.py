@@ -30,7 +30,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         progress(0.0, "Reading the frames")
         clip = clip_reader.read_clip(path, config)
         progress(0.5, "Looking at the frames")
-        found = ranking(score(clip), run.facts["labels"], top)
+        found = ranking(score(clip), run.metadata["labels"], top)
         return {"path": str(path), "ranking": found, "warnings": list(clip.warnings)}
 
     return predict_file

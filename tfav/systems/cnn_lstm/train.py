@@ -29,7 +29,7 @@ from tfav.systems.cnn_lstm.dataset import Data, build_dataset, build_datasets, o
 from tfav.systems.cnn_lstm.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.optimizers import make_optimizer, schedule_callback
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
@@ -196,7 +196,7 @@ def evaluate(
     """
     started = time.monotonic()
     run, config = open_run(run_dir)
-    labels = run.facts["labels"]
+    labels = run.metadata["labels"]
     data_dir = config.data_dir if data_dir is None else data_dir
     tree = scan(data_dir)
     check_known_classes(data_dir, tree.labels, labels)
@@ -228,7 +228,7 @@ def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str,
     Raises:
         UsageError: No run.
     """
-    labels = open_run(run_dir)[0].facts["labels"]
+    labels = open_run(run_dir)[0].metadata["labels"]
     rows = []
     for prediction in predict(run_dir, files):
         row = {"path": str(prediction.path)}

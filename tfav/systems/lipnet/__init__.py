@@ -52,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "model": ["build_cpu", "build_model", "build_notebook", "build_paper"],
         "predict": ["open_predictor", "predict_files"],
         "inference": ["open_reader"],
-        "export": ["exported"],
+        "export": ["export"],
         "train": ["callbacks", "compile_args", "train"],
         "shipped_weights": ["write_pretrained"],
     },

@@ -16,7 +16,7 @@ from tfav.metrics import text as text_metrics
 from tfav.systems.lipnet import alignment, dataset
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.inference import DECODERS, Posteriors, Reader, open_reader
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_CONFUSIONS = 20

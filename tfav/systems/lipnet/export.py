@@ -13,7 +13,7 @@ from tfav.training.export_spec import Exported, made_pictures, portable
 _SHARES = (1.0, 0.8, 0.6)  # of an example's frames that are real
 
 
-def exported(run_dir: Path | str) -> Exported:
+def export(run_dir: Path | str) -> Exported:
     """The run's best model from the crops on.
 
     Returns:

@@ -12,7 +12,7 @@ from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.grammar import Grammar, grammar_of
 from tfav.systems.lipnet.model import build_model
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 DECODERS = ("greedy", "beam", "grammar")
 

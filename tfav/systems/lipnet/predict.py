@@ -26,7 +26,7 @@ from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.corpus import FPS
 from tfav.systems.lipnet.crops import FOLLOWING
 from tfav.systems.lipnet.inference import Posteriors, Reader, open_reader
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 OVERLAP = 25  # frames that two windows of a long video share
 # Mean over the symbols read. Of 150 clips of the speaker, read by the same training without them, none is below; of 15

@@ -10,7 +10,7 @@ from tfav.errors import UsageError
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.model import BACKEND, build_model
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 _LAST = ("labels_dense",)  # the one layer that depends on the alphabet
 _HEADS = {"words": "word_weight", "sound": "sound_weight"}  # layers for training alone, and what asks for them

@@ -17,7 +17,7 @@ from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, W
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.shipped_weights import load_init
 from tfav.training import callbacks as training_callbacks
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import RunFolder
 from tfav.training.optimizers import epoch_rate
 
@@ -79,7 +79,7 @@ def start_run(config: Config, run_dir: Path | str) -> None:
     Raises:
         UsageError: The folder belongs to another run.
     """
-    runs.start(run_dir, SYSTEM, config, _facts(config))
+    runs.start(run_dir, SYSTEM, config, _metadata(config))
 
 
 def learning_rate(config: Config, epoch: int) -> float:
@@ -110,7 +110,7 @@ def train(
         DataError: The data cannot be used as they stand.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    runs.check(run_dir, SYSTEM, config, _facts(config))
+    runs.check(run_dir, SYSTEM, config, _metadata(config))
     keras.utils.set_random_seed(config.seed)
     datasets = dataset.build_datasets(config)
     with training.strategy(devices):
@@ -152,7 +152,7 @@ def example_predictions(config: Config, index: Index, run_dir: Path | str) -> ke
     return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)
 
 
-def _facts(config: Config) -> dict:
+def _metadata(config: Config) -> dict:
     return {"symbols": config.symbols().symbols, "blank": config.symbols().blank}
 
 

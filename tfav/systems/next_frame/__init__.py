@@ -42,7 +42,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "model": ["build_forecaster", "build_model", "build_notebook"],
         "predict": ["open_predictor", "predict_files"],
         "rollout": ["predict_next"],
-        "export": ["exported"],
+        "export": ["export"],
         "train": ["callbacks", "compile_args", "prepare", "train", "write_pretrained"],
     },
 )

@@ -20,7 +20,7 @@ from tfav.systems.next_frame.model import build_model
 from tfav.systems.next_frame.rollout import predict_next
 from tfav.systems.next_frame.train import open_run
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_EXAMPLES = 5

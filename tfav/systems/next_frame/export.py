@@ -12,7 +12,7 @@ from tfav.training.export_spec import Exported, made_pictures, portable, resized
 _NUM_EXAMPLES = 3
 
 
-def exported(run_dir: Path | str) -> Exported:
+def export(run_dir: Path | str) -> Exported:
     """The run's best model and its rollout.
 
     Returns:

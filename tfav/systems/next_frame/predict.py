@@ -15,7 +15,7 @@ from tfav.systems.next_frame import frame_sequences
 from tfav.systems.next_frame.evaluate import load_model
 from tfav.systems.next_frame.rollout import least_frames, predict_next
 from tfav.systems.next_frame.train import open_run
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 
 _SHOWN_SIZE = 256  # pixels at least: a player shows 64 as a stamp
 _MARK = (235, 110, 40)  # RGB, the bar under frames that are predicted

@@ -23,7 +23,7 @@ from tfav.systems.next_frame.config import SYSTEM, Config
 from tfav.systems.next_frame.model import FORECASTER, build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.callbacks import read_jsonl
 from tfav.training.optimizers import make_optimizer, schedule_callback
 
@@ -116,8 +116,8 @@ def train(
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     digits = load_digits(config.mnist) if config.is_made else None
-    facts = {"digits": _digits_name(digits)}
-    runs.check(run_dir, SYSTEM, config, facts)
+    metadata = {"digits": _digits_name(digits)}
+    runs.check(run_dir, SYSTEM, config, metadata)
     keras.utils.set_random_seed(config.seed)
     done = len(read_jsonl(Path(run_dir) / "metrics.jsonl"))
     datasets = dataset.build_datasets(config, digits=digits)

@@ -45,7 +45,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "stream": ["load_stream"],
         "predict": ["draw_demo", "score_video"],
         "demo": ["demo"],
-        "export": ["exported"],
+        "export": ["export"],
         "train": [
             "callbacks",
             "compile_args",

@@ -14,7 +14,7 @@ _NUM_EXAMPLES = 3
 _INPUTS = {"spatial": "frames", "motion": "flow"}
 
 
-def exported(run_dir: Path | str) -> Exported:
+def export(run_dir: Path | str) -> Exported:
     """The run's best model from pictures on.
 
     Returns:
@@ -27,9 +27,9 @@ def exported(run_dir: Path | str) -> Exported:
         TfavError: There is no readable model.
     """
     run, config = open_run(run_dir)
-    facts = {"labels": run.facts["labels"]}
+    metadata = {"labels": run.metadata["labels"]}
     if config.stream == "fusion":
-        return _fusion(run.dir, config, facts)
+        return _fusion(run.dir, config, metadata)
     model = portable(load_stream(run.dir, config.stream).model)
     name, size = _INPUTS[config.stream], model.input_shape[1:3]
 
@@ -42,11 +42,11 @@ def exported(run_dir: Path | str) -> Exported:
         {name: tf.TensorSpec([None, None, None, shape[-1]], tf.uint8, name=name)},
         [{name: made_pictures(seed, shape)} for seed in range(_NUM_EXAMPLES)],
         _left(name, f"a video's answer is the mean over its samples ({config.samples_per_video} in training's scores)"),
-        facts,
+        metadata,
     )
 
 
-def _fusion(run_dir: Path, config: Config, facts: dict) -> Exported:
+def _fusion(run_dir: Path, config: Config, metadata: dict) -> Exported:
     models = {kind: portable(load_stream(getattr(config, kind), kind).model) for kind in _INPUTS}
     streams = {kind: with_features(model) for kind, model in models.items()}
     recurrent = portable(checkpoints.read_model(run_dir / "best.keras"))
@@ -70,7 +70,7 @@ def _fusion(run_dir: Path, config: Config, facts: dict) -> Exported:
         },
         [{name: made_pictures(seed, shape) for name, shape in shapes.items()} for seed in range(_NUM_EXAMPLES)],
         _left("flow", f"the fusion takes {num_samples} samples, evenly over the video"),
-        facts,
+        metadata,
     )
 
 

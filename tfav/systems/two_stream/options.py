@@ -7,7 +7,7 @@ from typing import Literal
 from tfav.errors import UsageError
 from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.system import Tab
 
 

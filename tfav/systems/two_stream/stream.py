@@ -15,7 +15,7 @@ from tfav.keras_private import producer
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.sampling import ucf101_labels
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.weights import load_legacy_model
 
 STACK_LENGTH = 10  # L of the released motion network
@@ -85,7 +85,7 @@ def load_stream(path, kind: str, *, stack_length: int | None = None) -> Stream:
         config = Config.from_dict(run.config, str(path / "config.json"))
         if config.stream != kind:
             raise UsageError(f"{path}: a run of the {config.stream} stream, given as the {kind} one. Swap them.")
-        labels = run.facts["labels"]
+        labels = run.metadata["labels"]
         model = checkpoints.read_model(path / "best.keras")
     elif not path.exists():
         raise UsageError(

@@ -27,7 +27,7 @@ from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_labels
 from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
-from tfav.training import run as runs
+from tfav.training import run_folder as runs
 from tfav.training.optimizers import make_optimizer, schedule_callback
 
 _FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
@@ -148,7 +148,7 @@ def evaluate(
     run, config = open_run(run_dir)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
-    labels = run.facts["labels"]
+    labels = run.metadata["labels"]
     examples = _examples_of(config, part, labels)
     is_fusion = config.stream == "fusion"
     streams = stream_features.both_streams(config) if is_fusion else [load_stream(run.dir, config.stream)]

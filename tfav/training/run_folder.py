@@ -22,7 +22,7 @@ from tfav._version import __version__
 from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import write_json
 from tfav.io.text_files import same_form
-from tfav.training.config import CONFIG_VERSION, RunConfig, defaults
+from tfav.training.config import CONFIG_VERSION, ConfigT, RunConfig, defaults
 
 PRETRAINED = "pretrained"  # as a run folder: the weights that a system ships
 _SYSTEMS = Path(__file__).resolve().parent.parent / "systems"
@@ -38,25 +38,25 @@ class Run(NamedTuple):
     dir: Path
     system: str
     config: dict
-    facts: dict  # what the system stored beside the configuration, labels among it
+    metadata: dict  # what the system stored beside the configuration, labels among it
     environment: dict
     command: str
 
 
-def start(run_dir: Path | str, system: str, config, facts: dict) -> Run:
+def start(run_dir: Path | str, system: str, config, metadata: dict) -> Run:
     """Makes a run folder, or opens the one that is there to go on with it.
 
     Args:
         run_dir: The folder.
         system: Name of the system.
         config: The system's `Config`, or a JSON-ready mapping.
-        facts: JSON-ready knowledge the model depends on, such as `labels`.
+        metadata: JSON-ready knowledge the model depends on, such as `labels`.
 
     Raises:
         UsageError: The folder holds a run of another system, other settings or other labels.
     """
     run_dir = Path(run_dir)
-    check(run_dir, system, config, facts)
+    check(run_dir, system, config, metadata)
     if (run_dir / "config.json").exists():
         return load(run_dir, system)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def start(run_dir: Path | str, system: str, config, facts: dict) -> Run:
         "tfav": __version__,
         "system": system,
         "config": _json_ready(config),
-        "facts": facts,
+        "metadata": metadata,
         "environment": environment(),
         "command": _command(),
     }
@@ -73,7 +73,7 @@ def start(run_dir: Path | str, system: str, config, facts: dict) -> Run:
     return load(run_dir, system)
 
 
-def check(run_dir: Path | str, system: str, config, facts: dict) -> None:
+def check(run_dir: Path | str, system: str, config, metadata: dict) -> None:
     """Refuses a folder that `start` would refuse, and makes nothing; to be asked before long work on the data.
 
     Raises:
@@ -81,7 +81,7 @@ def check(run_dir: Path | str, system: str, config, facts: dict) -> None:
     """
     run_dir = Path(run_dir)
     if (run_dir / "config.json").exists():
-        _check_same(load(run_dir, system), config, facts)
+        _check_same(load(run_dir, system), config, metadata)
     elif run_dir.exists() and (not run_dir.is_dir() or any(p for p in run_dir.iterdir() if p.name[0] != ".")):
         raise UsageError(f"{run_dir}: not empty and no run folder. Give --run-dir a new folder.")
 
@@ -126,10 +126,10 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
         stored = json.loads(path.read_bytes())
         version = stored.get("version", 1)
         run = Run(
-            run_dir, stored["system"], stored["config"], stored["facts"], stored["environment"], stored["command"]
+            run_dir, stored["system"], stored["config"], stored["metadata"], stored["environment"], stored["command"]
         )
-        if "labels" in run.facts:  # as `scan` gives them now, whatever system they were stored on
-            run.facts["labels"] = [same_form(label) for label in run.facts["labels"]]
+        if "labels" in run.metadata:  # as `scan` gives them now, whatever system they were stored on
+            run.metadata["labels"] = [same_form(label) for label in run.metadata["labels"]]
         if not all(isinstance(value, kind) for value, kind in zip(run[1:], (str, dict, dict, dict, str), strict=True)):
             raise ValueError("of other types")
     except OSError as error:
@@ -144,6 +144,17 @@ def load(run_dir: Path | str, system: str | None = None) -> Run:
     if system is not None and run.system != system:
         raise UsageError(f"{run_dir}: a run of {run.system}, not of {system}. Use tfav ... {run.system}.")
     return run
+
+
+def open_run(run_dir: Path | str, system: str, config_cls: type[ConfigT]) -> tuple[Run, ConfigT]:
+    """Reads a run folder of a system, and its configuration.
+
+    Raises:
+        UsageError: It is no run of the system, or one that another version of tfav wrote.
+        TfavError: Its `config.json` is damaged.
+    """
+    run = load(run_dir, system)
+    return run, config_cls.from_dict(run.config, str(run.dir / "config.json"))
 
 
 def _why_no_run(run_dir: Path, error: OSError) -> str:
@@ -195,11 +206,11 @@ def _json_ready(config) -> dict:
     return config.to_dict() if isinstance(config, RunConfig) else dict(config)
 
 
-def _check_same(run: Run, config, facts: dict) -> None:
-    for key, value in facts.items():
-        if run.facts.get(key) != value:
+def _check_same(run: Run, config, metadata: dict) -> None:
+    for key, value in metadata.items():
+        if run.metadata.get(key) != value:
             raise UsageError(
-                f"{run.dir}: was started with other {key} ({_short(run.facts.get(key))}; now {_short(value)}). "
+                f"{run.dir}: was started with other {key} ({_short(run.metadata.get(key))}; now {_short(value)}). "
                 "Give --run-dir a new folder."
             )
     # What came into the configuration after the run was started had its default then.
