@@ -145,3 +145,16 @@ def test_markers_of_a_jpeg_are_walked_over(tmp_path):
     for front in (comment, comment * 3, b"\xff" + comment, b"\xff\xff" + comment):
         (tmp_path / "a.jpg").write_bytes(data[:2] + front + data[2:])
         assert images.inspect_picture(tmp_path / "a.jpg") == images.PictureHeader(30, 20, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "1", "LA"])
+def test_every_kind_of_pixel_reads_as_opencv_reads_it(tmp_path, mode):
+    rows, columns = np.mgrid[:40, :60]
+    if mode == "I;16":
+        picture, path = Image.fromarray((1000 * rows + 13 * columns).astype(np.uint16)), tmp_path / "a.png"
+    else:
+        picture = Image.fromarray(made_picture(40, 60)).convert(mode)
+        path = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    picture.save(path)
+    expected = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB).astype(int)
+    assert np.abs(images.read_picture(path) - expected).max() <= 1

@@ -7,6 +7,7 @@ import subprocess
 import warnings
 
 import cv2
+import imageio.v3 as iio
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -386,6 +387,17 @@ def test_gif(tmp_path):
     assert probe(tmp_path / "a.gif").fps == 10
     write_gif(tmp_path / "grey.gif", np.arange(4, dtype=np.uint8)[:, None, None] * np.full((1, 8, 8), 60, np.uint8), 10)
     assert read_video(tmp_path / "grey.gif").frames[3, 0, 0].tolist() == [180, 180, 180]
+
+
+def test_gif_reads_as_imageio_reads_it(tmp_path):
+    """Uneven times, and frames that say only what has changed."""
+    frames = [Image.fromarray(draw_number(number)) for number in range(6)]
+    durations = [100, 50, 200, 20, 500, 30]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations)
+    clip = read_video(path)
+    np.testing.assert_array_equal(clip.frames, np.stack(list(iio.imiter(path, mode="RGB"))))
+    np.testing.assert_allclose(clip.times_sec, np.cumsum([0, *durations[:-1]]) / 1000)
 
 
 def test_gif_of_few_colours_keeps_each_of_them(tmp_path):

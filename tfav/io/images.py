@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
@@ -73,21 +74,21 @@ def read_picture(path) -> np.ndarray:
         MediaError: It cannot be read, is no picture, or is cut short.
     """
     header = inspect_picture(path)
-    # What EXIF says is applied here, since OpenCV's versions differ in it.
-    picture = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
-        raise MediaError(path, "not a readable image", _REMEDY)
-    return turn_upright(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), header.orientation)
+    try:
+        with iio.imopen(path, "r", plugin="pillow") as file:
+            if file.properties().dtype == np.uint16:  # Pillow would cut grey of 16 bits off at 255
+                picture = np.repeat((file.read() >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            else:
+                picture = file.read(mode="RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError(path, "not a readable image", _REMEDY) from error
+    return turn_upright(picture, header.orientation)
 
 
 def read_grey(path) -> np.ndarray | None:
     """Decode a picture that tfav wrote to `[H, W]` uint8 grey; None where it is missing or cannot be read."""
-    return _decode(path, cv2.IMREAD_GRAYSCALE)
-
-
-def _decode(path, flags: int) -> np.ndarray | None:
     try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), flags)  # not `imread`, which fails on some names
+        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)  # `imread` fails on some names
     except (OSError, cv2.error):
         return None
 

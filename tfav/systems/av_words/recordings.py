@@ -3,7 +3,6 @@
 What of a data set lies where is in `tfav.data.grid` and `corpus`.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from tfav.data import shards
 from tfav.data.recording_splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
+from tfav.io.cache import keyed_path
 from tfav.io.lock import locked_folder
 from tfav.systems.av_words import corpus, windows
 from tfav.systems.av_words.config import SYSTEM, Config
@@ -46,10 +46,8 @@ def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
     folder, failed = Path(config.data_dir), {}
     size = (config.prepared_height, config.prepared_width)
     if not (folder / shards.INDEX_NAME).exists():
-        facts = (str(folder.resolve()), config.layout, config.box, size)
-        key = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-        out = config.cache_path() / f"words-{key}"
-        with locked_folder(config.cache_path(), f".words-{key}.lock"):
+        out = keyed_path(config.cache_path(), "words", folder, config.layout, config.box, size)
+        with locked_folder(out.parent, f".{out.name}.lock"):
             report = prepare(
                 folder, out, layout=config.layout, box=config.box, crop=size, face_detector=config.face_detector
             )

@@ -8,7 +8,6 @@ folders in natural order, stored with the model.
 """
 
 import functools
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from tfav.data import ops, pipeline
 from tfav.data.class_folders import Example, failed_examples, scan
 from tfav.data.classification import check_class_count, make_split
 from tfav.errors import DataError
+from tfav.io.cache import keyed_path
 from tfav.io.frame_extraction import extract_frames
 from tfav.io.frame_folders import inspect_frames
 from tfav.io.sampling import indices_evenly
@@ -179,8 +179,7 @@ def _frame_files(config: Config, examples: Sequence[Example]) -> tuple[list[list
 
 def _extracted(config: Config, examples: Sequence[Example]) -> list[Example]:
     data_dir = examples[0].path.parent.parent
-    key = hashlib.sha256(os.fsencode(f"{data_dir.resolve()}|{config.num_frames}|{config.image_size}")).hexdigest()[:12]
-    out_dir = config.cache_path() / f"frames-{key}"
+    out_dir = keyed_path(config.cache_path(), "frames", data_dir, config.num_frames, config.image_size)
     # At the model's own size: a quarter of the pixels to decode in each of the epochs to come.
     size = (config.image_size, config.image_size)
     report = extract_frames(data_dir, out_dir, num_frames=config.num_frames, size=size)

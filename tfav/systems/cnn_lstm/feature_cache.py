@@ -7,8 +7,6 @@ is ever taken for what it is not, and another run with the same extractor finds 
 """
 
 import functools
-import hashlib
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from tqdm import tqdm
 
 from tfav.errors import DataError, TfavError
 from tfav.io.atomic_write import partial_file, remove_partials
+from tfav.io.cache import keyed_path
 from tfav.io.isolate_errors import failure_of
 from tfav.io.listing import file_state
 from tfav.io.output_names import short_name
@@ -45,7 +44,7 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     """
     motion_images.check(config.views)
     extractor = cached_extractor(config)
-    folder = config.cache_path() / f"features-{_key(config, extractor)}"
+    folder = _folder(config, extractor)
     files = [folder / f"{_video_key(path)}.f16" for path in paths]
     frame_bytes = np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)
     missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, frame_bytes)]
@@ -150,17 +149,11 @@ def _run(extractor: keras.Model):
     return tf.function(lambda frames: extractor(tf.cast(frames, tf.float32), training=False), reduce_retracing=True)
 
 
-def _key(config: Config, extractor: keras.Model) -> str:
-    digest = hashlib.sha256()
+def _folder(config: Config, extractor: keras.Model) -> Path:
     settings = (config.extractor, config.extractor_alpha, config.image_size, config.num_frames, config.views)
     settings += (config.pooling, config.flip)
-    digest.update(repr(settings).encode())
-    for weight in extractor.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()[:16]
+    return keyed_path(config.cache_path(), "features", *settings, weights=extractor.get_weights())
 
 
 def _video_key(path: Path) -> str:
-    size, changed = file_state(path)
-    identity = os.fsencode(f"{path.resolve()}|{size}|{changed}")
-    return f"{short_name(path.stem, added=180)}-{hashlib.sha256(identity).hexdigest()[:16]}"
+    return keyed_path(Path(), short_name(path.stem, added=180), path, *file_state(path)).name

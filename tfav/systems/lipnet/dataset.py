@@ -3,7 +3,6 @@
 How the corpus lies on disk and how sentences are found is in `corpus`.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from tfav.data.recording_splits import by_hash, by_lists, check_parts, report_un
 from tfav.data.shard_writing import SHEET_NAME, draw_contact_sheet, prepare_shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.cache import keyed_path
 from tfav.io.lock import locked_folder
 from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import same_form
@@ -123,9 +123,8 @@ def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
         raise UsageError("data_dir is not set. Give --data-dir a folder made by tfav prepare lipnet, or GRID's videos.")
     folder, failed = Path(config.data_dir), {}
     if not (folder / shards.INDEX_NAME).exists():
-        key = hashlib.sha256(repr((str(folder.resolve()), config.box, config.speakers)).encode()).hexdigest()[:12]
-        out = config.cache_path() / f"mouths-{key}"
-        with locked_folder(config.cache_path(), f".mouths-{key}.lock"):
+        out = keyed_path(config.cache_path(), "mouths", folder, config.box, config.speakers)
+        with locked_folder(out.parent, f".{out.name}.lock"):
             report = prepare(folder, out, box=config.box, speakers=config.speakers, face_detector=config.face_detector)
         folder, failed = out, report.failed
     index = shards.read_index(folder)

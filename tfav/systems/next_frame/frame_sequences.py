@@ -1,7 +1,6 @@
 """Frames of any video or folder of frames at the model's size, and whole folders of them cut to sequences."""
 
 import collections
-import hashlib
 import json
 import math
 import shutil
@@ -17,6 +16,7 @@ from tfav.data.example_files import fingerprint
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io import images
 from tfav.io.atomic_write import partial_file, write_json
+from tfav.io.cache import keyed_path
 from tfav.io.frame_folders import inspect_frames, list_frames
 from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, describe_left_out, file_state, name_key, walk_files
 from tfav.io.npy_sequences import write_sequences
@@ -170,8 +170,7 @@ def cached_sequences(
         warnings.warn(line, stacklevel=1)  # from here, and so once in a process
     states = [(str(video.resolve()), *file_state(video)) for video in found.videos]
     states += list(found.failures)  # never taken for a file made without them
-    key = hashlib.sha256(json.dumps([states, num_frames, size, channels]).encode()).hexdigest()[:16]
-    path = cache / "next_frame" / f"{key}.npy"
+    path = keyed_path(cache / "next_frame", "sequences", states, num_frames, size, channels).with_suffix(".npy")
     if path.exists() and _facts_path(path).exists():
         return path
     report = cut_folder(folder, path, num_frames=num_frames, size=size, channels=channels)

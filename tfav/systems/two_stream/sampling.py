@@ -8,7 +8,6 @@ A spatial sample is one frame; a motion sample is L flow pictures in a row, all 
 samples at random; evaluation takes 19 of each video, evenly, and averages what the model says of them.
 """
 
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from tfav.data import ops, pipeline, splits
 from tfav.data.class_folders import Example, failed_examples, scan
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_extraction
+from tfav.io.cache import keyed_path
 from tfav.io.flow_extraction import FLOW_DIR, FRAMES_DIR, FlowFolders, count_pictures, folders_of, picture_path
 from tfav.io.frame_folders import check_numbers, list_classes, list_frames
 from tfav.io.images import inspect_picture
@@ -150,8 +150,8 @@ def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[
     if examples[0].path.is_dir():
         return examples[0].path.parent.parent, {example.path: example.path.name for example in examples}, {}
     videos_dir = examples[0].path.parent.parent
-    settings = (str(videos_dir.resolve()), config.flow_method, config.flow_bound, config.frames_size)
-    out_dir = config.cache_path() / f"flow-{hashlib.sha256(repr(settings).encode()).hexdigest()[:12]}"
+    settings = (config.flow_method, config.flow_bound, config.frames_size)
+    out_dir = keyed_path(config.cache_path(), "flow", videos_dir, *settings)
     size = config.frames_size or None
     report = flow_extraction.extract_flow(
         videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size

@@ -7,8 +7,6 @@ for what it is not, and the fusion, however often it is trained, runs no network
 
 import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from tfav.data import pipeline
 from tfav.data.class_folders import Example
 from tfav.errors import DataError, TfavError
 from tfav.io.atomic_write import partial_file, remove_partials
+from tfav.io.cache import keyed_path
 from tfav.io.flow_extraction import FlowFolders
 from tfav.io.isolate_errors import answers_of
 from tfav.io.listing import file_state
@@ -143,7 +142,7 @@ def _answer(stream, config, examples, progress: bool) -> tuple[dict[Path, Path],
     """Writes what is not on disk; returns the file of each video by its path, and the reasons of those without one."""
     config = config_of(stream, config)
     opened = sampling.open_pictures(config, examples)
-    folder = config.cache_path() / f"features-{_key(stream, config, opened.root)}"
+    folder = _folder(stream, config, opened.root)
     files = {path: folder / _file_name(pictures.folders) for path, pictures in opened.pictures.items()}
     failed = dict(opened.failed)
     missing = [example for example in examples if example.path in files and not files[example.path].exists()]
@@ -209,15 +208,10 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
 
 
 def _file_name(folders: FlowFolders) -> str:
-    states = json.dumps([file_state(folder) for folder in folders])
-    return f"{short_name(folders.frames.name)}-{hashlib.sha256(states.encode()).hexdigest()[:8]}.npz"
+    states = [file_state(folder) for folder in folders]
+    return f"{keyed_path(Path(), short_name(folders.frames.name), *states).name}.npz"
 
 
-def _key(stream: Stream, config: Config, root: Path) -> str:
-    digest = hashlib.sha256()
-    digest.update(
-        repr((_FORMAT, str(root.resolve()), stream.kind, config.image_size, config.samples_per_video)).encode()
-    )
-    for weight in stream.model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()[:16]
+def _folder(stream: Stream, config: Config, root: Path) -> Path:
+    settings = (_FORMAT, root, stream.kind, config.image_size, config.samples_per_video)
+    return keyed_path(config.cache_path(), "features", *settings, weights=stream.model.get_weights())
