@@ -1,7 +1,7 @@
 """Packages that stand still, on libraries that do not: imgaug, scikit-video on NumPy 2; TF-Hub without setuptools.
 
-imgaug 0.4.0 looks up `np.sctypes` while it is imported; scikit-video 1.1.11 uses `np.float` and `np.int` when its
-readers are called. Each gets the names it misses in a stand-in for NumPy of its own; the real module is never changed
+imgaug 0.4.0 looks up `np.sctypes` while it is imported; scikit-video 1.1.11 uses `np.float`, `np.int` and `np.product`
+when it is called. Each gets the names it misses in a stand-in for NumPy of its own; the real module is never changed
 for anybody else. tensorflow-hub 0.16.1 takes one function of `pkg_resources`, which setuptools 82 has dropped and new
 environments of Python 3.12 and later lack altogether.
 """
@@ -26,7 +26,15 @@ _SCTYPES = {
     "complex": [np.complex64, np.complex128],
     "others": [bool, object, bytes, str, np.void],
 }
-_MISSING = {"sctypes": _SCTYPES, "float": float, "int": int, "bool": bool, "object": object, "complex": complex}
+_MISSING = {
+    "sctypes": _SCTYPES,
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "object": object,
+    "complex": complex,
+    "product": np.prod,
+}
 
 
 def import_imgaug() -> types.ModuleType:

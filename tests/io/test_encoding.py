@@ -5,7 +5,7 @@ import pytest
 
 from tfav.errors import UsageError
 from tfav.io.audio import read_audio
-from tfav.io.encoding import write_video
+from tfav.io.encoding import open_ffmpeg_writer, write_video
 from tfav.io.video import probe, read_video
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (29, 32, 40, 3)).astype(np.uint8)
@@ -38,3 +38,20 @@ def test_the_same_frames_make_the_same_file(tmp_path):
     frames = list(synthetic.shape_frames("turn_clockwise", look, np.random.default_rng([0, 1, 0, 2]), 20))
     files = {write_video(tmp_path / f"{number}.mp4", frames, 20).read_bytes() for number in range(20)}
     assert len(files) == 1
+
+
+def test_scikit_videos_writer_writes_what_it_is_given(tmp_path):
+    clip = np.repeat(np.repeat(FRAMES[:, ::8, ::8], 8, axis=1), 8, axis=2)  # flat squares, which H.264 keeps
+    with open_ffmpeg_writer(tmp_path / "a b.mp4", 12.5) as writer:
+        for frame in clip:
+            writer.writeFrame(frame)
+    written = read_video(tmp_path / "a b.mp4")
+    assert written.frames.shape == clip.shape and probe(tmp_path / "a b.mp4").fps == 12.5
+    ours = read_video(write_video(tmp_path / "b.mp4", clip, 12.5))
+    assert np.abs(written.frames.astype(int) - ours.frames).mean() < 6
+    assert np.corrcoef(written.frames.ravel(), clip.ravel())[0, 1] > 0.9
+
+
+def test_scikit_videos_writer_refuses_a_rate(tmp_path):
+    with pytest.raises(UsageError, match="positive"):
+        open_ffmpeg_writer(tmp_path / "a.mp4", 0)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import av
 import imageio.v3 as iio
+import imageio_ffmpeg
 import numpy as np
 
 from tfav.errors import MediaError, UsageError
 from tfav.io.atomic_write import partial_file
+from tfav.old_packages import import_skvideo
 
 _BT709 = 1  # libav's number for the HD colour matrix, primaries and transfer
 
@@ -97,6 +99,31 @@ def write_gif(path, frames: Iterable[np.ndarray], fps: float, *, loop: bool = Tr
     except OSError as error:
         raise MediaError(path, f"cannot be written ({error})", "Check the folder and its permissions.") from error
     return path
+
+
+def open_ffmpeg_writer(path, fps: float, *, crf: int = 18):
+    """scikit-video's `FFmpegWriter`, as the course notebooks use it, on the ffmpeg program of imageio-ffmpeg.
+
+    `write_video` writes whole files only and needs no program; this one takes frames as they come.
+
+    Args:
+        path: The file, in a folder that is there.
+        fps: Frames per second.
+        crf: As in `write_video`.
+
+    Returns:
+        A context manager with `writeFrame(frame)`, for frames `[H, W, 3]` uint8 RGB of even sides, and `close()`.
+
+    Raises:
+        UsageError: A rate that is not positive.
+    """
+    ffmpeg, program = import_skvideo("io.ffmpeg"), Path(imageio_ffmpeg.get_ffmpeg_exe())
+    # It looks for a program of this name in `PATH` alone, and only where ffprobe lies beside it.
+    ffmpeg._FFMPEG_PATH, ffmpeg._FFMPEG_APPLICATION, ffmpeg._HAS_FFMPEG = str(program.parent), program.name, 1
+    ffmpeg._FFMPEG_SUPPORTED_ENCODERS = [Path(path).suffix.lower().encode()]
+    rate = str(_rate(fps))
+    options = {"-c:v": "libx264", "-pix_fmt": "yuv420p", "-crf": str(crf), "-r": rate}
+    return ffmpeg.FFmpegWriter(str(path), inputdict={"-r": rate}, outputdict=options)
 
 
 def _encode_h264(path: Path, partial: Path, frames, rate: Fraction, crf, preset, sound, sample_rate) -> None:

@@ -107,6 +107,14 @@ def test_scores_are_those_of_the_rollout(small_config, run_dir):
     json.dumps(result)
 
 
+def test_perceptual_scores_are_an_option(run_dir):
+    result = evaluate(run_dir, progress=False, perceptual=True, test_sequences=2)
+    assert set(result["perceptual"]) == {"scores", "copy_last"}
+    for scores in result["perceptual"].values():
+        assert 0 <= scores["ms_ssim"] <= 1 and scores["st_rred"] > 0
+    assert "MS-SSIM: this run" in describe_evaluation(result) and json.dumps(result)
+
+
 def test_keras_own_fit_leaves_a_run(small_config, tmp_path):
     run_dir = tmp_path / "run"
     small = dataclasses.replace(small_config, epochs=1)

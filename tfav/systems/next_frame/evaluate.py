@@ -13,6 +13,7 @@ from tqdm import tqdm
 from tfav.data.mnist import load_digits
 from tfav.errors import UsageError
 from tfav.io.atomic_write import partial_file
+from tfav.metrics import perceptual as perceptual_scores
 from tfav.metrics import video
 from tfav.systems.next_frame import dataset
 from tfav.systems.next_frame.config import Config
@@ -61,6 +62,7 @@ def evaluate(
     *,
     part: str = "all",
     progress: bool = True,
+    perceptual: bool = False,
     **changes,
 ) -> dict:
     """Scores a run's forecasts per predicted step and over all.
@@ -74,12 +76,14 @@ def evaluate(
         part: Without `data_dir`: `test`, or of data on disk also `train`, `val` or `all`. Of Moving MNIST the test set
             is all there is.
         progress: Show a bar.
+        perceptual: Score by `tfav.metrics.perceptual` as well, which takes about 3 s for each sequence.
         **changes: Fields of the configuration that say what is scored, such as `mnist`, `test_sequences`
             and `first_axis`; None leaves one as it is.
 
     Returns:
-        `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `one_step_bce` of a notebook model;
-        `published`; `data` and `count`; `failed`, videos of a folder that cannot be used, with the reason. JSON-ready.
+        `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `perceptual`, the means of both by
+        `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`, videos
+        of a folder that cannot be used, with the reason. JSON-ready.
 
     Raises:
         UsageError: The data are not there.
@@ -95,12 +99,17 @@ def evaluate(
     batches, count, source = _sequences(config, data_dir, part, failed)
     model = load_model(run.dir, config)
     ours, copied, bce, kept = [], [], [], _Kept([], [])
+    seen_as = {"scores": [], "copy_last": []}
     with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
         for sequences in batches:
             seen, truth = np.split(sequences, [config.input_frames], axis=1)
             forecast = predict_next(model, seen, config.output_frames, cut=False)
+            last = video.copy_last_frame(seen, config.output_frames)
             ours.append(video.per_frame(truth, forecast))
-            copied.append(video.per_frame(truth, video.copy_last_frame(seen, config.output_frames)))
+            copied.append(video.per_frame(truth, last))
+            if perceptual:
+                seen_as["scores"].append(perceptual_scores.per_sequence(truth, forecast))
+                seen_as["copy_last"].append(perceptual_scores.per_sequence(truth, last))
             if config.model == "notebook":
                 bce += _one_step_bce(model, sequences).tolist()
             kept.add(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1), ours[-1]["mse"].mean(1))
@@ -118,6 +127,8 @@ def evaluate(
         "failed": [{"path": path, "reason": reason} for path, reason in failed.items()],
         "seconds": round(time.monotonic() - started, 2),
     }
+    if perceptual:
+        result["perceptual"] = {side: _means(parts) for side, parts in seen_as.items()}
     if bce:
         result["one_step_bce"] = float(np.mean(bce))
     return result
@@ -136,6 +147,9 @@ def describe_evaluation(result: dict) -> str:
     lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in video.NAMES) for name, row in rows]
     per_step = result["scores"]["per_step"]["mse"]
     lines.append("MSE by step: " + " ".join(f"{value:.1f}" for value in per_step))
+    for name, title in {"ms_ssim": "MS-SSIM", "st_rred": "ST-RRED"}.items() if "perceptual" in result else ():
+        ours, copied = (result["perceptual"][side][name] for side in ("scores", "copy_last"))
+        lines.append(f"{title}: this run {ours:.4g}, copying the last frame {copied:.4g}")
     if "one_step_bce" in result:
         lines.append(f"one step ahead, true frames as input: binary cross-entropy {result['one_step_bce']:.4f}")
     lines += [f"failed: {row['path']}: {row['reason']}" for row in result["failed"]]
@@ -186,6 +200,10 @@ def _one_step_bce(model: keras.Model, sequences: np.ndarray) -> np.ndarray:
 
 def _joined(parts: list[dict]) -> dict:
     return {name: np.concatenate([part[name] for part in parts]) for name in video.NAMES}
+
+
+def _means(parts: list[dict]) -> dict[str, float]:
+    return {name: float(np.concatenate([part[name] for part in parts]).mean()) for name in perceptual_scores.NAMES}
 
 
 def _cell(name: str, row: dict) -> str:
