@@ -25,3 +25,26 @@ class WeightsError(TfavError):
 
 class DamagedError(WeightsError):
     """A file that the library for its format could not read."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, in a line of at most 200 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def few(items, most: int = 6) -> str:
+    """The first of some items, and how many more there are."""
+    items = [str(item) for item in items]
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def check_built(model, path) -> None:
+    """Refuses a model that has no weights yet.
+
+    Raises:
+        WeightsError: It was never called.
+    """
+    if not model.built:
+        reason = f"model {model.name!r} is not built yet, so it has no weights to fill"
+        raise WeightsError(path, reason, "Call it once.")

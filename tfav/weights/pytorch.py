@@ -10,18 +10,20 @@ biases, names. What a model has to be built with is told where it is not: batch 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from tfav.io.npz import ArraysError, read_npz
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import WeightsError, first_line
 from tfav.weights.report import Report, Translation
 
 _EPSILON = 1e-5  # of PyTorch's batch normalisation
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints keep the weights proper
 _PARALLEL = "module."  # in front of every name where several GPUs trained
+_SAVE_ONE = "Save one with torch.save(model.state_dict(), path)"
 _NOT_WEIGHTS = re.compile(r"(^|\.)num_batches_tracked$")
 
 
@@ -45,39 +47,39 @@ def load_state_dict(model, arrays, *, name_map=None, strict=True, source=None, w
             kind that has no counterpart. Nothing is changed then.
     """
     report = Report(str(source or "state dict"), keras_version="none (PyTorch state dict)", backend="torch")
+    source = source or "the state dict"
     stored = _stored_names(arrays, name_map, source, report)
-    assignments, used, wrong = [], set(), []
-    for layer in _leaves(model):
-        module = layer.name.removeprefix(f"{model.name}.")
-        for target in _targets(layer, module, source, report):
-            absent = [name for name in target.names if name not in stored]
-            used |= set(target.names)
-            if absent:
-                wrong.append(f"{absent[0]} is missing, for {target.variable.path} {list(target.variable.shape)}")
-                continue
-            given = [_numbers(arrays[stored[name]], stored[name], source) for name in target.names]
-            shapes = [list(shape) for shape in target.shapes]
-            if [list(array.shape) for array in given] != shapes:
-                bad = next(i for i, array in enumerate(given) if list(array.shape) != shapes[i])
-                wrong.append(f"{target.names[bad]} should be {shapes[bad]}, and is {list(given[bad].shape)}")
-                continue
-            assignments.append((target, given, [stored[name] for name in target.names]))
-    extra = [name for name in stored if name not in used and not _NOT_WEIGHTS.search(name)]
-    if wrong or (extra and strict):
-        wrong += [f"{name} has no place in the model" for name in extra] if strict else []
+    targets = [target for layer in _leaves(model) for target in _targets(layer, model, source, report)]
+    used = {name for target in targets for name in target.names}
+    assignments, wrong = [], []
+    for target in targets:
+        absent = [name for name in target.names if name not in stored]
+        if absent:
+            wrong.append(f"{absent[0]} is missing, for {target.variable.path} {list(target.variable.shape)}")
+            continue
+        given = [_numbers(arrays[stored[name]], stored[name], source) for name in target.names]
+        unfit = [
+            f"{name} should be {list(shape)}, and is {list(array.shape)}"
+            for name, shape, array in zip(target.names, target.shapes, given, strict=True)
+            if array.shape != tuple(shape)
+        ]
+        wrong += unfit[:1]
+        assignments.append((target, given))
+    if strict:
+        extra = [name for name in stored if name not in used and not _NOT_WEIGHTS.search(name)]
+        wrong += [f"{name} has no place in the model" for name in extra]
+    if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise WeightsError(
-            source or "the state dict",
-            f"it does not fit the model {model.name!r}: {'; '.join(wrong[:3])}{more}",
-            "Check that the model is built with the sizes of the original.",
-        )
+        reason = f"it does not fit the model {model.name!r}: {'; '.join(wrong[:3])}{more}"
+        raise WeightsError(source, reason, "Check that the model is built with the sizes of the original.")
     report.ignored += [f"{stored[name]}: no weight of the model" for name in stored if name not in used]
-    for target, given, names in assignments:
+    for target, given in assignments:
         value, how = target.translate(*given)
         if not np.isfinite(value).all():
-            report.note(f"{names[0]} holds values that are not finite")
+            report.note(f"{stored[target.names[0]]} holds values that are not finite")
         target.variable.assign(value.astype(np.float32))
-        report.translated += [Translation(name, target.variable.path, value.shape, how) for name in names]
+        path, shape = target.variable.path, value.shape
+        report.translated += [Translation(stored[name], path, shape, how) for name in target.names]
     return (model, report) if with_report else model
 
 
@@ -87,14 +89,11 @@ def load_pt(model, path, *, name_map=None, strict=True, with_report=False):
     A `.pt` file is a pickle, which can hold programs; PyTorch opens it with `weights_only=True`, which runs none.
 
     Args:
-        model: As in `load_state_dict`.
+        model: As in `load_state_dict`, and so are the other arguments and what is returned.
         path: The file.
-        name_map: Likewise.
-        strict: Likewise.
-        with_report: Likewise.
-
-    Returns:
-        As `load_state_dict`.
+        name_map: See there.
+        strict: See there.
+        with_report: See there.
 
     Raises:
         WeightsError: There is no such file, it is no state dict, PyTorch is not installed, or it does not fit.
@@ -113,35 +112,28 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise WeightsError(path, "there is no such file", "Check the path.")
     if path.suffix.lower() == ".npz":
-        return _read_npz(path)
+        try:
+            return read_npz(path)
+        except ArraysError as error:
+            raise WeightsError(path, "it is no .npz file of plain arrays", "Save it again with np.savez.") from error
     torch = _import_torch(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged or foreign pickle raises is of any kind
-        reason = str(error).strip().splitlines()
         raise WeightsError(
             path,
-            f"it is no state dict that can be opened safely ({reason[0][:120] if reason else type(error).__name__})",
-            "Save one with torch.save(model.state_dict(), path); a file that pickles whole objects is never opened.",
+            f"it is no state dict that can be opened safely ({first_line(error)[:120]})",
+            f"{_SAVE_ONE}; a file that pickles whole objects is never opened.",
         ) from error
     for key in _WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not loaded or not all(torch.is_tensor(value) for value in loaded.values()):
-        raise WeightsError(
-            path, f"it holds {_kind(loaded)}, no state dict", "Save one with torch.save(model.state_dict(), path)."
-        )
+        raise WeightsError(path, f"it holds {_kind(loaded)}, no state dict", f"{_SAVE_ONE}.")
     return {
         str(name): (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().numpy()
         for name, tensor in loaded.items()
     }
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return read_npz(path)
-    except ArraysError as error:
-        raise WeightsError(path, "it is no .npz file of plain arrays", "Save it again with np.savez.") from error
 
 
 def _import_torch(path: Path):
@@ -166,7 +158,7 @@ def _kind(loaded) -> str:
 def _stored_names(arrays, name_map, source, report) -> dict[str, str]:
     """Name that is looked for -> stored name."""
     if not isinstance(arrays, Mapping) or not arrays:
-        raise WeightsError(source or "the state dict", "it holds no tensors", "Give a dict from name to array.")
+        raise WeightsError(source, "it holds no tensors", "Give a dict from name to array.")
     names = {str(name): str(name) for name in arrays}
     if name_map is not None:
         rename: Callable = name_map if callable(name_map) else lambda name: name_map.get(name, name)
@@ -181,9 +173,7 @@ def _stored_names(arrays, name_map, source, report) -> dict[str, str]:
 def _numbers(array, name: str, source) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind not in "fiu":
-        raise WeightsError(
-            source or "the state dict", f"{name} holds no numbers but {array.dtype}", "Save it as float32."
-        )
+        raise WeightsError(source, f"{name} holds no numbers but {array.dtype}", "Save it as float32.")
     return array
 
 
@@ -196,14 +186,18 @@ def _leaves(model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
+@dataclass(frozen=True)
 class _Target:
     """One Keras variable, the tensors it is made of, the shapes they must have, and how."""
 
-    def __init__(self, variable, names, shapes, translate):
-        self.variable, self.names, self.shapes, self.translate = variable, names, shapes, translate
+    variable: keras.Variable
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    translate: Callable
 
 
-def _targets(layer, module: str, source, report) -> list[_Target]:
+def _targets(layer, model, source, report) -> list[_Target]:
+    module = layer.name.removeprefix(f"{model.name}.")
     if isinstance(layer, keras.layers.BatchNormalization):
         return list(_batch_norm(layer, module, report))
     if isinstance(layer, keras.layers.Bidirectional | keras.layers.GRU):
@@ -211,18 +205,13 @@ def _targets(layer, module: str, source, report) -> list[_Target]:
     kernel = getattr(layer, "kernel", None)
     kinds = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
     if not isinstance(layer, kinds) or kernel is None or getattr(layer, "groups", 1) != 1:
-        raise WeightsError(
-            source or "the state dict",
-            f"layer {layer.name!r} is a {type(layer).__name__}, for which no rule is known",
-            "Fill it by hand.",
-        )
+        reason = f"layer {layer.name!r} is a {type(layer).__name__}, for which no rule is known"
+        raise WeightsError(source, reason, "Fill it by hand.")
     rank = len(kernel.shape)
     axes = (*range(2, rank), 1, 0)  # stored [out, in, places...], wanted [places..., in, out]
     shape = tuple(kernel.shape[axes.index(axis)] for axis in range(rank))
     found = [_Target(kernel, (f"{module}.weight",), (shape,), lambda x: (x.transpose(axes), "axes turned"))]
-    if layer.use_bias:
-        found.append(_plain(layer.bias, f"{module}.bias"))
-    return found
+    return [*found, _plain(layer.bias, f"{module}.bias")] if layer.use_bias else found
 
 
 def _plain(variable, name: str) -> _Target:
@@ -248,11 +237,8 @@ def _gru(layer, module: str, source) -> Iterator[_Target]:
         directions = [(layer.forward_layer, ""), (layer.backward_layer, "_reverse")]
     for one, suffix in directions:
         if not isinstance(one, keras.layers.GRU) or not one.reset_after or not one.use_bias:
-            raise WeightsError(
-                source or "the state dict",
-                f"layer {layer.name!r} is no GRU with biases and reset_after=True, as PyTorch's are",
-                "Build it so.",
-            )
+            reason = f"layer {layer.name!r} is no GRU with biases and reset_after=True, as PyTorch's are"
+            raise WeightsError(source, reason, "Build it so.")
         cell, end = one.cell, f"_l{number}{suffix}"
         for kernel, role in ((cell.kernel, "weight_ih"), (cell.recurrent_kernel, "weight_hh")):
             shape = tuple(kernel.shape)[::-1]

@@ -9,38 +9,18 @@ from typing import Any
 
 import keras
 
-_CONV = ("kernel", "bias")
-_RNN = ("cell.kernel", "cell.recurrent_kernel", "cell.bias")
-_CELL = ("kernel", "recurrent_kernel", "bias")
+_CONVOLUTIONS = "Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose DepthwiseConv1D DepthwiseConv2D"
+_RECURRENT = "LSTM GRU SimpleRNN ConvLSTM1D ConvLSTM2D ConvLSTM3D"
 
 # Class -> attributes that hold its trainable variables, in the order of old files. None and absent ones are skipped.
 _TRAINABLE = {
-    "Dense": _CONV,
-    "EinsumDense": _CONV,
-    "Conv1D": _CONV,
-    "Conv2D": _CONV,
-    "Conv3D": _CONV,
-    "Conv1DTranspose": _CONV,
-    "Conv2DTranspose": _CONV,
-    "Conv3DTranspose": _CONV,
-    "DepthwiseConv1D": _CONV,
-    "DepthwiseConv2D": _CONV,
-    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
-    "BatchNormalization": ("gamma", "beta"),
-    "LayerNormalization": ("gamma", "beta"),
-    "GroupNormalization": ("gamma", "beta"),
+    **dict.fromkeys(["Dense", "EinsumDense", *_CONVOLUTIONS.split()], ("kernel", "bias")),
+    **dict.fromkeys(["SeparableConv1D", "SeparableConv2D"], ("depthwise_kernel", "pointwise_kernel", "bias")),
+    **dict.fromkeys(["BatchNormalization", "LayerNormalization", "GroupNormalization"], ("gamma", "beta")),
     "Embedding": ("embeddings",),
     "PReLU": ("alpha",),
-    "LSTM": _RNN,
-    "GRU": _RNN,
-    "SimpleRNN": _RNN,
-    "ConvLSTM1D": _RNN,
-    "ConvLSTM2D": _RNN,
-    "ConvLSTM3D": _RNN,
-    "LSTMCell": _CELL,
-    "GRUCell": _CELL,
-    "SimpleRNNCell": _CELL,
+    **dict.fromkeys(_RECURRENT.split(), ("cell.kernel", "cell.recurrent_kernel", "cell.bias")),
+    **dict.fromkeys(["LSTMCell", "GRUCell", "SimpleRNNCell"], ("kernel", "recurrent_kernel", "bias")),
 }
 _OTHER = {
     "BatchNormalization": ("moving_mean", "moving_variance"),
@@ -77,26 +57,30 @@ class Leaf:
     Attributes:
         layer: The Keras layer.
         kind: Its class name in Keras 3.
-        spec: What the file says of it; None where only the model is known.
         names: Names the file may know it by: its own, and those of the wrappers around it.
     """
 
     layer: Any
     kind: str
-    spec: Any
     names: tuple
     trainable_slots: list = field(default_factory=list)
     other_slots: list = field(default_factory=list)
 
-    def parts(self, by_flag=True):
-        """`(trainable, others)`, each a list of `(leaf, slot)`; a frozen layer lists all under the others."""
-        trainable = [(self, slot) for slot in self.trainable_slots]
-        others = [(self, slot) for slot in self.other_slots]
-        return ([], trainable + others) if by_flag and not self.layer.trainable else (trainable, others)
+    @property
+    def slots(self) -> list[Slot]:
+        """All of them, the trainable ones first."""
+        return self.trainable_slots + self.other_slots
 
-    def leaves(self):
+    def parts(self, by_flag: bool = True) -> tuple[list, list]:
+        """`(trainable, others)`, each a list of `(leaf, slot)`; a frozen layer lists all under the others."""
+        is_frozen = by_flag and not self.layer.trainable
+        return _parts(
+            [(self, slot) for slot in self.trainable_slots], [(self, slot) for slot in self.other_slots], is_frozen
+        )
+
+    def leaves(self) -> list["Leaf"]:
         """This leaf, if it holds anything."""
-        return [self] if self.trainable_slots or self.other_slots else []
+        return [self] if self.slots else []
 
 
 @dataclass
@@ -106,21 +90,22 @@ class Branch:
     children: list
     trainable: bool = True
 
-    def parts(self, by_flag=True):
+    def parts(self, by_flag: bool = True) -> tuple[list, list]:
         """As `Leaf.parts`, the children's one after the other."""
-        trainable, others = [], []
-        for child in self.children:
-            child_trainable, child_others = child.parts(by_flag)
-            trainable += child_trainable
-            others += child_others
-        return ([], trainable + others) if by_flag and not self.trainable else (trainable, others)
+        parts = [child.parts(by_flag) for child in self.children]
+        trainable, others = ([pair for part in parts for pair in part[place]] for place in (0, 1))
+        return _parts(trainable, others, is_frozen=by_flag and not self.trainable)
 
-    def leaves(self):
+    def leaves(self) -> list[Leaf]:
         """Every leaf below."""
         return [leaf for child in self.children for leaf in child.leaves()]
 
 
-def tree_of(layer, spec=None, built=None, names=()):
+def _parts(trainable: list, others: list, is_frozen: bool) -> tuple[list, list]:
+    return ([], trainable + others) if is_frozen else (trainable, others)
+
+
+def tree_of(layer, spec=None, built=None, names=()) -> Leaf | Branch:
     """The `Leaf` or `Branch` of a built Keras layer.
 
     Args:
@@ -130,48 +115,36 @@ def tree_of(layer, spec=None, built=None, names=()):
         names: Names of the wrappers around it.
     """
     names = (*names, layer.name, *([spec.name] if spec is not None and spec.name else []))
-    if isinstance(layer, keras.Model):
-        if spec is not None and spec.model is not None:
-            children = [
-                tree_of(built[id(inner)], inner, built, names) for inner in spec.model.layers if id(inner) in built
-            ]
-        else:
-            children = [tree_of(inner) for inner in layer.layers]
-        return Branch(children, trainable=spec.model.trainable if spec is not None and spec.model else True)
     wrapped = spec.wrapped if spec is not None else {}
+    if isinstance(layer, keras.Model):
+        if spec is None or spec.model is None:
+            return Branch([tree_of(inner) for inner in layer.layers])
+        inner_specs = [inner for inner in spec.model.layers if id(inner) in built]
+        children = [tree_of(built[id(inner)], inner, built, names) for inner in inner_specs]
+        return Branch(children, trainable=spec.model.trainable)
     if isinstance(layer, keras.layers.TimeDistributed):
-        return Branch([tree_of(layer.layer, wrapped.get("layer"), built, names)])
-    if isinstance(layer, keras.layers.Bidirectional):
+        inside = [(layer.layer, wrapped.get("layer"))]
+    elif isinstance(layer, keras.layers.Bidirectional):
         forward = wrapped.get("layer")
-        backward = wrapped.get("backward_layer", forward)
-        return Branch(
-            [
-                tree_of(layer.forward_layer, forward, built, names),
-                tree_of(layer.backward_layer, backward, built, names),
-            ]
-        )
-    if type(layer) is keras.layers.RNN:
-        cells = getattr(layer.cell, "cells", [layer.cell])
-        return Branch([tree_of(cell, None, built, names) for cell in cells])
-    return _leaf(layer, spec, names)
+        inside = [(layer.forward_layer, forward), (layer.backward_layer, wrapped.get("backward_layer", forward))]
+    elif type(layer) is keras.layers.RNN:
+        inside = [(cell, None) for cell in getattr(layer.cell, "cells", [layer.cell])]
+    else:
+        return _leaf(layer, names)
+    return Branch([tree_of(inner, inner_spec, built, names) for inner, inner_spec in inside])
 
 
-def _leaf(layer, spec, names):
+def _leaf(layer, names) -> Leaf:
     is_norm = isinstance(layer, keras.layers.BatchNormalization)  # of whatever class of ours or the caller's
     kind = "BatchNormalization" if is_norm else type(layer).__name__
-    if kind not in _TRAINABLE and kind not in _OTHER:
-        return Leaf(
-            layer,
-            kind,
-            spec,
-            names,
-            [Slot(w.name, w) for w in layer.trainable_weights or ([] if layer.trainable else layer.weights)],
-            [Slot(w.name, w) for w in layer.non_trainable_weights if layer.trainable],
-        )
-    return Leaf(layer, kind, spec, names, _slots(layer, _TRAINABLE.get(kind, ())), _slots(layer, _OTHER.get(kind, ())))
+    if kind in _TRAINABLE or kind in _OTHER:
+        return Leaf(layer, kind, names, _slots(layer, _TRAINABLE.get(kind, ())), _slots(layer, _OTHER.get(kind, ())))
+    trainable = layer.trainable_weights if layer.trainable else layer.weights
+    others = layer.non_trainable_weights if layer.trainable else []
+    return Leaf(layer, kind, names, [Slot(w.name, w) for w in trainable], [Slot(w.name, w) for w in others])
 
 
-def _slots(layer, attributes):
+def _slots(layer, attributes) -> list[Slot]:
     slots = []
     for path in attributes:
         variable = layer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import WeightsError, check_built, few, first_line
 from tfav.weights.report import Report, Translation
 from tfav.weights.slots import ALIASES, tree_of
 
@@ -21,6 +21,7 @@ _NOT_WEIGHTS = re.compile(
 # What TensorFlow's reader raises on damaged parts: its statuses by their Python names, or its own errors.
 _UNREADABLE = (tf.errors.OpError, RuntimeError, ValueError, TypeError, IndexError, MemoryError)
 _NUMBERED = re.compile(r"layer_with_weights-(\d+)")
+_CHECK_MODEL = "Check that the model is the one the checkpoint was made from."
 
 
 def load_checkpoint(model, path, *, name_map=None, with_report=False):
@@ -43,10 +44,7 @@ def load_checkpoint(model, path, *, name_map=None, with_report=False):
         WeightsError: There is no such checkpoint, it cannot be read, or it does not fit the model.
     """
     prefix = _find_prefix(path)
-    if not model.built:
-        raise WeightsError(
-            path, f"model {model.name!r} is not built yet, so it has no weights to fill", "Call it once."
-        )
+    check_built(model, path)
     try:
         reader = tf.train.load_checkpoint(prefix)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
@@ -60,14 +58,11 @@ def load_checkpoint(model, path, *, name_map=None, with_report=False):
         if not (dtypes[name].is_floating or dtypes[name].is_integer):
             raise WeightsError(path, f"{name} holds no numbers but {dtypes[name].name}", "Pass name_map= without it.")
         if tuple(shapes[name]) != tuple(variable.shape):
-            raise WeightsError(
-                path,
-                f"{name} is stored as {list(shapes[name])}, but {variable.path} has {list(variable.shape)}",
-                "Check that the model is the one the checkpoint was made from.",
-            )
+            reason = f"{name} is stored as {list(shapes[name])}, but {variable.path} has {list(variable.shape)}"
+            raise WeightsError(path, reason, _CHECK_MODEL)
     missing = {v.path for v in model.weights} - {variable.path for _, variable in pairs}
     if missing:
-        raise WeightsError(path, f"nothing is stored for {_few(missing)}", "Pass name_map= for them.")
+        raise WeightsError(path, f"nothing is stored for {_first(missing)}", "Pass name_map= for them.")
     used = {name for name, _ in pairs}
     report.ignored += [f"{name}: not mapped" for name in names if name not in used]
     try:
@@ -81,8 +76,7 @@ def load_checkpoint(model, path, *, name_map=None, with_report=False):
 
 
 def _unreadable(path, error) -> WeightsError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return WeightsError(path, f"the checkpoint cannot be read ({reason})", "Fetch all of its parts again.")
+    return WeightsError(path, f"the checkpoint cannot be read ({first_line(error)})", "Fetch all of its parts again.")
 
 
 def _find_prefix(path):
@@ -95,18 +89,14 @@ def _find_prefix(path):
         if newest is None:
             found = sorted(path.glob("*.index"))
             if len(found) != 1:
-                raise WeightsError(
-                    path, f"the folder holds {len(found)} checkpoints and none is marked newest", "Name one."
-                )
+                reason = f"the folder holds {len(found)} checkpoints and none is marked newest"
+                raise WeightsError(path, reason, "Name one.")
             newest = str(found[0].with_suffix(""))
         return newest
     prefix = re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", str(path))
     if not Path(f"{prefix}.index").is_file():
-        raise WeightsError(
-            path,
-            f"there is no checkpoint here: {prefix}.index is missing",
-            "A checkpoint is a .index file and its .data files.",
-        )
+        reason = f"there is no checkpoint here: {prefix}.index is missing"
+        raise WeightsError(path, reason, "A checkpoint is a .index file and its .data files.")
     return prefix
 
 
@@ -118,7 +108,7 @@ def _pair(path, model, names, shapes, name_map):
         absent = [name for name in (name_map if isinstance(name_map, dict) else ()) if name not in shapes]
         unknown = [target for target in wanted.values() if target is not None and target not in by_path]
         if absent or unknown:
-            what = f"the checkpoint has no {_few(absent)}" if absent else f"the model has no {_few(unknown)}"
+            what = f"the checkpoint has no {_first(absent)}" if absent else f"the model has no {_first(unknown)}"
             raise WeightsError(path, f"name_map does not fit: {what}")
         return [(name, by_path[target]) for name, target in wanted.items() if target is not None]
     numbered = [name for name in names if _NUMBERED.search(name)]
@@ -131,7 +121,7 @@ def _pair(path, model, names, shapes, name_map):
         raise WeightsError(
             path,
             f"names do not agree, and it stores {len(names)} tensors where the model has {len(by_path)}",
-            f"Pass name_map=; stored names begin {_few(names)}.",
+            f"Pass name_map=; stored names begin {_first(names)}.",
         )
     return list(zip(names, model.weights, strict=True))
 
@@ -147,17 +137,16 @@ def _pair_numbered(path, model, names):
         raise WeightsError(
             path,
             f"it stores {len(groups)} layers with weights, the model has {len(leaves)}",
-            "Check that the model is the one the checkpoint was made from.",
+            _CHECK_MODEL,
         )
     pairs = []
     for (scope, stored), leaf in zip(sorted(groups.items(), key=lambda item: _natural(item[0])), leaves, strict=True):
-        for slot in [*leaf.trainable_slots, *leaf.other_slots]:
+        for slot in leaf.slots:
             roles = (slot.role, *ALIASES.get(slot.role, ()))
             name = next((stored[role] for role in roles if role in stored), None)
             if name is None:
-                raise WeightsError(
-                    path, f"{scope} holds {sorted(stored)}, but layer {leaf.layer.name!r} wants a {slot.role}"
-                )
+                reason = f"{scope} holds {sorted(stored)}, but layer {leaf.layer.name!r} wants a {slot.role}"
+                raise WeightsError(path, reason)
             pairs.append((name, slot.variable))
     return pairs
 
@@ -172,6 +161,5 @@ def _natural(name):
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _few(items, most=4):
-    items = sorted(map(str, items))
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+def _first(names) -> str:
+    return few(sorted(map(str, names)), most=4)

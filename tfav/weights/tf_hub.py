@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfav.keras_private import track_variable
 from tfav.old_packages import import_tensorflow_hub
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import WeightsError, first_line
 
 DOWNLOAD_TIMEOUT_SEC = 60.0
 
@@ -76,37 +76,27 @@ class HubExtractor(keras.layers.Layer):
 
     def _refuse_training_a_signature(self, trainable):
         if trainable and self._input_name is not None:
-            raise WeightsError(
-                self.handle,
-                "the module can be used through its signatures only, which hold the inference graph, so it cannot be "
-                "trained",
-                "Use trainable=False, or a module in the TF2 SavedModel format.",
-            )
+            reason = "the module has signatures only, which hold the inference graph, so it cannot be trained"
+            raise WeightsError(self.handle, reason, "Use trainable=False, or a module in the TF2 SavedModel format.")
 
     def build(self, input_shape):
         """Finds the feature size D by tracing the module once on `[None, H, W, 3]`."""
         shape = tuple(input_shape)
         if len(shape) != 4 or shape[-1] != 3:
-            raise WeightsError(
-                self.handle, f"an image module needs [batch, height, width, 3]. Received: input_shape={shape}"
-            )
+            reason = f"an image module needs [batch, height, width, 3]. Received: input_shape={shape}"
+            raise WeightsError(self.handle, reason)
         spec = tf.TensorSpec([None, *shape[1:]], tf.float32)
         try:
             output = tf.function(lambda x: self._extract(x, training=False)).get_concrete_function(spec).outputs[0]
+        except WeightsError:
+            raise
         except (ValueError, TypeError, tf.errors.OpError) as error:
-            if isinstance(error, WeightsError):
-                raise
-            raise WeightsError(
-                self.handle,
-                f"the module does not take images of shape {shape[1:]} (it was saved for {self.image_size})",
-                "Resize the frames to the size the module expects.",
-            ) from error
+            reason = f"the module does not take images of shape {shape[1:]} (it was saved for {self.image_size})"
+            raise WeightsError(self.handle, reason, "Resize the frames to the size the module expects.") from error
         if output.shape.rank not in (None, 2):
-            raise WeightsError(
-                self.handle,
-                f"the module gives a tensor of shape {output.shape}, not one vector an image",
-                "Take its feature_vector variant, or name another output by output_key=.",
-            )
+            reason = f"the module gives a tensor of shape {output.shape}, not one vector an image"
+            remedy = "Take its feature_vector variant, or name another output by output_key=."
+            raise WeightsError(self.handle, reason, remedy)
         self._feature_size = output.shape[-1] if output.shape.rank == 2 else None
         if self._feature_size is None:  # TF1 graphs may lose their static shapes: ask with one black image
             with tf.init_scope():
@@ -158,16 +148,19 @@ def resolve(handle):
     if "://" not in handle:
         return _check_folder(handle)
     tensorflow_hub = import_tensorflow_hub()  # only here: it pulls in tf_keras, which nothing else needs
+    before = socket.getdefaulttimeout()
+    # A closed network often drops packets without a word; urllib would wait for ever.
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SEC)
     try:
-        with _socket_timeout(DOWNLOAD_TIMEOUT_SEC):
-            return tensorflow_hub.resolve(handle)
+        return tensorflow_hub.resolve(handle)
     except Exception as error:  # urllib, tarfile, TensorFlow's file systems: each has its own family
-        cause = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(
             handle,
-            f"the module cannot be downloaded ({cause[0]})",
+            f"the module cannot be downloaded ({first_line(error)})",
             "Without a network, unpack the module on a machine that has one and pass its folder as the handle.",
         ) from error
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _check_folder(handle):
@@ -177,23 +170,9 @@ def _check_folder(handle):
     if not folder.is_dir():
         raise WeightsError(handle, "there is no such folder", "Pass an unpacked TF-Hub module, or its full address.")
     if not any((folder / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
-        raise WeightsError(
-            handle,
-            "the folder holds no saved_model.pb",
-            "Pass the folder that has it; archives may nest it one deeper.",
-        )
+        remedy = "Pass the folder that has it; archives may nest it one deeper."
+        raise WeightsError(handle, "the folder holds no saved_model.pb", remedy)
     return str(folder)
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds):
-    """A closed network often drops packets without a word; urllib would wait for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _load_module(handle):
@@ -204,10 +183,8 @@ def _load_module(handle):
         # A TF1 module holds several graphs; the one without a tag is the inference graph.
         return tf.saved_model.load(folder, tags=[] if is_tf1 else None), is_tf1
     except Exception as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise WeightsError(
-            handle, f"the SavedModel cannot be read ({cause[0]})", "Download it again; the folder may be incomplete."
-        ) from error
+        reason = f"the SavedModel cannot be read ({first_line(error)})"
+        raise WeightsError(handle, reason, "Download it again; the folder may be incomplete.") from error
 
 
 def _pick_function(handle, module, is_tf1, signature):
@@ -245,14 +222,13 @@ def _pick_output(handle, outputs, output_key):
     return outputs[key]
 
 
-def _has_training_argument(function):
+def _has_training_argument(function) -> bool:
     """Whether a restored `tf.function` (or a plain one) takes `training`."""
-    python_function = getattr(function, "python_function", function)
     with contextlib.suppress(AttributeError):
         spec = function.function_spec.fullargspec
         return "training" in [*spec.args, *spec.kwonlyargs]
     with contextlib.suppress(TypeError, ValueError):
-        return "training" in inspect.signature(python_function).parameters
+        return "training" in inspect.signature(getattr(function, "python_function", function)).parameters
     return False
 
 

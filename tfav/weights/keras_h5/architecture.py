@@ -64,28 +64,16 @@ class ModelSpec:
     trainable: bool = True
     batch_shape: list | None = None
 
-    def walk(self) -> Iterator[LayerSpec]:
-        """Every layer, nested ones included, in stored order."""
-        for layer in self.layers:
-            yield from walk_layer(layer)
 
-
-def walk_layer(layer):
-    """The layer and every layer inside it."""
+def walk_layer(layer: LayerSpec) -> Iterator[LayerSpec]:
+    """The layer and every layer inside it, in stored order."""
     yield layer
-    for inner in layer.wrapped.values():
+    for inner in [*layer.wrapped.values(), *(layer.model.layers if layer.model else [])]:
         yield from walk_layer(inner)
-    if layer.model:
-        yield from layer.model.walk()
 
 
 def parse(path, stored, keras_version):
-    """Parses a `model_config`.
-
-    Args:
-        path: The file, for errors.
-        stored: The JSON, parsed.
-        keras_version: As stored, or None.
+    """Parses a `model_config`, given as the value of its JSON.
 
     Returns:
         `(LayerSpec of the whole model, was_keras1, was_theano)`; the last is the guess for Keras 1 files.
@@ -95,8 +83,7 @@ def parse(path, stored, keras_version):
     """
     parser = _Parser(path, keras_version)
     try:
-        stored = plain(stored)
-        root = parser.layer(stored, depth=0)
+        root = parser.layer(_plain(stored), depth=0)
     except RecursionError as error:
         raise WeightsError(path, "its architecture is nested too deeply to be a model") from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -107,16 +94,16 @@ def parse(path, stored, keras_version):
     return root, parser.is_keras1, parser.is_keras1 and keras1.was_theano(parser.seen)
 
 
-def plain(value):
+def _plain(value):
     """Unwraps the forms in which Keras' JSON stored tuples, shapes and NumPy values."""
     if isinstance(value, dict):
         if value.get("class_name") in ("__tuple__", "TensorShape") and "items" in value:
-            return plain(value["items"])
+            return _plain(value["items"])
         if set(value) == {"type", "value"}:
-            return plain(value["value"])
-        return {key: plain(item) for key, item in value.items()}
+            return _plain(value["value"])
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return value
 
 
@@ -169,14 +156,9 @@ class _Parser:
         if stored and stored[0].get("class_name") == "Merge" and "layers" in stored[0]["config"]:
             return self._merged(stored, name, depth)
         layers = [self.layer(item, depth + 1) for item in stored]
-        shape = first_batch_shape(layers) or settings.get("build_input_shape")
-        return ModelSpec(
-            settings.get("name") or name,
-            True,
-            layers,
-            trainable=settings.get("trainable", True),
-            batch_shape=shape,
-        )
+        shape = _first_batch_shape(layers) or settings.get("build_input_shape")
+        trainable = settings.get("trainable", True)
+        return ModelSpec(settings.get("name") or name, True, layers, trainable=trainable, batch_shape=shape)
 
     def _functional(self, config, name, depth):
         layers = []
@@ -184,32 +166,27 @@ class _Parser:
             layer = self.layer(item, depth + 1)
             layer.name = item.get("name") or layer.name
             layers.append(layer)
-        names = {layer.name for layer in layers}
+        names = Counter(layer.name for layer in layers)
         for layer, item in zip(layers, config["layers"], strict=True):
             layer.calls = [parse_call(node, names) for node in item.get("inbound_nodes", [])]
-        spec = ModelSpec(
-            config.get("name") or name,
-            False,
-            layers,
-            parse_refs(config["input_layers"], names),
-            parse_refs(config["output_layers"], names),
-            trainable=config.get("trainable", True),
-        )
+        inputs, outputs = (parse_refs(config[key], names) for key in ("input_layers", "output_layers"))
+        trainable = config.get("trainable", True)
+        spec = ModelSpec(config.get("name") or name, False, layers, inputs, outputs, trainable)
         if not (only_refs(spec.inputs) and only_refs(spec.outputs)):
             raise WeightsError(self.path, f"model {spec.name!r} does not say which layers are its inputs and outputs")
+        twice = [name for name, count in names.items() if count > 1 or name is None]
+        if twice:
+            raise WeightsError(self.path, f"its architecture names a layer twice or not at all: {twice[:3]}")
         number_calls(spec)
-        self._check_graph(spec)
+        order_calls(spec, self.path)  # refuses references to nothing, and circles
         return spec
 
     def _merged(self, stored, name, depth):
         """Keras 1's `Sequential([Merge([branch, branch]), ...])`, which stored the branches' layers side by side."""
         merge = dict(stored[0]["config"])
         spec = ModelSpec(name, False, [], inputs=[], outputs=None)
-        ends = []
-        for branch in merge.pop("layers"):
-            ends.append(self._append_branch(spec, self.layer(branch, depth + 1)))
-        merge_layer = self._leaf("Merge", merge, merge.get("name"), depth)
-        end = _append(spec, merge_layer, ends)
+        ends = [self._append_branch(spec, self.layer(branch, depth + 1)) for branch in merge.pop("layers")]
+        end = _append(spec, self._leaf("Merge", merge, merge.get("name"), depth), ends)
         for item in stored[1:]:
             end = _append(spec, self.layer(item, depth + 1), end)
         spec.outputs = end
@@ -220,14 +197,10 @@ class _Parser:
         """Adds a branch's layers to `spec`; returns the `Ref` of its output."""
         if branch.model is None:
             branch = LayerSpec("Model", None, {}, "Sequential", model=ModelSpec(None, True, [branch]))
-            branch.model.batch_shape = first_batch_shape(branch.model.layers)
+            branch.model.batch_shape = _first_batch_shape(branch.model.layers)
         model = branch.model
         if model.is_sequential:
-            layers = list(model.layers)
-            if layers and layers[0].class_name == "InputLayer":
-                source = layers.pop(0)
-            else:
-                source = input_layer(model.batch_shape, layers[0], self.path)
+            source, *layers = with_input(model, self.path)
             end = _append(spec, source, None)
             spec.inputs.append(end)
             for layer in layers:
@@ -240,16 +213,8 @@ class _Parser:
         spec.inputs += flat_refs(model.inputs)
         return flat_refs(model.outputs)[0]
 
-    def _check_graph(self, spec):
-        """Refuses names used twice, references to nothing, and cycles."""
-        names = Counter(layer.name for layer in spec.layers)
-        twice = [name for name, n in names.items() if n > 1 or name is None]
-        if twice:
-            raise WeightsError(self.path, f"its architecture names a layer twice or not at all: {twice[:3]}")
-        order_calls(spec, self.path)
 
-
-def first_batch_shape(layers):
+def _first_batch_shape(layers):
     """The batch shape a chain was built on: the first layer carries it, however deep that layer is nested."""
     if not layers:
         return None
@@ -257,37 +222,37 @@ def first_batch_shape(layers):
     for key in ("batch_input_shape", "batch_shape"):
         if first.config.get(key) is not None:
             return first.config[key]
-    if first.model:
-        if first.model.is_sequential:
-            return first.model.batch_shape
-        inputs = {ref.layer for ref in flat_refs(first.model.inputs)}
-        sources = [layer for layer in first.model.layers if layer.name in inputs]
-        return first_batch_shape(sources) if len(sources) == 1 else None
-    return None
+    if first.model is None or first.model.is_sequential:
+        return first.model and first.model.batch_shape
+    inputs = {ref.layer for ref in flat_refs(first.model.inputs)}
+    sources = [layer for layer in first.model.layers if layer.name in inputs]
+    return _first_batch_shape(sources) if len(sources) == 1 else None
 
 
-def input_layer(batch_shape, first, path):
-    """The input that a chain without an InputLayer has in front of its first layer."""
-    if batch_shape is None:
+def with_input(spec: ModelSpec, path) -> list[LayerSpec]:
+    """The layers of a chain, the input that one without an InputLayer has in front of its first layer among them."""
+    first = spec.layers[0]
+    if first.class_name == "InputLayer":
+        return spec.layers
+    if spec.batch_shape is None:
         raise WeightsError(
             path,
             f"the input shape of layer {first.name!r} is not stored",
             "Build the model in code and call tfav.weights.load_legacy_weights.",
         )
     name = f"{first.name or 'model'}_input"
-    config = {"batch_input_shape": batch_shape, "name": name}
+    config = {"batch_input_shape": spec.batch_shape, "name": name}
     dtype = first.config.get("input_dtype") or (first.config.get("dtype") if first.class_name == "Embedding" else None)
     if isinstance(dtype, str):
         config["dtype"] = dtype
-    return LayerSpec("InputLayer", name, config, "InputLayer")
+    return [LayerSpec("InputLayer", name, config, "InputLayer"), *spec.layers]
 
 
 def _append(spec, layer, inputs):
     """Adds a call of `layer` to the end of a graph; a layer already there (shared) is called once more."""
-    known = next((other for other in spec.layers if other.name == layer.name and layer.name is not None), None)
+    layer.name = f"unnamed_{len(spec.layers)}" if layer.name is None else layer.name
+    known = next((other for other in spec.layers if other.name == layer.name), None)
     if known is None:
-        if layer.name is None:
-            layer.name = f"unnamed_{len(spec.layers)}"
         spec.layers.append(layer)
         known = layer
     if inputs is not None:
@@ -304,9 +269,8 @@ def _check_call_count(path, root):
         inside = sum(calls(inner) for inner in layer.model.layers) if layer.model else 1
         total = inside * max(len(layer.calls), 1)
         if total > MAX_CALLS:
-            raise WeightsError(
-                path, f"rebuilding it would take over {MAX_CALLS} layer calls, models in models included"
-            )
+            reason = f"rebuilding it would take over {MAX_CALLS} layer calls, models in models included"
+            raise WeightsError(path, reason)
         return total
 
     calls(root)

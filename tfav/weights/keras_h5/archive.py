@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tfav.weights.errors import DamagedError, WeightsError
+from tfav.weights.errors import DamagedError, WeightsError, first_line
 from tfav.weights.keras_h5.lookalikes import explain_file, explain_folder
 
 MAX_CONFIG_BYTES = 64 * 2**20
@@ -25,11 +25,13 @@ INFLATION_GRACE_BYTES = 64 * 2**20
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HEAP_SIGNATURE = b"GCOL\x01\0\0\0"
+_INCOMPLETE = "The file is incomplete."
+_FETCH = "Fetch it again."
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One array of the file, unread: its name, shape and dtype are known, its values are not yet in memory."""
+    """One array of the file, whose values are not yet in memory."""
 
     name: str
     shape: tuple
@@ -66,25 +68,20 @@ class Archive:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
             raise WeightsError(self.path, *_explain_open_failure(error)) from error
-        with self._closing_on_error():
-            self._weights = _child(self._file, "model_weights", self.path) or self._file
-            self.keras_version = self._text("keras_version")
-            self.backend = self._text("backend")
+        try:
+            with reading(self.path):
+                self._weights = _child(self._file, "model_weights", self.path) or self._file
+                self.keras_version = self._text("keras_version")
+                self.backend = self._text("backend")
+        except Exception:
+            self._file.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
         self._file.close()
-
-    @contextlib.contextmanager
-    def _closing_on_error(self):
-        try:
-            with reading(self.path):
-                yield
-        except Exception:
-            self._file.close()
-            raise
 
     def _text(self, name):
         """An attribute of the file (or of its weights group) as text; None where there is none."""
@@ -122,10 +119,8 @@ class Archive:
         """Names of the stored layers, in the order they were saved."""
         with reading(self.path):
             names = _long_attribute(self._weights, "layer_names")
-        if names is None:
-            with reading(self.path):
-                explanation = self._explain_no_layers()
-            raise WeightsError(self.path, *explanation)
+            if names is None:
+                raise WeightsError(self.path, *self._explain_no_layers())
         if len(names) > MAX_LAYERS:
             raise WeightsError(self.path, f"it lists {len(names)} layers; more than {MAX_LAYERS} is not a model")
         return names
@@ -159,18 +154,15 @@ class Archive:
     def _arrays_of(self, layer_name):
         group = _child(self._weights, layer_name, self.path)
         if not isinstance(group, h5py.Group):
-            raise WeightsError(self.path, f"layer {layer_name!r} is listed but not stored", "The file is incomplete.")
+            raise WeightsError(self.path, f"layer {layer_name!r} is listed but not stored", _INCOMPLETE)
         names = _long_attribute(group, "weight_names") or []
         return [self._array(group, layer_name, name) for name in names]
 
     def _array(self, group, layer_name, name):
         dataset = _child(group, name, self.path)
         if not isinstance(dataset, h5py.Dataset):
-            raise WeightsError(
-                self.path,
-                f"weight {name!r} of layer {layer_name!r} is listed but not stored",
-                "The file is incomplete.",
-            )
+            reason = f"weight {name!r} of layer {layer_name!r} is listed but not stored"
+            raise WeightsError(self.path, reason, _INCOMPLETE)
         if dataset.is_virtual or dataset.external:
             raise WeightsError(self.path, f"weight {name!r} lies in another file, which is not followed")
         if dataset.dtype.kind not in "fiub" or dataset.shape is None:
@@ -195,8 +187,8 @@ def reading(path):
     except WeightsError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError, MemoryError) as error:
-        cause = str(error).strip("'\"").splitlines() or [type(error).__name__]
-        raise DamagedError(path, f"the file is damaged ({cause[0]})", "Fetch it again.") from error
+        cause = first_line(error).strip("'\"")
+        raise DamagedError(path, f"the file is damaged ({cause})", _FETCH) from error
 
 
 def _child(group, path, file_path):
@@ -273,7 +265,7 @@ def _check_heaps_end(path):
         while at >= 0:
             steps -= _walk_heap(content, at, width, path)
             if steps < 0:
-                raise WeightsError(path, "the file is damaged (heaps within heaps)", "Fetch it again.")
+                raise WeightsError(path, "the file is damaged (heaps within heaps)", _FETCH)
             at = content.find(_HEAP_SIGNATURE, at + 1)
 
 
@@ -288,7 +280,7 @@ def _walk_heap(content, start, width, path):
         # Number 0 is free space, whose length includes its header; lengths wrap around as they do in the library.
         step = (length if number == 0 else header + (length + 7) // 8 * 8) % 2**64
         if step == 0:
-            raise WeightsError(path, "the file is damaged (a heap that never ends)", "Fetch it again.")
+            raise WeightsError(path, "the file is damaged (a heap that never ends)", _FETCH)
         at, count = at + step, count + 1
     return count
 
@@ -298,4 +290,4 @@ def _explain_open_failure(error):
     if "truncated" in text:
         sizes = text[text.find("(", text.find("truncated")) :].strip("()")
         return f"it is a truncated HDF5 file ({sizes})", "The download or copy stopped early; fetch it again."
-    return f"it is a damaged HDF5 file ({text.splitlines()[0]})", "Fetch it again."
+    return f"it is a damaged HDF5 file ({first_line(error)})", _FETCH

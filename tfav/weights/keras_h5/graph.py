@@ -24,7 +24,7 @@ class Call:
     kwargs: dict
 
 
-def order_calls(spec, path):
+def order_calls(spec, path) -> list[tuple]:
     """Orders the calls of a graph so that each comes after those it needs.
 
     Returns:
@@ -37,8 +37,7 @@ def order_calls(spec, path):
     waiting, needed_by, ready = {}, {}, deque()
     for layer in spec.layers:
         for number, call in enumerate(layer.calls):
-            needs = {_call_key(by_name, ref, path) for ref in flat_refs([call.inputs, call.kwargs])}
-            needs.discard(None)
+            needs = {_call_key(by_name, ref, path) for ref in flat_refs([call.inputs, call.kwargs])} - {None}
             waiting[layer.name, number] = len(needs)
             for need in needs:
                 needed_by.setdefault(need, []).append((layer.name, number))
@@ -60,7 +59,7 @@ def order_calls(spec, path):
     return order
 
 
-def _call_key(by_name, ref, path):
+def _call_key(by_name, ref: Ref, path):
     """`(layer name, call number)` behind a reference; None for an input layer."""
     layer = by_name.get(ref.layer)
     if layer is not None and layer.class_name == "InputLayer" and not layer.calls:
@@ -71,7 +70,7 @@ def _call_key(by_name, ref, path):
     return ref.layer, number
 
 
-def number_calls(spec):
+def number_calls(spec) -> None:
     """Finds from which number the calls of each layer are counted.
 
     A model built on its own input was already called once, outside the stored graph, so its calls count from 1.
@@ -85,26 +84,12 @@ def number_calls(spec):
             layer.first_node = 1
 
 
-def _is_ref(value, names):
-    return (
-        isinstance(value, list)
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and value[0] in names
-        and isinstance(value[1], int)
-        and isinstance(value[2], int)
-    )
-
-
 def parse_refs(value, names):
     """A stored structure with `[layer, node, tensor]` in it, as the same structure with `Ref`s."""
-    if _is_ref(value, names):
-        return Ref(*value[:3])
-    if isinstance(value, list) and value[:1] == ["_CONSTANT_VALUE"]:
-        return value[2]
     if isinstance(value, list):
-        items = [parse_refs(item, names) for item in value]
-        return items
+        if _looks_like_ref(value) and value[0] in names and isinstance(value[1], int) and isinstance(value[2], int):
+            return Ref(*value[:3])
+        return value[2] if value[:1] == ["_CONSTANT_VALUE"] else [parse_refs(item, names) for item in value]
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             return Ref(*value["config"]["keras_history"])
@@ -112,32 +97,30 @@ def parse_refs(value, names):
     return value
 
 
-def parse_call(node, names):
+def parse_call(node, names) -> Call:
     """One entry of a layer's `inbound_nodes`, in any of the forms Keras has written it, as a `Call`."""
     if isinstance(node, dict) and "args" in node:
         args = parse_refs(node["args"], names)
         return Call(args[0] if len(args) == 1 else args, parse_refs(node.get("kwargs", {}), names))
     if isinstance(node, list) and node and not isinstance(node[0], str):
         inputs = [parse_refs(item, names) for item in node]
-        unknown = [
-            item[0] for item, ref in zip(node, inputs, strict=True) if isinstance(ref, list) and _looks_like_ref(item)
-        ]
-        if unknown:
-            raise KeyError(f"layer {unknown[0]!r} that is not there")
+        for item, ref in zip(node, inputs, strict=True):
+            if isinstance(ref, list) and _looks_like_ref(item):
+                raise KeyError(f"layer {item[0]!r} that is not there")
         kwargs = node[0][3] if isinstance(node[0], list) and len(node[0]) > 3 else {}
         return Call(inputs[0] if len(inputs) == 1 else inputs, parse_refs(kwargs or {}, names))
-    if isinstance(node, list) and _looks_like_ref(node):
-        if node[0] not in names and node[0] != "_CONSTANT_VALUE":
-            raise KeyError(f"layer {node[0]!r} that is not there")
-        return Call(parse_refs(node, names), parse_refs(node[3] if len(node) > 3 else {}, names))
-    return Call(parse_refs(node, names), {})
+    if not _looks_like_ref(node):
+        return Call(parse_refs(node, names), {})
+    if node[0] not in names and node[0] != "_CONSTANT_VALUE":
+        raise KeyError(f"layer {node[0]!r} that is not there")
+    return Call(parse_refs(node, names), parse_refs(node[3] if len(node) > 3 else {}, names))
 
 
-def _looks_like_ref(value):
+def _looks_like_ref(value) -> bool:
     return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
 
 
-def only_refs(structure):
+def only_refs(structure) -> bool:
     """Whether a structure holds references, one at least, and nothing else."""
     if isinstance(structure, dict):
         structure = list(structure.values())
@@ -146,7 +129,7 @@ def only_refs(structure):
     return isinstance(structure, Ref)
 
 
-def flat_refs(structure):
+def flat_refs(structure) -> list[Ref]:
     """Every `Ref` in a structure, in order."""
     if isinstance(structure, Ref):
         return [structure]

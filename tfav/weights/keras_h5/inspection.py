@@ -7,42 +7,21 @@ from tfav.weights.errors import WeightsError
 from tfav.weights.keras_h5 import architecture, sandbox
 from tfav.weights.keras_h5.archive import Archive
 
-_TOLD_SETTINGS = [
-    "units",
-    "filters",
-    "kernel_size",
-    "strides",
-    "padding",
-    "dilation_rate",
-    "pool_size",
-    "size",
-    "rate",
-    "axis",
-    "activation",
-    "recurrent_activation",
-    "return_sequences",
-    "merge_mode",
-    "target_shape",
-    "dims",
-    "n",
-    "input_dim",
-    "output_dim",
-    "batch_input_shape",
-    "data_format",
-    "function",
-]
+_SHOWN = """
+    units filters kernel_size strides padding dilation_rate pool_size size rate axis activation recurrent_activation
+    return_sequences merge_mode target_shape dims n input_dim output_dim batch_input_shape data_format function
+""".split()  # noqa: SIM905
 _UNREMARKABLE = (None, "linear", "valid", 1, [1], [1, 1], [1, 1, 1], "channels_last", False)
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: `level` 0 is the model's own, 1 and more are inside others. `parameters` is None inside others."""
+    """One layer: `level` 0 is the model's own, 1 and more are inside others, whose `parameters` are None."""
 
     name: str
     class_name: str
     level: int
     settings: str
-    shapes: list
     parameters: int | None
 
 
@@ -73,9 +52,7 @@ class Summary:
         lines = [
             f"{self.path}: {self.size_bytes / 2**20:.1f} MB",
             f"Keras {self.keras_version}, backend {self.backend}",
-            f"{self.architecture} {self.name}: {len(self.layers)} layers, {self.parameters:,} parameters".replace(
-                "  ", " "
-            ),
+            f"{f'{self.architecture} {self.name}'.strip()}: {len(self.layers)} layers, {self.parameters:,} parameters",
         ]
         width = max((len(layer.name) + 2 * layer.level for layer in self.layers), default=0)
         for layer in self.layers:
@@ -118,7 +95,7 @@ def summarize(path):
             archive.backend or "not stored",
             "weights only",
             "",
-            [LayerSummary(name, "", 0, "", [a.shape for a in arrays], counts[name]) for name, arrays in stored.items()],
+            [LayerSummary(name, "", 0, "", count) for name, count in counts.items()],
             sum(counts.values()),
         )
         if archive.has_optimizer:
@@ -151,9 +128,7 @@ def _add_architecture(summary, root, is_keras1, stored):
     summary.name = root.name or ""
     if is_keras1 and summary.keras_version == "unknown":
         summary.keras_version = "1 (not stored; by its words)"
-    summary.layers = []
-    for spec in root.model.layers:
-        _add_layer(summary, spec, 0, stored)
+    summary.layers = [row for spec in root.model.layers for row in _rows(spec, 0, stored)]
     code = [spec.name for spec in architecture.walk_layer(root) if spec.class_name in ("Lambda", "Merge")]
     if code:
         summary.problems.append(
@@ -161,25 +136,18 @@ def _add_architecture(summary, root, is_keras1, stored):
         )
 
 
-def _add_layer(summary, spec, level, stored):
-    arrays = stored.get(spec.name, []) if level == 0 else []
+def _rows(spec, level, stored):
+    """The layer and all inside it."""
+    given = {key: spec.config[key] for key in _SHOWN if key in spec.config}
     settings = [
-        f"{key}={_short(spec.config[key])}"
-        for key in _TOLD_SETTINGS
-        if key in spec.config and not any(spec.config[key] is v or spec.config[key] == v for v in _UNREMARKABLE)
+        f"{key}={_short(value)}"
+        for key, value in given.items()
+        if not any(value is usual or value == usual for usual in _UNREMARKABLE)
     ]
-    summary.layers.append(
-        LayerSummary(
-            spec.name or "(not named)",
-            spec.stored_class,
-            level,
-            " ".join(settings),
-            [array.shape for array in arrays],
-            sum(array.size for array in arrays) if level == 0 else None,
-        )
-    )
+    count = sum(array.size for array in stored.get(spec.name, [])) if level == 0 else None
+    yield LayerSummary(spec.name or "(not named)", spec.stored_class, level, " ".join(settings), count)
     for inner in [*spec.wrapped.values(), *(spec.model.layers if spec.model else [])]:
-        _add_layer(summary, inner, level + 1, stored)
+        yield from _rows(inner, level + 1, stored)
 
 
 def _short(value):

@@ -5,7 +5,7 @@ refused further on, where refusals are worded.
 """
 
 # Keras 1 class -> Keras 2 class, where the name changed.
-CLASSES = {
+_CLASSES = {
     "Convolution1D": "Conv1D",
     "Convolution2D": "Conv2D",
     "Convolution3D": "Conv3D",
@@ -37,8 +37,10 @@ _COMMON = {
     "atrous_rate": "dilation_rate",
 }
 
-_RECURRENT = {"output_dim": "units", "dropout_W": "dropout", "dropout_U": "recurrent_dropout"}
+_FILTERS = {"nb_filter": "filters"}
 _POOLING_1D = {"pool_length": "pool_size", "stride": "strides"}
+_RATE = {"p": "rate"}
+_RECURRENT = {"output_dim": "units", "dropout_W": "dropout", "dropout_U": "recurrent_dropout"}
 
 # Settings that mean something only in one class (named as Keras 2 names it).
 _BY_CLASS = {
@@ -50,45 +52,26 @@ _BY_CLASS = {
         "W_constraint": "embeddings_constraint",
     },
     "Conv1D": {"nb_filter": "filters", "filter_length": "kernel_size", "subsample_length": "strides"},
-    "SeparableConv2D": {
-        "nb_filter": "filters",
-        "init": "depthwise_initializer",
-        "depthwise_regularizer": "depthwise_regularizer",
-    },
-    "Conv2D": {"nb_filter": "filters"},
-    "Conv2DTranspose": {"nb_filter": "filters"},
-    "Conv3DTranspose": {"nb_filter": "filters"},
-    "Conv3D": {"nb_filter": "filters"},
-    "ConvLSTM2D": {"nb_filter": "filters", **_RECURRENT},
-    "LSTM": _RECURRENT,
-    "GRU": _RECURRENT,
-    "SimpleRNN": _RECURRENT,
-    "MaxPooling1D": _POOLING_1D,
-    "AveragePooling1D": _POOLING_1D,
+    "SeparableConv2D": {"nb_filter": "filters", "init": "depthwise_initializer"},
+    **dict.fromkeys(("Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"), _FILTERS),
+    "ConvLSTM2D": {**_FILTERS, **_RECURRENT},
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), _RECURRENT),
+    **dict.fromkeys(("MaxPooling1D", "AveragePooling1D"), _POOLING_1D),
     "UpSampling1D": {"length": "size"},
-    "Dropout": {"p": "rate"},
-    "SpatialDropout1D": {"p": "rate"},
-    "SpatialDropout2D": {"p": "rate"},
-    "SpatialDropout3D": {"p": "rate"},
-    "GaussianDropout": {"p": "rate"},
+    **dict.fromkeys(("Dropout", "GaussianDropout"), _RATE),
+    **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"), _RATE),
     "GaussianNoise": {"sigma": "stddev"},
     "PReLU": {"init": "alpha_initializer"},
-    "BatchNormalization": {
-        "beta_init": "beta_initializer",
-        "gamma_init": "gamma_initializer",
-    },
+    "BatchNormalization": {"beta_init": "beta_initializer", "gamma_init": "gamma_initializer"},
 }
 
 # Kernel sizes that were several settings and became one; the first complete group wins.
-_KERNEL_PARTS = (
-    ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
-    ("nb_row", "nb_col"),
-)
+_KERNEL_PARTS = (("kernel_dim1", "kernel_dim2", "kernel_dim3"), ("nb_row", "nb_col"))
 
 _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 # Merge mode -> the Keras 2 layer it became.
-MERGE_MODES = {
+_MERGE_MODES = {
     "sum": "Add",
     "mul": "Multiply",
     "ave": "Average",
@@ -110,16 +93,8 @@ def is_keras1(config):
 
 
 def translate(class_name, config):
-    """Translates one layer.
-
-    Args:
-        class_name: Its class in Keras 1.
-        config: Its configuration; left unchanged.
-
-    Returns:
-        `(class name, configuration)` in the words of Keras 2.
-    """
-    target = CLASSES.get(class_name, class_name)
+    """A layer's class name and configuration, which is left unchanged, in the words of Keras 2."""
+    target = _CLASSES.get(class_name, class_name)
     renames = {**_COMMON, **_BY_CLASS.get(target, {})}
     translated = {}
     parts = next((group for group in _KERNEL_PARTS if all(key in config for key in group)), ())
@@ -160,13 +135,9 @@ def was_theano(classes_and_configs):
 
 
 def translate_merge(config):
-    """Translates the configuration of a Keras 1 `Merge` with a named mode.
-
-    Returns:
-        `(class name, configuration)`, or None for a mode that is code.
-    """
+    """Class name and configuration for a Keras 1 `Merge` with a named mode; None for a mode that is code."""
     mode = config.get("mode")
-    if config.get("mode_type", "raw") != "raw" or mode not in MERGE_MODES:
+    if config.get("mode_type", "raw") != "raw" or mode not in _MERGE_MODES:
         return None
     translated = {key: config[key] for key in ("name", "trainable") if key in config}
     if mode == "concat":
@@ -175,4 +146,4 @@ def translate_merge(config):
         axes = config.get("dot_axes", -1)
         translated["axes"] = axes if isinstance(axes, int) else [a[0] if isinstance(a, list) else a for a in axes]
         translated["normalize"] = mode == "cos"
-    return MERGE_MODES[mode], translated
+    return _MERGE_MODES[mode], translated

@@ -15,126 +15,40 @@ from tfav.weights.keras_h5.lazy_init import Reserved
 from tfav.weights.keras_h5.legacy_layers import LegacyBatchNormalization
 
 # Same name, same meaning.
-_SAME = frozenset(
-    [
-        "Activation",
-        "ActivityRegularization",
-        "Add",
-        "AdditiveAttention",
-        "AlphaDropout",
-        "Attention",
-        "Average",
-        "AveragePooling1D",
-        "AveragePooling2D",
-        "AveragePooling3D",
-        "BatchNormalization",
-        "CategoryEncoding",
-        "CenterCrop",
-        "Concatenate",
-        "Conv1D",
-        "Conv1DTranspose",
-        "Conv2D",
-        "Conv2DTranspose",
-        "Conv3D",
-        "Conv3DTranspose",
-        "ConvLSTM1D",
-        "ConvLSTM2D",
-        "ConvLSTM3D",
-        "Cropping1D",
-        "Cropping2D",
-        "Cropping3D",
-        "Dense",
-        "DepthwiseConv1D",
-        "DepthwiseConv2D",
-        "Discretization",
-        "Dot",
-        "Dropout",
-        "ELU",
-        "EinsumDense",
-        "Embedding",
-        "Flatten",
-        "GRU",
-        "GaussianDropout",
-        "GaussianNoise",
-        "GlobalAveragePooling1D",
-        "GlobalAveragePooling2D",
-        "GlobalAveragePooling3D",
-        "GlobalMaxPooling1D",
-        "GlobalMaxPooling2D",
-        "GlobalMaxPooling3D",
-        "GroupNormalization",
-        "Identity",
-        "LSTM",
-        "LayerNormalization",
-        "LeakyReLU",
-        "Masking",
-        "MaxPooling1D",
-        "MaxPooling2D",
-        "MaxPooling3D",
-        "Maximum",
-        "Minimum",
-        "MultiHeadAttention",
-        "Multiply",
-        "Normalization",
-        "PReLU",
-        "Permute",
-        "RandomBrightness",
-        "RandomContrast",
-        "RandomCrop",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-        "ReLU",
-        "RepeatVector",
-        "Rescaling",
-        "Reshape",
-        "Resizing",
-        "SeparableConv1D",
-        "SeparableConv2D",
-        "SimpleRNN",
-        "Softmax",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "Subtract",
-        "UnitNormalization",
-        "UpSampling1D",
-        "UpSampling2D",
-        "UpSampling3D",
-        "ZeroPadding1D",
-        "ZeroPadding2D",
-        "ZeroPadding3D",
-    ]
-)
+_SAME = """
+    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
+    AveragePooling2D AveragePooling3D BatchNormalization CategoryEncoding CenterCrop Concatenate Conv1D Conv1DTranspose
+    Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D
+    Dense DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU EinsumDense Embedding Flatten GRU
+    GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization Identity LSTM LayerNormalization
+    LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention Multiply Normalization
+    PReLU Permute RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom
+    ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D SeparableConv2D SimpleRNN Softmax SpatialDropout1D
+    SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D
+    ZeroPadding2D ZeroPadding3D
+""".split()  # noqa: SIM905
 
-# Another name for the same thing.
-_RENAMED = {
-    "BatchNormalizationV1": "BatchNormalization",
-    "BatchNormalizationV2": "BatchNormalization",
-    "SyncBatchNormalization": "BatchNormalization",
-    "CuDNNLSTM": "LSTM",
-    "CuDNNGRU": "GRU",
-    "LSTMV2": "LSTM",
-    "GRUV2": "GRU",
-    "LSTMV1": "LSTM",
-    "GRUV1": "GRU",
-    "UnifiedLSTM": "LSTM",
-    "UnifiedGRU": "GRU",
-    "ThresholdedReLU": "ReLU",
-    "FixedDropout": "Dropout",  # of a much used EfficientNet package; nothing but Dropout in inference
-    "Convolution1D": "Conv1D",
-    "Convolution2D": "Conv2D",
-    "Convolution3D": "Conv3D",
-    "Convolution2DTranspose": "Conv2DTranspose",
-    "SeparableConvolution2D": "SeparableConv2D",
-    "SeparableConvolution1D": "SeparableConv1D",
-    "MaxPool1D": "MaxPooling1D",
-    "MaxPool2D": "MaxPooling2D",
-    "AvgPool2D": "AveragePooling2D",
-    "GlobalAvgPool2D": "GlobalAveragePooling2D",
-    "GlobalMaxPool2D": "GlobalMaxPooling2D",
+# Other names for the same thing.
+_OLD_NAMES = {
+    "BatchNormalization": "BatchNormalizationV1 BatchNormalizationV2 SyncBatchNormalization",
+    "LSTM": "CuDNNLSTM LSTMV1 LSTMV2 UnifiedLSTM",
+    "GRU": "CuDNNGRU GRUV1 GRUV2 UnifiedGRU",
+    "ReLU": "ThresholdedReLU",
+    "Dropout": "FixedDropout",  # of a much used EfficientNet package; nothing but Dropout in inference
+    "Conv1D": "Convolution1D",
+    "Conv2D": "Convolution2D",
+    "Conv3D": "Convolution3D",
+    "Conv2DTranspose": "Convolution2DTranspose",
+    "SeparableConv1D": "SeparableConvolution1D",
+    "SeparableConv2D": "SeparableConvolution2D",
+    "MaxPooling1D": "MaxPool1D",
+    "MaxPooling2D": "MaxPool2D",
+    "AveragePooling2D": "AvgPool2D",
+    "GlobalAveragePooling2D": "GlobalAvgPool2D",
+    "GlobalMaxPooling2D": "GlobalMaxPool2D",
 }
+_RENAMED = {old: name for name, olds in _OLD_NAMES.items() for old in olds.split()}
 
 _OF_APPLICATIONS = application_layers()
 
@@ -142,7 +56,6 @@ _SETTINGS_RENAMED = {
     "LeakyReLU": {"alpha": "negative_slope"},
     "ThresholdedReLU": {"theta": "threshold"},
     "GaussianNoise": {"sigma": "stddev"},
-    "RandomCrop": {},
 }
 
 # What an old class meant without saying so.
@@ -171,74 +84,30 @@ _REFUSED = {
 }
 
 # Gone without a trace in the outputs.
-_HARMLESS = frozenset(
-    [
-        "batch_input_shape",
-        "batch_shape",
-        "batch_size",
-        "input_shape",
-        "input_dim",
-        "input_length",
-        "input_dtype",
-        "implementation",
-        "consume_less",
-        "fused",
-        "virtual_batch_size",
-        "adjustment",
-        "groups",
-        "kernel_initializer",
-        "kernel_regularizer",
-        "kernel_constraint",
-        "depthwise_dropout",
-        "dropout",
-        "sparse",
-        "ragged",
-        "optional",
-        "output_shape",
-        "mode",
-        "time_major",
-        "reset_after",
-        "recurrent_activation",
-        "unit_forget_bias",
-        "forget_bias_init",
-        "forget_bias_initializer",
-        "autocast",
-        "seed",
-        "renorm_clipping",
-        "renorm_momentum",
-        "renorm",
-        "U_constraint",
-        "data_format",
-        "dilation_rate",
-        "activity_regularizer",
-        "output_mode",
-        "stateful",
-        "max_tokens",
-        "rng_type",
-        "force_generator",
-        "zero_output_for_mask",
-    ]
-)
+_HARMLESS = """
+    U_constraint activity_regularizer adjustment autocast batch_input_shape batch_shape batch_size consume_less
+    data_format depthwise_dropout dilation_rate dropout force_generator forget_bias_init forget_bias_initializer fused
+    groups implementation input_dim input_dtype input_length input_shape kernel_constraint kernel_initializer
+    kernel_regularizer max_tokens mode optional output_mode output_shape ragged recurrent_activation renorm
+    renorm_clipping renorm_momentum reset_after rng_type seed sparse stateful time_major unit_forget_bias
+    virtual_batch_size zero_output_for_mask
+""".split()  # noqa: SIM905
 
 _SET_ELSEWHERE = ("self", "args", "kwargs", "name", "dtype", "trainable", "unroll")
 
-# (setting, the value that matters, what it means)
-_DECISIVE = (
-    ("time_major", True, "time-major sequences, which Keras 3 does not have"),
-    ("ragged", True, "ragged tensors, which Keras 3 on its own does not feed"),
-    ("renorm", True, "batch renormalisation"),
-)
+# Settings that matter where they are on, and what they mean.
+_DECISIVE = {
+    "time_major": "time-major sequences, which Keras 3 does not have",
+    "ragged": "ragged tensors, which Keras 3 on its own does not feed",
+    "renorm": "batch renormalisation",
+}
 
 
 def find_class(class_name):
     """The Keras 3 class for an old class name, or None for one that is not translated."""
-    class_name = class_name.split(">")[-1]  # registered classes carry their package
-    if class_name in _OF_APPLICATIONS:
-        return _OF_APPLICATIONS[class_name]
-    name = _RENAMED.get(class_name, class_name)
-    if name in _SAME or name in CELLS:
-        return getattr(keras.layers, name, None)
-    return None
+    name = class_name.split(">")[-1]  # registered classes carry their package
+    name = _RENAMED.get(name, name)
+    return getattr(keras.layers, name, None) if name in (*_SAME, *CELLS) else _OF_APPLICATIONS.get(name)
 
 
 def why_refused(class_name):
@@ -260,8 +129,8 @@ def make(spec, name, custom_objects, report):
     """
     cls = find_class(spec.class_name)
     config = {**_OLD_DEFAULTS.get(spec.class_name, {}), **spec.config, **_IMPLIED.get(spec.class_name, {})}
-    for key, value, meaning in _DECISIVE:
-        if config.get(key) == value:
+    for key, meaning in _DECISIVE.items():
+        if config.get(key) is True:
             raise WeightsError(None, f"layer {spec.name!r} uses {meaning}, which is not translated")
     renames = _SETTINGS_RENAMED.get(spec.class_name, {})
     config = {renames.get(key, key): value for key, value in config.items()}
@@ -276,14 +145,11 @@ def make(spec, name, custom_objects, report):
 def _batch_normalization(spec, config):
     """`(class, axis)`: tf.keras stores the axis as a list of one, Keras 1 has two modes of its own."""
     axis = config.get("axis", -1)
-    if isinstance(axis, list):
-        if len(axis) != 1:
-            raise WeightsError(
-                None, f"layer {spec.name!r} normalises over axes {axis} at once, which is not translated"
-            )
-        axis = axis[0]
-    mode = config.get("mode", 0)
-    return (LegacyBatchNormalization if mode in (1, 2) else keras.layers.BatchNormalization), axis
+    if isinstance(axis, list) and len(axis) != 1:
+        raise WeightsError(None, f"layer {spec.name!r} normalises over axes {axis} at once, which is not translated")
+    is_legacy = config.get("mode", 0) in (1, 2)
+    cls = LegacyBatchNormalization if is_legacy else keras.layers.BatchNormalization
+    return cls, axis[0] if isinstance(axis, list) else axis
 
 
 def _translate(cls, config, spec, custom_objects, report):
@@ -296,7 +162,7 @@ def _translate(cls, config, spec, custom_objects, report):
                 report.note(f"setting {key}={_short(value)} of layer {spec.name!r} dropped: Keras 3 does not have it")
             continue
         if key.endswith(("_regularizer", "_constraint")):
-            made = getattr(objects, key.rsplit("_", 1)[1])(value, custom_objects) if value else None
+            made = objects.make(key.rsplit("_", 1)[1], value, custom_objects) if value else None
             if value and made is None:
                 report.note(f"{key} of layer {spec.name!r} dropped: {_short(value)} is not Keras' own")
             settings[key] = made
@@ -314,7 +180,7 @@ def _translate(cls, config, spec, custom_objects, report):
 
 
 def _reserve(key, value, default, spec, custom_objects, report):
-    original = objects.initializer(value, custom_objects) if value else None
+    original = objects.make("initializer", value, custom_objects) if value else None
     if value and original is None:
         report.note(f"{key} of layer {spec.name!r} replaced by the default: {_short(value)} is not Keras' own")
     if original is None and default not in (None, inspect.Parameter.empty):

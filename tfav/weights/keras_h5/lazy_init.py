@@ -15,6 +15,7 @@ from tfav.keras_private import flatten_layers
 from tfav.weights.errors import WeightsError
 
 _current = contextvars.ContextVar("tfav_weights_budget", default=None)
+_GRACE = 2**16  # values: some layers hold a few that their old counterparts did not
 
 
 class Budget:
@@ -25,15 +26,12 @@ class Budget:
         values: Number of values it stores.
     """
 
-    # Some layers hold a few values that their old counterparts did not.
-    GRACE = 2**16
-
-    def __init__(self, path, values):
+    def __init__(self, path, values: int):
         self.path, self.values = path, values
-        self.left = values + self.GRACE
+        self.left = values + _GRACE
         self.error = None  # kept, since Keras may wrap what is raised inside a build
 
-    def spend(self, layer_name, shape):
+    def spend(self, layer_name, shape) -> None:
         """Takes `shape`'s values out of the budget, or raises `WeightsError`."""
         self.left -= math.prod(shape)
         if self.left < 0:
@@ -50,7 +48,7 @@ class Budget:
         """While active, variables are charged to this budget."""
         token = _current.set(self)
         try:
-            yield self
+            yield
         finally:
             _current.reset(token)
 
@@ -75,7 +73,7 @@ class Reserved(keras.initializers.Initializer):
         return {"original": keras.initializers.serialize(self.original), "layer_name": self.layer_name}
 
 
-def restore(layer):
+def restore(layer: keras.layers.Layer) -> None:
     """Puts the original initializers back into a built layer and every layer inside it."""
     for inner in flatten_layers(layer):
         for name, value in list(vars(inner).items()):

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from tfav import keras_private, keras_settings
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import WeightsError, check_built
 from tfav.weights.keras_h5 import architecture, sandbox
 from tfav.weights.keras_h5.archive import Archive
-from tfav.weights.keras_h5.assignment import Transfer
+from tfav.weights.keras_h5.assignment import Assignment
 from tfav.weights.keras_h5.legacy_layers import legacy_hard_sigmoid
 from tfav.weights.keras_h5.rebuild import Rebuilder
 from tfav.weights.keras_h5.tensors import Context
@@ -53,23 +53,18 @@ def load_legacy_model(path, *, custom_objects=None, with_report=False, backend=N
         config = archive.json("model_config")
         if config is None:
             archive.layer_names()  # says so if it is no Keras file at all
-            raise WeightsError(
-                path,
-                "it holds weights without an architecture",
-                "Build the model in code and call tfav.weights.load_legacy_weights(model, path).",
-            )
+            remedy = "Build the model in code and call tfav.weights.load_legacy_weights(model, path)."
+            raise WeightsError(path, "it holds weights without an architecture", remedy)
         root, is_keras1, guessed_theano = architecture.parse(path, config, archive.keras_version)
         stored = archive.stored_layers()
         report = _start_report(archive, is_keras1)
         context = _context(archive, report, backend, is_keras1, guessed_theano)
         rebuilder = Rebuilder(path, stored, custom_objects, report)
         model = rebuilder.build(root)
-        children = [
-            (spec.name, tree_of(rebuilder.built[id(spec)], spec, rebuilder.built))
-            for spec in root.model.layers
-            if id(spec) in rebuilder.built
-        ]
-        Transfer(path, context, report).fill(_flatten_unstored(children, stored), stored)
+        built = rebuilder.built
+        specs = [spec for spec in root.model.layers if id(spec) in built]
+        children = [(spec.name, tree_of(built[id(spec)], spec, built)) for spec in specs]
+        Assignment(path, context, report).fill(_flatten_unstored(children, stored), stored)
         _note_legacy_meanings(model, archive.keras_version or "", report)
     return (model, report) if with_report else model
 
@@ -93,18 +88,16 @@ def load_legacy_weights(model, path, *, with_report=False, backend=None):
             filled.
     """
     _check_backend(backend)
-    if not model.built:
-        raise WeightsError(
-            path, f"model {model.name!r} is not built yet, so it has no weights to fill", "Call it once."
-        )
+    check_built(model, path)
     sandbox.check(path)
     with Archive(path) as archive:
         stored = archive.stored_layers()
         is_keras1 = (archive.keras_version or "").startswith(("0.", "1.")) or _names_look_keras1(stored)
         report = _start_report(archive, is_keras1)
-        context = _context(archive, report, backend, is_keras1, guessed_theano=_is_channels_first(model))
+        formats = [getattr(layer, "data_format", None) for layer in keras_private.flatten_layers(model)]
+        context = _context(archive, report, backend, is_keras1, guessed_theano="channels_first" in formats)
         children = [(layer.name, tree_of(layer)) for layer in model.layers]
-        Transfer(path, context, report).fill(_flatten_unstored(children, stored), stored)
+        Assignment(path, context, report).fill(_flatten_unstored(children, stored), stored)
     return (model, report) if with_report else model
 
 
@@ -183,16 +176,9 @@ def _flatten_unstored(children, stored):
     """Takes models apart whose layers the file lists one by one, as Keras 1 did below a Merge."""
     flat = []
     for name, node in children:
-        leaves = node.leaves()
-        if (
-            isinstance(node, Branch)
-            and leaves
-            and name not in stored
-            and all(leaf.layer.name in stored for leaf in leaves)
-        ):
-            flat += [(leaf.layer.name, leaf) for leaf in leaves]
-        else:
-            flat.append((name, node))
+        leaves = node.leaves() if isinstance(node, Branch) and name not in stored else []
+        are_stored = leaves and all(leaf.layer.name in stored for leaf in leaves)
+        flat += [(leaf.layer.name, leaf) for leaf in leaves] if are_stored else [(name, node)]
     return flat
 
 
@@ -200,10 +186,6 @@ def _names_look_keras1(stored):
     """Keras 1 wrote `convolution2d_1_W`, later versions `conv2d_1/kernel:0`."""
     names = [array.name for arrays in stored.values() for array in arrays]
     return bool(names) and all("/" not in name and ":" not in name.replace(":0", "") for name in names)
-
-
-def _is_channels_first(model):
-    return any(getattr(layer, "data_format", None) == "channels_first" for layer in keras_private.flatten_layers(model))
 
 
 def _note_legacy_meanings(model, version, report):

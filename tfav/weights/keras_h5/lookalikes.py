@@ -22,15 +22,10 @@ def explain_folder(path: Path) -> tuple[str, str]:
     """What a folder is, and what to do."""
     names = {item.name for item in path.iterdir()}
     if "saved_model.pb" in names:
-        return (
-            "it is a folder with a TensorFlow SavedModel",
-            "Use tfav.weights.HubExtractor or keras.layers.TFSMLayer for it.",
-        )
+        remedy = "Use tfav.weights.HubExtractor or keras.layers.TFSMLayer for it."
+        return "it is a folder with a TensorFlow SavedModel", remedy
     if {"config.json", "metadata.json"} <= names:
-        return (
-            "it is an unpacked Keras 3 .keras file",
-            "Zip it again and open it with keras.models.load_model.",
-        )
+        return "it is an unpacked Keras 3 .keras file", "Zip it again and open it with keras.models.load_model."
     if any(name.endswith(".index") for name in names):
         return "it is a folder with TensorFlow checkpoints", "Use tfav.weights.load_checkpoint for them."
     inside = sorted(name for name in names if name.lower().endswith((".h5", ".hdf5")))[:3]
@@ -63,10 +58,8 @@ def explain_file(path: Path, head: bytes) -> tuple[str, str]:
     if head[4:8] == b"TFL3":
         return "it is a TensorFlow Lite model (.tflite), not HDF5", _CONVERT
     if head[8:9] == b"{" and 0 < int.from_bytes(head[:8], "little") < path.stat().st_size:
-        return (
-            "it is a safetensors file, not HDF5",
-            "Read it with safetensors.numpy.load_file and give its arrays to tfav.weights.load_state_dict.",
-        )
+        remedy = "Read it with safetensors.numpy.load_file and give its arrays to tfav.weights.load_state_dict."
+        return "it is a safetensors file, not HDF5", remedy
     return _explain_by_name(path, head)
 
 
@@ -80,10 +73,9 @@ def _explain_by_name(path: Path, head: bytes) -> tuple[str, str]:
         return "it is a TensorFlow graph (.pb), not HDF5", _CONVERT
     if path.suffix == ".index" or ".data-" in path.suffix or path.name == "checkpoint":
         return "it is part of a TensorFlow checkpoint, not HDF5", "Use tfav.weights.load_checkpoint for it."
-    is_text = all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:512])
-    what = (
-        "plain text" if is_text else "no format known here (perhaps a TensorFlow checkpoint or the end of a download)"
-    )
+    what = "no format known here (perhaps a TensorFlow checkpoint or the end of a download)"
+    if all(byte in b"\t\n\r\f" or 32 <= byte < 127 for byte in head[:512]):
+        what = "plain text"
     return f"it is {what}, not HDF5", "Pass a Keras .h5 file, or see tfav.weights.load_checkpoint for checkpoints."
 
 

@@ -1,12 +1,13 @@
 """Building the Keras 3 model for a parsed architecture, one checked layer at a time."""
 
+import contextlib
 import inspect
 import math
 
 import keras
 
 from tfav.keras_private import producer
-from tfav.weights.errors import WeightsError
+from tfav.weights.errors import WeightsError, few, first_line
 from tfav.weights.keras_h5 import architecture, layer_table, objects, operations
 from tfav.weights.keras_h5.graph import Ref, order_calls
 from tfav.weights.keras_h5.lazy_init import Budget, restore
@@ -14,16 +15,17 @@ from tfav.weights.keras_h5.lazy_init import Budget, restore
 _OPERATION_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 _WRAPPERS = ("TimeDistributed", "Bidirectional")
 
-# Trailing settings that tell an input's shape from the first kernel, for chains that were saved without it.
+# For chains saved without their input's shape: how many of its sizes the first kernel leaves open, and where in the
+# kernel's shape the last one stands.
 _SHAPE_FROM_KERNEL = {
-    "Dense": lambda kernel: [None, kernel[0]],
-    "Conv1D": lambda kernel: [None, None, kernel[-2]],
-    "Conv2D": lambda kernel: [None, None, None, kernel[-2]],
-    "Conv3D": lambda kernel: [None, None, None, None, kernel[-2]],
-    "LSTM": lambda kernel: [None, None, kernel[0]],
-    "GRU": lambda kernel: [None, None, kernel[0]],
-    "SimpleRNN": lambda kernel: [None, None, kernel[0]],
-    "Embedding": lambda kernel: [None, None],
+    "Dense": (1, 0),
+    "Conv1D": (2, -2),
+    "Conv2D": (3, -2),
+    "Conv3D": (4, -2),
+    "LSTM": (2, 0),
+    "GRU": (2, 0),
+    "SimpleRNN": (2, 0),
+    "Embedding": (2, None),
 }
 
 
@@ -77,10 +79,12 @@ class Rebuilder:
             if spec.class_name in ("Lambda", "Merge"):
                 code.append(_describe_code(spec))
             elif spec.class_name in _OPERATION_LAYERS:
-                if not operations.is_known(spec):
+                if operations.find(spec) is None:
                     unknown.append(f"{spec.name!r} (TensorFlow's {operations.operation_name(spec)})")
             elif spec.class_name == "RNN":
-                unknown += [f"{spec.name!r} (cell {c})" for c in _cell_classes(spec) if not self._knows_cell(c)]
+                cells = [config["class_name"] for config in _cell_configs(spec)] or ["none"]
+                known = (*layer_table.CELLS, *self.custom)
+                unknown += [f"{spec.name!r} (cell {cell})" for cell in cells if cell not in known]
             elif layer_table.find_class(spec.class_name) is None:
                 unknown.append(f"{spec.name!r} ({spec.stored_class}: {layer_table.why_refused(spec.class_name)})")
         if code:
@@ -90,15 +94,8 @@ class Rebuilder:
                 "Pass custom_objects={layer or function name: your own function} to replace it.",
             )
         if unknown:
-            shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
-            raise WeightsError(
-                self.path,
-                f"these layers are not translated: {shown}",
-                "Pass custom_objects={class or layer name: ...}.",
-            )
-
-    def _knows_cell(self, class_name):
-        return class_name in layer_table.CELLS or class_name in self.custom
+            reason = f"these layers are not translated: {few(unknown, 5)}"
+            raise WeightsError(self.path, reason, "Pass custom_objects={class or layer name: ...}.")
 
     def _replacement(self, spec):
         """What the caller gave for a layer: by its name, its class, or the name of its function."""
@@ -125,9 +122,8 @@ class Rebuilder:
         return model
 
     def _sequential(self, spec, name):
-        specs = list(spec.layers)
-        if specs and spec.batch_shape is not None and specs[0].class_name != "InputLayer":
-            specs.insert(0, architecture.input_layer(spec.batch_shape, specs[0], self.path))
+        has_shape = spec.layers and spec.batch_shape is not None
+        specs = architecture.with_input(spec, self.path) if has_shape else spec.layers
         layers = [self._layer(layer) for layer in specs]
         with self._guarded(name):
             return keras.Sequential(layers, name=name)
@@ -157,8 +153,7 @@ class Rebuilder:
 
         for layer, number in order_calls(spec, self.path):
             call = layer.calls[number]
-            inputs, kwargs = resolve(call.inputs), resolve(call.kwargs)
-            outputs = self._call(layer, inputs, kwargs)
+            outputs = self._call(layer, resolve(call.inputs), resolve(call.kwargs))
             tensors[layer.name, number] = keras.tree.flatten(outputs)
         return keras.Model(_unwrap(resolve(spec.inputs)), _unwrap(resolve(spec.outputs)), name=name)
 
@@ -169,9 +164,7 @@ class Rebuilder:
                 outputs = operations.apply(spec, inputs, kwargs)
                 self._name_operations(spec, outputs, [inputs, kwargs])
                 return outputs
-        layer = self.built.get(id(spec))
-        if layer is None:
-            layer = self._layer(spec)
+        layer = self.built[id(spec)] if id(spec) in self.built else self._layer(spec)
         if isinstance(inputs, list) and len(inputs) > 1 and spec.class_name in layer_table.RECURRENT:
             inputs, kwargs = inputs[0], {"initial_state": inputs[1:], **kwargs}
         with self._guarded(spec.name):
@@ -216,10 +209,10 @@ class Rebuilder:
         if isinstance(replacement, keras.layers.Layer):
             return replacement
         if inspect.isclass(replacement):
-            config = {k: v for k, v in spec.config.items() if k not in ("batch_input_shape", "ragged", "sparse")}
-            config = {**config, "name": name}
-            config = {k: v for k, v in config.items() if spec.class_name != "Lambda" or k in ("name", "trainable")}
-            return replacement.from_config(config)
+            taken = {k: v for k, v in spec.config.items() if k not in ("batch_input_shape", "ragged", "sparse")}
+            if spec.class_name == "Lambda":
+                taken = {k: v for k, v in taken.items() if k == "trainable"}
+            return replacement.from_config({**taken, "name": name})
         arguments = spec.config.get("arguments") or {}
         return keras.layers.Lambda(replacement, name=name, arguments=arguments if isinstance(arguments, dict) else {})
 
@@ -244,10 +237,8 @@ class Rebuilder:
         settings = {"name": name, "trainable": bool(spec.config.get("trainable", True))}
         if spec.class_name == "TimeDistributed":
             return keras.layers.TimeDistributed(inner["layer"], **settings)
-        merge_mode = spec.config.get("merge_mode", "concat")
-        return keras.layers.Bidirectional(
-            inner["layer"], merge_mode=merge_mode, backward_layer=inner.get("backward_layer"), **settings
-        )
+        settings["merge_mode"] = spec.config.get("merge_mode", "concat")
+        return keras.layers.Bidirectional(inner["layer"], backward_layer=inner.get("backward_layer"), **settings)
 
     def _rnn(self, spec, name):
         cells = []
@@ -281,42 +272,32 @@ class Rebuilder:
             done |= {id(sibling) for sibling in call.output_tensors}
             waiting += call.input_tensors
 
+    @contextlib.contextmanager
     def _guarded(self, name):
-        return _Guard(self.path, name, self._budget)
+        """Charges the budget, and turns what Keras raises into one line that names the layer."""
+        try:
+            with self._budget.active():
+                yield
+        except Exception as error:
+            if self._budget.error is not None:
+                raise self._budget.error from error
+            if not isinstance(error, WeightsError):
+                reason = f"{name!r} cannot be rebuilt ({first_line(error).rstrip('.')})"
+                raise WeightsError(self.path, reason) from error
+            if error.path is None:
+                raise WeightsError(self.path, error.reason, error.remedy) from error
+            raise
 
     def _guess_batch_shape(self, layers):
         first = layers[0] if layers else None
-        guess = _SHAPE_FROM_KERNEL.get(first.class_name) if first else None
         arrays = self.stored.get(first.name) if first else None
-        if guess is None or not arrays:
+        if not arrays or first.class_name not in _SHAPE_FROM_KERNEL:
             return None
-        shape = [None if n is None else int(n) for n in guess(max((a.shape for a in arrays), key=math.prod))]
+        num_open, place = _SHAPE_FROM_KERNEL[first.class_name]
+        kernel = max((array.shape for array in arrays), key=math.prod)
+        shape = [None] * num_open + ([] if place is None else [int(kernel[place])])
         self.report.note(f"input shape {shape} inferred from the first kernel; the file does not store it")
         return shape
-
-
-class _Guard:
-    """Charges the budget, and turns what Keras raises into one line that names the layer."""
-
-    def __init__(self, path, name, budget):
-        self.path, self.name, self.budget = path, name, budget
-
-    def __enter__(self):
-        self._active = self.budget.active()
-        self._active.__enter__()
-
-    def __exit__(self, kind, error, trace):
-        self._active.__exit__(None, None, None)
-        if error is None or not isinstance(error, Exception):
-            return False
-        if self.budget.error is not None:
-            raise self.budget.error from error
-        if isinstance(error, WeightsError):
-            if error.path is None:
-                raise WeightsError(self.path, error.reason, error.remedy) from error
-            return False
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise WeightsError(self.path, f"{self.name!r} cannot be rebuilt ({lines[0].rstrip('.')})") from error
 
 
 def _function_name(spec):
@@ -325,7 +306,7 @@ def _function_name(spec):
         return None
     function = spec.config.get("function", spec.config.get("mode"))
     if isinstance(function, dict):
-        function = function.get("config") if isinstance(function.get("config"), str) else None
+        function = function.get("config")
     return function if isinstance(function, str) and len(function) < 80 else None
 
 
@@ -343,10 +324,6 @@ def _cell_configs(spec):
     return [c for c in cells if isinstance(c, dict) and isinstance(c.get("config"), dict)]
 
 
-def _cell_classes(spec):
-    return [config["class_name"] for config in _cell_configs(spec)] or ["none"]
-
-
 def _as_stored(spec, outputs, path):
     """Puts right what Keras 3 does differently with a layer's output, and checks what Keras 1 stored of it."""
     if spec.stored_class == "Merge" and spec.config.get("normalize"):
@@ -355,9 +332,8 @@ def _as_stored(spec, outputs, path):
     if spec.stored_class.startswith("Deconv") and isinstance(declared, list):
         pairs = zip(declared[1:], outputs.shape[1:], strict=False)
         if any(None not in (a, b) and a != b for a, b in pairs):
-            raise WeightsError(
-                path, f"layer {spec.name!r} was saved with output shape {declared}, which Keras 3 cannot give"
-            )
+            reason = f"layer {spec.name!r} was saved with output shape {declared}, which Keras 3 cannot give"
+            raise WeightsError(path, reason)
     return outputs
 
 

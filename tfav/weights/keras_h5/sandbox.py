@@ -62,23 +62,23 @@ def read_all(path: Path | str) -> None:
     Raises:
         DamagedError: The library could not read it. What else is wrong with a file they tell better themselves.
     """
-    archive = _run(lambda: Archive(path))
+    archive = _unless_refused(Archive, path)
     if archive is None:
         return
     with archive:
         for name in ("model_config", "training_config"):
-            _run(lambda: archive.json(name))  # noqa: B023
-        _run(lambda: archive.has_optimizer)
-        for arrays in (_run(archive.stored_layers) or {}).values():
+            _unless_refused(archive.json, name)
+        _unless_refused(getattr, archive, "has_optimizer")
+        for arrays in (_unless_refused(archive.stored_layers) or {}).values():
             for array in arrays:
                 with reading(path):
                     array.read()
 
 
-def _run(read):
+def _unless_refused(read, *args):
     """What it gives; None where something else is wrong than damage."""
     try:
-        return read()
+        return read(*args)
     except DamagedError:
         raise
     except WeightsError:

@@ -39,13 +39,12 @@ def translate(leaf, arrays, context):
     channels_first = _channels_first(leaf)
     if gates is not None:
         return _join_gates(leaf, arrays, gates, channels_first, context)
-    slots = [*leaf.trainable_slots, *leaf.other_slots]
     if leaf.kind in ("LSTM", "GRU") and len(arrays) == 3:
         arrays, how = _from_cudnn(leaf.kind, arrays)
         if how:
             return [(array, how) for array in arrays]
     results = []
-    for slot, array in zip(slots, arrays, strict=True):
+    for slot, array in zip(leaf.slots, arrays, strict=True):
         wanted = tuple(slot.variable.shape)
         if slot.role == "kernel" and leaf.kind in _CONVOLUTIONS:
             results.append(_kernel(leaf, array, wanted, channels_first, context))
