@@ -22,15 +22,15 @@ _COLORS = 255  # enough for a page; a third of the bytes
 
 def main(out: str, run_dirs: list[str], clips: dict[str, str]) -> None:
     """Writes `SYSTEM.png` and `SYSTEM-phone.png` into a folder."""
-    wheres = find_runs(run_dirs)
-    with running(wheres, port=0) as address, sync_playwright() as playwright:
+    predictors = find_runs(run_dirs)
+    with running(predictors, port=0) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for suffix, (width, height) in _SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
             page.set_default_timeout(_TIMEOUT_MS)
             page.goto(address)
             for tab in TABS:
-                if tab.system in wheres:
+                if tab.system in predictors:
                     _shoot(page, tab, clips.get(tab.system), Path(out) / f"{tab.system}{suffix}.png")
             page.close()
         browser.close()

@@ -29,7 +29,7 @@ class FakeModels:
     def prepare(self):
         pass
 
-    def __call__(self, system, where):
+    def __call__(self, system, predictor_args):
         known = {"lipnet": lips, "two_stream": actions, "cnn_lstm": classes, "next_frame": self._next_frames}
         return (known | {"av_words": words})[system]
 

@@ -43,10 +43,10 @@ def address(folder):
     """The page with made models; next_frame answers its own example with the weights that ship."""
     from tfav.app.server import running
 
-    wheres = {system: {"run_dir": "pretrained"} for system in SYSTEMS}
+    predictors = {system: {"run_dir": "pretrained"} for system in SYSTEMS}
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
-        with running(wheres, limits=Limits(), queue=2, port=0, make_models=FakeModels) as address:
+        with running(predictors, limits=Limits(), queue=2, port=0, make_models=FakeModels) as address:
             yield address
     finally:
         tempfile.tempdir = before

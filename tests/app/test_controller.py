@@ -16,15 +16,15 @@ TAB = {tab.system: tab for tab in TABS}
 
 
 @pytest.fixture(scope="module")
-def line():
-    line = JobQueue(1, FakeModels, grace_sec=0.5)
-    yield line
-    line.close()
+def jobs():
+    jobs = JobQueue(1, FakeModels, grace_sec=0.5)
+    yield jobs
+    jobs.close()
 
 
 @pytest.fixture
-def controller(line, tmp_path):
-    return Controller(line, Limits(), tmp_path, {tab.system: {} for tab in TABS})
+def controller(jobs, tmp_path):
+    return Controller(jobs, Limits(), tmp_path, {tab.system: {} for tab in TABS})
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_messages_name_the_file_and_not_the_folder(controller, upload):
     last = views(controller, "cnn_lstm", upload("refused"))[-1]
     assert "refused.mp4: no face was found. Show one face." in last.status
     assert str(controller.served.parent) not in last.status and "/" not in last.status.replace("</", "")
-    controller.wheres["cnn_lstm"] = {"run_dir": "/home/ann/runs/mine"}
+    controller.predictors["cnn_lstm"] = {"run_dir": "/home/ann/runs/mine"}
     assert "<p>mine: not trained yet. Train on.</p>" in views(controller, "cnn_lstm", upload("untrained"))[-1].status
     assert "Something went wrong inside" in views(controller, "cnn_lstm", upload("broken"))[-1].status
     assert "Choose a video first" in views(controller, "cnn_lstm", None)[-1].status
@@ -151,7 +151,7 @@ def test_closing_the_page_in_the_middle_stops_the_work_and_leaves_nothing(contro
             if "Working slowly" in view.status:
                 break
         controller.leave("ann")
-        while any(controller._jobs.iterdir()):
+        while any(controller._folder.iterdir()):
             await asyncio.sleep(0.1)
         await work.aclose()
 
@@ -166,7 +166,7 @@ def test_a_browser_that_goes_without_a_word_stops_the_work_too(controller, uploa
             if "Working slowly" in view.status:
                 break
         await work.aclose()  # what Gradio does when the connection is lost
-        while any(controller._jobs.iterdir()):
+        while any(controller._folder.iterdir()):
             await asyncio.sleep(0.1)
 
     asyncio.run(asyncio.wait_for(scene(), 60))

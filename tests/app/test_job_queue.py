@@ -12,20 +12,20 @@ from tfav.app.job_queue import CANCELLED, DONE, FAILED, REFUSED, RUNNING, WAITIN
 
 @pytest.fixture(scope="module")
 def shared_line():
-    line = JobQueue(2, FakeModels)
-    yield line
-    line.close()
+    jobs = JobQueue(2, FakeModels)
+    yield jobs
+    jobs.close()
 
 
 @pytest.fixture
 def put(tmp_path, clip):
     """A function that puts a video of some name into a line."""
 
-    def put(line, name="clip", owner=("ann", "cnn_lstm")):
+    def put(jobs, name="clip", owner=("ann", "cnn_lstm")):
         folder, results = tmp_path / f"job-{time.monotonic_ns()}", tmp_path / f"results-{time.monotonic_ns()}"
         folder.mkdir(), results.mkdir()
         path = shutil.copyfile(clip, folder / f"{name}.mp4")
-        return line.submit(owner, {}, path, {}, folder=folder, results=results)
+        return jobs.submit(owner, {}, path, {}, folder=folder, results=results)
 
     return put
 
@@ -106,23 +106,23 @@ def test_the_line_is_bounded_and_in_order(shared_line, put, tmp_path):
 
 
 def test_a_job_nobody_looks_at_is_stopped(put):
-    line = JobQueue(2, FakeModels, grace_sec=0.5, unseen_sec=1.0)
+    jobs = JobQueue(2, FakeModels, grace_sec=0.5, unseen_sec=1.0)
     try:
-        forgotten = put(line, "slow")
+        forgotten = put(jobs, "slow")
         end = time.monotonic() + 60
         while not forgotten.ended and time.monotonic() < end:
             time.sleep(0.05)
         assert forgotten.state == CANCELLED
     finally:
-        line.close()
+        jobs.close()
 
 
 def test_a_job_that_takes_too_long_is_stopped(put):
-    line = JobQueue(2, FakeModels, grace_sec=0.5, job_sec=2.0)
+    jobs = JobQueue(2, FakeModels, grace_sec=0.5, job_sec=2.0)
     try:
-        assert "longer than 0 minutes" in wait(put(line, "slow")).message
+        assert "longer than 0 minutes" in wait(put(jobs, "slow")).message
     finally:
-        line.close()
+        jobs.close()
 
 
 class Hopeless(FakeModels):
@@ -131,19 +131,19 @@ class Hopeless(FakeModels):
 
 
 def test_a_process_that_cannot_start_is_told_and_not_tried_again_and_again(put):
-    line = JobQueue(2, Hopeless, grace_sec=0.5)
+    jobs = JobQueue(2, Hopeless, grace_sec=0.5)
     try:
         end = time.monotonic() + 60
-        while line.pid is None:
+        while jobs.pid is None:
             assert time.monotonic() < end
             time.sleep(0.1)
-        pid = line.pid
-        line._process.join(60)
+        pid = jobs.pid
+        jobs._process.join(60)
         time.sleep(2.5)
-        assert line.pid == pid
-        assert "its process ended, code 7" in wait(put(line)).message
+        assert jobs.pid == pid
+        assert "its process ended, code 7" in wait(put(jobs)).message
     finally:
-        line.close()
+        jobs.close()
 
 
 def test_without_memory_for_a_process_jobs_fail_and_later_ones_do_not(put, monkeypatch):
@@ -151,13 +151,13 @@ def test_without_memory_for_a_process_jobs_fail_and_later_ones_do_not(put, monke
         raise OSError("Cannot allocate memory")
 
     monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", refuse)
-    line = JobQueue(2, FakeModels, grace_sec=0.5)
+    jobs = JobQueue(2, FakeModels, grace_sec=0.5)
     try:
-        assert "too little memory" in wait(put(line)).message
+        assert "too little memory" in wait(put(jobs)).message
         monkeypatch.undo()
-        assert wait(put(line)).state == DONE
+        assert wait(put(jobs)).state == DONE
     finally:
-        line.close()
+        jobs.close()
 
 
 def test_a_job_that_is_taken_next_fills_no_place_in_the_line(shared_line, put):
@@ -169,19 +169,19 @@ def test_a_job_that_is_taken_next_fills_no_place_in_the_line(shared_line, put):
 
 
 def test_temporary_files_of_the_process_have_a_folder(put, tmp_path):
-    line = JobQueue(2, FakeModels, scratch=tmp_path)
+    jobs = JobQueue(2, FakeModels, scratch=tmp_path)
     try:
-        assert wait(put(line)).row["temporary"] == str(tmp_path)
+        assert wait(put(jobs)).row["temporary"] == str(tmp_path)
     finally:
-        line.close()
+        jobs.close()
 
 
 def test_closing_ends_the_process_and_what_waits(put):
-    line = JobQueue(2, FakeModels, grace_sec=0.2)
-    running = wait(put(line, "stubborn"), lambda job: job.what == "Not listening")
-    waiting, pid = put(line), line.pid
-    line.close()
+    jobs = JobQueue(2, FakeModels, grace_sec=0.2)
+    running = wait(put(jobs, "stubborn"), lambda job: job.what == "Not listening")
+    waiting, pid = put(jobs), jobs.pid
+    jobs.close()
     assert running.state == waiting.state == CANCELLED and "server is stopping" in waiting.message
     assert not is_alive(pid)
     with pytest.raises(BusyError):
-        put(line)
+        put(jobs)

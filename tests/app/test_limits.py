@@ -4,7 +4,7 @@ import pytest
 
 from tests.io import clips
 from tfav.app import page, uploads
-from tfav.app.uploads import Facts, Limits, check_upload
+from tfav.app.uploads import Limits, VideoSummary, check_upload
 from tfav.errors import MediaError
 
 
@@ -19,7 +19,7 @@ def test_the_last_byte_counts(tmp_path, monkeypatch, beyond, refused):
     clips.write_clip(path, 5)
     with path.open("r+b") as file:
         file.truncate(2_000_000 + beyond)  # a hole behind the video
-    monkeypatch.setattr(uploads, "_inspect", lambda path: Facts(5, 1.0, 64, 48))
+    monkeypatch.setattr(uploads, "_inspect", lambda path: VideoSummary(5, 1.0, 64, 48))
     if not refused:
         assert check_upload(path, Limits(max_mb=2)).num_frames == 5
         return
@@ -28,23 +28,23 @@ def test_the_last_byte_counts(tmp_path, monkeypatch, beyond, refused):
 
 
 @pytest.mark.parametrize(
-    ("facts", "words"),
+    ("found", "words"),
     [
-        (Facts(2, 60.0, 4096, 2304), None),
-        (Facts(1, 1.0, 64, 48), "a single picture"),
-        (Facts(100, 60.5, 64, 48), r"60\.5 seconds long, and the limit is 60 seconds"),
-        (Facts(100, 89.9, 64, 48), r"89\.9 seconds long"),
-        (Facts(100, 150.0, 64, 48), r"2 minutes 30 seconds long"),
-        (Facts(100, 120.0, 64, 48), r"2 minutes long"),
-        (Facts(100, 1.0, 4097, 2304), "4097 x 2304, too large"),
-        (Facts(100, 1.0, 64, 200_000), "too large"),
+        (VideoSummary(2, 60.0, 4096, 2304), None),
+        (VideoSummary(1, 1.0, 64, 48), "a single picture"),
+        (VideoSummary(100, 60.5, 64, 48), r"60\.5 seconds long, and the limit is 60 seconds"),
+        (VideoSummary(100, 89.9, 64, 48), r"89\.9 seconds long"),
+        (VideoSummary(100, 150.0, 64, 48), r"2 minutes 30 seconds long"),
+        (VideoSummary(100, 120.0, 64, 48), r"2 minutes long"),
+        (VideoSummary(100, 1.0, 4097, 2304), "4097 x 2304, too large"),
+        (VideoSummary(100, 1.0, 64, 200_000), "too large"),
     ],
 )
-def test_frames_seconds_and_pixels(tmp_path, monkeypatch, facts, words):
+def test_frames_seconds_and_pixels(tmp_path, monkeypatch, found, words):
     clips.write_clip(tmp_path / "a.mp4", 5)
-    monkeypatch.setattr(uploads, "_inspect", lambda path: facts)
+    monkeypatch.setattr(uploads, "_inspect", lambda path: found)
     if words is None:
-        assert check_upload(tmp_path / "a.mp4", Limits()) == facts
+        assert check_upload(tmp_path / "a.mp4", Limits()) == found
         return
     with pytest.raises(MediaError, match=words):
         check_upload(tmp_path / "a.mp4", Limits())

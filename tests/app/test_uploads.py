@@ -35,8 +35,8 @@ def test_bad_files_are_refused_in_one_line(what, bad_files):
 
 
 def test_good_files_pass_and_limits_are_limits(clip, tmp_path):
-    facts = check_upload(clip, Limits())
-    assert (facts.num_frames, facts.width, facts.height) == (20, 64, 48) and facts.duration_sec == pytest.approx(2)
+    found = check_upload(clip, Limits())
+    assert (found.num_frames, found.width, found.height) == (20, 64, 48) and found.duration_sec == pytest.approx(2)
     with pytest.raises(MediaError, match=r"2 seconds long, and the limit is 1.5 seconds"):
         check_upload(clip, Limits(max_sec=1.5))
     with pytest.raises(MediaError, match=r"the limit is 0.001 MB"):

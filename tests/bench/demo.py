@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 from matplotlib import gridspec
 
 from tests.bench.rounds import measure, print_row
-from tfav.io.video import write_video
+from tfav.io.encoding import write_video
 from tfav.systems.two_stream.demo_video import DPI, FIGURE_INCHES, DemoCanvas
 from tfav.systems.two_stream.predict import Moment
 from tfav.systems.two_stream.stream import ucf101_labels

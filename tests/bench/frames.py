@@ -19,7 +19,9 @@ import shutil
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.io.frame_extraction import MANIFEST_NAME, extract_frames, list_videos
+from tfav.io.frame_extraction import extract_frames
+from tfav.io.frame_folders import list_videos
+from tfav.io.listing import MANIFEST_NAME
 
 EVERY_SEC = 1.0
 TARGET = 4.0

@@ -99,7 +99,7 @@ def test_shards_keep_them(tmp_path):
     record = Record(f"s1/{CAFE}", np.zeros((3, 2, 2, 1), np.uint8), text=CAFE)
     stage_record(lambda: (record, ""), (), str(tmp_path), record.id, "mark")
     assert load_staged(tmp_path, record.id).id == record.id
-    shards.write_shards(tmp_path / "out", [record.id], lambda name: record, marks={record.id: "mark"})
+    shards.write_shards(tmp_path / "out", [record.id], lambda name: record, fingerprints={record.id: "mark"})
     index = shards.read_index(tmp_path / "out")
     assert [entry.id for entry in index.entries] == [record.id]
     assert not verify_shards(tmp_path / "out").problems

@@ -119,8 +119,10 @@ def _index() -> bytes:
 
 
 def _staged() -> bytes:
-    facts = {"id": "a", "fps": 25.0, "text": "bin", "words": ["bin"], "word_times_sec": [[0, 1]], "audio_rate_hz": 9}
-    return _npz(mark=np.array("m"), facts=np.array(json.dumps(facts)), frames=np.zeros((2, 2, 2, 1), np.uint8))
+    metadata = {"id": "a", "fps": 25.0, "text": "bin", "words": ["bin"], "word_times_sec": [[0, 1]], "audio_rate_hz": 9}
+    return _npz(
+        fingerprint=np.array("m"), metadata=np.array(json.dumps(metadata)), frames=np.zeros((2, 2, 2, 1), np.uint8)
+    )
 
 
 def _run_config() -> bytes:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.io.clips import read_number, write_clip
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.io.frame_extraction import extract_frames, list_classes, list_frame_folders, list_frames, list_videos
-from tfav.io.frame_folders import inspect_frames
+from tfav.io.frame_extraction import extract_frames
+from tfav.io.frame_folders import inspect_frames, list_classes, list_frame_folders, list_frames, list_videos
 
 
 def extract(videos_dir, out_dir, **options):

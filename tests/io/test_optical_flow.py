@@ -15,9 +15,9 @@ import pytest
 from tests.conftest import PROJECT
 from tests.io.clips import write_clip
 from tfav.errors import DataError, MediaError, UsageError
+from tfav.io.encoding import write_video
 from tfav.io.flow_extraction import count_pictures, extract_flow, folders_of, picture_path, read_stack
 from tfav.io.optical_flow import METHODS, compute_flow, dequantize_flow, iter_flow, quantize_flow
-from tfav.io.video import write_video
 
 SHIFT = 2  # pixels to the right in each frame
 

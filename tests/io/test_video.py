@@ -15,7 +15,8 @@ from PIL import Image
 
 from tests.io.clips import draw_number, read_number, read_numbers, write_clip
 from tfav.errors import MediaError, UsageError
-from tfav.io.video import iter_frames, probe, read_video, write_gif, write_video
+from tfav.io.encoding import write_gif, write_video
+from tfav.io.video import iter_frames, probe, read_video
 
 CONTAINERS = [
     ("a.avi", {}),

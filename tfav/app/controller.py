@@ -36,18 +36,18 @@ class Controller:
     """Serves all people who have the page open.
 
     Args:
-        line: Where the work is done.
+        jobs: Where the work is done.
         limits: Of uploads.
         folder: Private; uploads arrive in `served/`, from which alone the browser can fetch.
-        wheres: From each system that can be used to the arguments of its `open_predictor`.
+        predictors: From each system that can be used to the arguments of its `open_predictor`.
     """
 
-    def __init__(self, line: JobQueue, limits: Limits, folder: Path, wheres: Mapping[str, dict]):
-        self.line, self.limits, self.wheres = line, limits, wheres
+    def __init__(self, jobs: JobQueue, limits: Limits, folder: Path, predictors: Mapping[str, dict]):
+        self.jobs, self.limits, self.predictors = jobs, limits, predictors
         self.served = folder / "served"
-        self._jobs = folder / "jobs"
+        self._folder = folder / "jobs"
         self.served.mkdir(parents=True, exist_ok=True)
-        self._jobs.mkdir(exist_ok=True)
+        self._folder.mkdir(exist_ok=True)
         self._lock = threading.Lock()
         self._uploads: dict[tuple[str, str], Path] = {}
         self._results: dict[str, list[Path]] = {}
@@ -63,11 +63,11 @@ class Controller:
             return status("idle", "Choose a video, or record one."), True
         try:
             self._hold(session, system, Path(path))
-            facts = check_upload(path, self.limits)
+            found = check_upload(path, self.limits)
         except TfavError as error:
             self.forget(session, system)
             return status("wrong", str(error)), False
-        return status("idle", f"Ready: {facts.duration_sec:.1f} seconds, {facts.width} x {facts.height}."), True
+        return status("idle", f"Ready: {found.duration_sec:.1f} seconds, {found.width} x {found.height}."), True
 
     async def work(self, session: str, tab: Tab, path: str | None, values: Values) -> AsyncIterator[View]:
         """Has a system look at an upload, and tells how that goes; the upload is deleted at the end, good or bad."""
@@ -89,27 +89,27 @@ class Controller:
                 await asyncio.sleep(_LOOK_SEC)
             if job.state == DONE:
                 result = render(tab, job.row, self._link)
-                said = f"Done in {time.monotonic() - started:.1f} seconds"
-                said += f": {brief(job.row)}." if brief(job.row) else "."
-                yield View(status("done", said), result, False)
+                text = f"Done in {time.monotonic() - started:.1f} seconds"
+                text += f": {brief(job.row)}." if brief(job.row) else "."
+                yield View(status("done", text), result, False)
             else:
                 kind = "idle" if job.state == CANCELLED else "wrong"
                 yield View(status(kind, _without_folders(job)), "", False)
-        except TfavError as error:  # refused before it got into the line
+        except TfavError as error:  # refused before it got into the queue
             yield View(status("wrong", str(error)), "", False)
         finally:
             if job is not None and not job.ended:  # the browser is gone
-                self.line.cancel(session, tab.system)
+                self.jobs.cancel(session, tab.system)
             self.forget(session, tab.system)
 
     def cancel(self, session: str, system: str) -> str:
         """Stops what a person started in a tab; the status line as HTML."""
-        self.line.cancel(session, system)
+        self.jobs.cancel(session, system)
         return status("idle", "Cancelled.")
 
     def leave(self, session: str) -> None:
         """A person has closed the page: stops their work, deletes what is theirs."""
-        self.line.cancel(session, reason="The page was closed.")
+        self.jobs.cancel(session, reason="The page was closed.")
         self.forget(session)
         with self._lock:
             folders = self._results.pop(session, [])
@@ -136,7 +136,7 @@ class Controller:
 
     def _submit(self, session: str, tab: Tab, path: Path, values: Values) -> Job:
         token = secrets.token_hex(16)
-        folder, results = self._jobs / token, self.served / f"results-{token}"
+        folder, results = self._folder / token, self.served / f"results-{token}"
         folder.mkdir(mode=0o700)
         results.mkdir(mode=0o700)
         self._keep_results(session, results)
@@ -146,8 +146,8 @@ class Controller:
         except OSError:
             shutil.copyfile(path, mine)
         options = tab.options(values, results)
-        where = self.wheres[tab.system]
-        return self.line.submit((session, tab.system), where, mine, options, folder=folder, results=results)
+        owner, predictor_args = (session, tab.system), self.predictors[tab.system]
+        return self.jobs.submit(owner, predictor_args, mine, options, folder=folder, results=results)
 
     def _keep_results(self, session: str, folder: Path) -> None:
         oldest = time.time() - _KEEP_SEC
@@ -160,7 +160,7 @@ class Controller:
 
     def _progress(self, job: Job) -> str:
         if job.state == WAITING:
-            ahead = self.line.ahead(job)
+            ahead = self.jobs.ahead(job)
             others = "1 video comes" if ahead == 1 else f"{ahead} videos come"
             return status("busy", f"Waiting: {others} first." if ahead else "Waiting.", 0.0)
         return status("busy", f"{job.what}.", job.share)
@@ -172,7 +172,7 @@ class Controller:
 def _without_folders(job: Job) -> str:
     """A message for the person, who knows the file by its name alone, and need not know where runs lie."""
     message = job.message
-    for path in (job.path, *map(Path, job.where.values())):
+    for path in (job.path, *map(Path, job.predictor_args.values())):
         if path.is_absolute():
             message = message.replace(f"{path.parent}{os.sep}", "")
     return message

@@ -1,4 +1,4 @@
-"""The line: videos wait in it, bounded, and are worked on one at a time in a process that can be ended.
+"""The queue: videos wait in it, bounded, and are worked on one at a time in a process that can be ended.
 
 A `Job` is plain state to look at. Whoever wants it goes on looking, since one that nobody looks at is stopped: the tab
 was closed, or the network is gone.
@@ -29,7 +29,7 @@ _BROKEN = "Something went wrong inside; the server's log says what. Other videos
 
 
 class BusyError(TfavError):
-    """The line is full."""
+    """The queue is full."""
 
 
 class Job:
@@ -44,8 +44,11 @@ class Job:
         message: A line for the person, where it did not end well.
     """
 
-    def __init__(self, number: int, owner: tuple[str, str], where: dict, path: Path, options: dict, folders: tuple):
-        self.number, self.owner, self.where, self.path, self.options = number, owner, where, path, options
+    def __init__(
+        self, number: int, owner: tuple[str, str], predictor_args: dict, path: Path, options: dict, folders: tuple
+    ):
+        self.number, self.owner, self.predictor_args = number, owner, predictor_args
+        self.path, self.options = path, options
         self.state, self.share, self.what = WAITING, 0.0, "Waiting"
         self.row: dict | None = None
         self.message = ""
@@ -97,7 +100,7 @@ class JobQueue:
         self._changed = threading.Condition()
         self._closed = False
         self._process = self._connection = None
-        self._thread = threading.Thread(target=self._work, name="tfav-line", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="tfav-jobs", daemon=True)
         self._thread.start()
 
     @property
@@ -106,20 +109,20 @@ class JobQueue:
         return self._process.pid if self._process else None
 
     def submit(
-        self, owner: tuple[str, str], where: dict, path: Path, options: dict, *, folder: Path, results: Path
+        self, owner: tuple[str, str], predictor_args: dict, path: Path, options: dict, *, folder: Path, results: Path
     ) -> Job:
-        """Puts a video into the line.
+        """Puts a video into the queue.
 
         Args:
             owner: Session and system.
-            where: Of the system's `open_predictor`.
+            predictor_args: Of the system's `open_predictor`.
             path: The video, inside `folder`.
             options: Of the predictor, beside `progress`.
             folder: Removed when the job has ended.
             results: Removed when it has not ended well.
 
         Raises:
-            BusyError: The line is full.
+            BusyError: The queue is full.
         """
         with self._changed:
             # The first one waiting is as good as worked on where none is.
@@ -130,7 +133,7 @@ class JobQueue:
                     f"The page is busy: {len(self._waiting)} videos are waiting, and it takes no more than "
                     f"{self._limit}. Try again in a few minutes."
                 )
-            job = Job(next(self._numbers), owner, where, path, options, (folder, results))
+            job = Job(next(self._numbers), owner, predictor_args, path, options, (folder, results))
             self._waiting.append(job)
             self._changed.notify_all()
         return job
@@ -200,7 +203,7 @@ class JobQueue:
             _end(job, FAILED, "This machine has too little memory left at the moment. Try again in a few minutes.")
             return
         try:
-            connection.send((job.number, job.owner[1], job.where, str(job.path), job.options))
+            connection.send((job.number, job.owner[1], job.predictor_args, str(job.path), job.options))
             while True:
                 if connection.poll(_POLL_SEC):
                     number, kind, content = connection.recv()

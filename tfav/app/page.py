@@ -45,7 +45,7 @@ def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path) ->
 
     Args:
         controller: Does the work.
-        tabs: What to show, in this order; those of `controller.wheres` can be used, others say how.
+        tabs: What to show, in this order; those of `controller.predictors` can be used, others say how.
         examples: A folder for example videos.
 
     Returns:
@@ -59,7 +59,7 @@ def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path) ->
         with gr.Tabs():
             for tab in tabs:
                 with gr.Tab(tab.title, id=tab.system):
-                    if tab.system in controller.wheres:
+                    if tab.system in controller.predictors:
                         _fill(controller, tab, examples)
                     else:
                         _explain(tab)
@@ -83,10 +83,10 @@ class _Leaving:
     __name__ = "leave"
 
     def __init__(self, controller: Controller):
-        self._desk = controller
+        self._controller = controller
 
     def __call__(self, request: gr.Request) -> None:
-        self._desk.leave(request.session_hash or "")
+        self._controller.leave(request.session_hash or "")
 
 
 def _explain(tab: Tab) -> None:
@@ -143,8 +143,8 @@ def _connect(controller: Controller, tab: Tab, sources, controls, run, cancel, s
     upload, camera = sources
 
     def receive(request: gr.Request, path):
-        said, usable = controller.receive(request.session_hash or "", tab.system, path)
-        return said, path if usable else None
+        text, usable = controller.receive(request.session_hash or "", tab.system, path)
+        return text, path if usable else None
 
     def clear(request: gr.Request):
         return controller.receive(request.session_hash or "", tab.system, None)[0]
@@ -158,7 +158,7 @@ def _connect(controller: Controller, tab: Tab, sources, controls, run, cancel, s
         return controller.cancel(request.session_hash or "", tab.system), gr.Button(interactive=False)
 
     # No progress of Gradio's own over the result: the status line tells it, in words. And no limit of its own either:
-    # the line has one.
+    # the queue has one.
     quiet = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
     upload.upload(receive, [upload], [status, upload], **quiet)
     camera.stop_recording(receive, [camera], [status, camera], **quiet)
@@ -178,8 +178,8 @@ def _offer(tab: Tab, examples: Path, controller: Controller, button, upload, sta
         folder = controller.served / uuid.uuid4().hex
         folder.mkdir(mode=0o700)
         path = shutil.copyfile(made, folder / "example.mp4")
-        said, _ = controller.receive(request.session_hash or "", tab.system, str(path))
-        return str(path), said
+        text, _ = controller.receive(request.session_hash or "", tab.system, str(path))
+        return str(path), text
 
     button.click(give, None, [upload, status], show_progress="hidden", api_visibility="private", concurrency_limit=None)
 

@@ -9,7 +9,7 @@ _CPU_SEC = 30
 
 
 def inspect(path: str) -> dict:
-    """The fields of `uploads.Facts`, or `reason` and `remedy` where the file cannot be read."""
+    """The fields of `uploads.VideoSummary`, or `reason` and `remedy` where the file cannot be read."""
     from tfav.errors import MediaError
     from tfav.io.video import probe
 

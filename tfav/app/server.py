@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfav.app.job_queue import JobQueue
-from tfav.app.tabs import TABS, open_where
+from tfav.app.tabs import TABS, predictor_args
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
 from tfav.ranges import check_number
@@ -47,8 +47,8 @@ def serve(
     check_number("max_sec", max_sec, gt=0)
     check_number("queue", queue, whole=True, ge=0)
     check_number("port", port, whole=True, ge=0, le=65535)
-    wheres = find_runs(run_dirs)
-    with running(wheres, limits=Limits(max_mb, max_sec), queue=queue, host=host, port=port) as address:
+    predictors = find_runs(run_dirs)
+    with running(predictors, limits=Limits(max_mb, max_sec), queue=queue, host=host, port=port) as address:
         print(f"The page is at {address} (Ctrl-C ends it).", flush=True)
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("Whoever reaches this address can use it: there is no password.", flush=True)
@@ -57,7 +57,7 @@ def serve(
 
 @contextlib.contextmanager
 def running(
-    wheres: dict[str, dict],
+    predictors: dict[str, dict],
     *,
     limits: Limits | None = None,
     queue: int = 8,
@@ -68,7 +68,7 @@ def running(
     """The page while it runs.
 
     Args:
-        wheres: From each system that can be used to the arguments of its `open_predictor`.
+        predictors: From each system that can be used to the arguments of its `open_predictor`.
         limits: Of uploads.
         queue: How many videos may wait.
         host: Address to bind to.
@@ -87,16 +87,16 @@ def running(
     scratch.mkdir()
     proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     options = {"make_models": make_models} if make_models else {}
-    line = JobQueue(queue, scratch=scratch, environment=proxies, **options)
+    jobs = JobQueue(queue, scratch=scratch, environment=proxies, **options)
     page = None
     try:
         with _without_proxies():
-            page, address = _launch(line, limits or Limits(), folder, wheres, host, port)
+            page, address = _launch(jobs, limits or Limits(), folder, predictors, host, port)
         yield address
     finally:
         if page is not None:
             page.close(verbose=False)
-        line.close()
+        jobs.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -106,21 +106,21 @@ def find_runs(run_dirs: Sequence[str]) -> dict[str, dict]:
     Raises:
         UsageError: An unknown system, not a run, or a run of another system.
     """
-    tabs, wheres = {tab.system: tab for tab in TABS}, {}
+    tabs, predictors = {tab.system: tab for tab in TABS}, {}
     for given in run_dirs:
         system, _, run = given.partition("=")
         if system not in tabs or not run:
             raise UsageError(f"--run-dir takes SYSTEM=RUN. Systems: {', '.join(tabs)}. Received: {given}")
-        wheres[system] = open_where(tabs[system], run)
+        predictors[system] = predictor_args(tabs[system], run)
     for system in tabs:
-        if system not in wheres:
+        if system not in predictors:
             with contextlib.suppress(UsageError):  # it ships none
                 runs.load(runs.PRETRAINED, system)
-                wheres[system] = {"run_dir": runs.PRETRAINED}
-    return wheres
+                predictors[system] = {"run_dir": runs.PRETRAINED}
+    return predictors
 
 
-def _launch(line: JobQueue, limits: Limits, folder: Path, wheres: dict, host: str, port: int):
+def _launch(jobs: JobQueue, limits: Limits, folder: Path, predictors: dict, host: str, port: int):
     # Read by Gradio when it is imported and when it builds the page.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder / "served"))
     try:
@@ -132,7 +132,7 @@ def _launch(line: JobQueue, limits: Limits, folder: Path, wheres: dict, host: st
 
     examples = folder / "examples"
     examples.mkdir()
-    page = build_page(Controller(line, limits, folder, wheres), TABS, examples)
+    page = build_page(Controller(jobs, limits, folder, predictors), TABS, examples)
     page.queue(default_concurrency_limit=None)
     try:
         _, address, _ = page.launch(

@@ -7,7 +7,7 @@ from tfav.systems import SYSTEMS
 from tfav.training import run_folder as runs
 from tfav.training.system import Control, Tab
 
-__all__ = ["TABS", "Control", "Tab", "open_where", "render"]
+__all__ = ["TABS", "Control", "Tab", "predictor_args", "render"]
 
 TABS = tuple(sorted((system.TAB for system in SYSTEMS.values()), key=lambda tab: tab.position))
 
@@ -26,7 +26,7 @@ def render(tab: Tab, row: Mapping, link: rendering.Link) -> str:
     return _RENDERERS[SYSTEMS[tab.system].kind](row, link)
 
 
-def open_where(tab: Tab, run: str) -> dict:
+def predictor_args(tab: Tab, run: str) -> dict:
     """From what `--run-dir SYSTEM=` was given to the arguments of the system's `open_predictor`.
 
     Raises:

@@ -40,7 +40,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class VideoSummary:
     """What was found: `num_frames` by packets, `duration_sec`, `width` and `height` as displayed."""
 
     num_frames: int
@@ -49,7 +49,7 @@ class Facts:
     height: int
 
 
-def check_upload(path: Path | str, limits: Limits) -> Facts:
+def check_upload(path: Path | str, limits: Limits) -> VideoSummary:
     """Refuses a file that the systems should never see.
 
     Args:
@@ -73,22 +73,22 @@ def check_upload(path: Path | str, limits: Limits) -> Facts:
         kind = sniff(file.read(_HEAD))
     if kind not in _VIDEO:
         raise MediaError(path.name, f"not a video: its content is {kind}", f"Choose {_KINDS}.")
-    facts = _inspect(path)
-    if facts.num_frames < 2:
+    found = _inspect(path)
+    if found.num_frames < 2:
         raise MediaError(path.name, "a single picture, not a video", "Choose a video that lasts a second or more.")
-    if facts.duration_sec > limits.max_sec:
+    if found.duration_sec > limits.max_sec:
         raise MediaError(
             path.name,
-            f"{_spell_time(facts.duration_sec)} long, and the limit is {_spell_time(limits.max_sec)}",
+            f"{_spell_time(found.duration_sec)} long, and the limit is {_spell_time(limits.max_sec)}",
             "Cut out the part that matters.",
         )
-    if facts.width * facts.height > MAX_PIXELS:
+    if found.width * found.height > MAX_PIXELS:
         raise MediaError(
             path.name,
-            f"its pictures are {facts.width} x {facts.height}, too large",
+            f"its pictures are {found.width} x {found.height}, too large",
             "Shrink it to 1920 x 1080 or less.",
         )
-    return facts
+    return found
 
 
 def sniff(head: bytes) -> str:
@@ -148,7 +148,7 @@ _MARKS = (
 )
 
 
-def _inspect(path: Path) -> Facts:
+def _inspect(path: Path) -> VideoSummary:
     command = [*subprocesses.module_command("tfav.app.sandboxed_probe"), str(path)]
     try:
         found = json.loads(_run(command))
@@ -160,7 +160,7 @@ def _inspect(path: Path) -> Facts:
         raise MediaError(path.name, "cannot be read; it may be damaged", "Choose another copy of it.") from error
     if "reason" in found:
         raise MediaError(path.name, found["reason"], found["remedy"])
-    return Facts(**found)
+    return VideoSummary(**found)
 
 
 def _run(command: list[str]) -> str:

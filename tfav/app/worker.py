@@ -23,7 +23,7 @@ class Stopped(BaseException):
 
 
 class SystemModels:
-    """Opens the systems' predictors and keeps them: `models(system, where)` with `where` as `open_predictor` takes."""
+    """Opens the systems' predictors and keeps them: `models(system, predictor_args)`, as `open_predictor` takes."""
 
     def __init__(self):
         self._opened: dict[str, Callable] = {}
@@ -34,12 +34,12 @@ class SystemModels:
 
         start_tensorflow()
 
-    def __call__(self, system: str, where: dict) -> Callable[..., dict]:
+    def __call__(self, system: str, predictor_args: dict) -> Callable[..., dict]:
         """The predictor of a system."""
         from tfav.systems import load
 
         if system not in self._opened:
-            self._opened[system] = load(system).open_predictor(**where)
+            self._opened[system] = load(system).open_predictor(**predictor_args)
         return self._opened[system]
 
 
@@ -51,7 +51,7 @@ def main(
 ) -> None:
     """Takes requests from a connection, one after the other, until it closes.
 
-    A request is `(number, system, where, path, options)`. Answers are `(number, kind, content)`: any count of
+    A request is `(number, system, predictor_args, path, options)`. Answers are `(number, kind, content)`: any count of
     `"progress"` with `(share, what)`, and one of `"done"` with the row, `"refused"` with a line for a person,
     `"lacking"` with one for whoever runs the server, `"broken"` with a traceback, or `"stopped"`. A bare number stops
     the request of that number, while it is worked on.
@@ -71,7 +71,9 @@ def main(
         return  # the server is gone
 
 
-def _answer(connection: Connection, models, number: int, system: str, where: dict, path: str, options: dict) -> None:
+def _answer(
+    connection: Connection, models, number: int, system: str, predictor_args: dict, path: str, options: dict
+) -> None:
     last = {"what": None, "time": 0.0}
 
     def progress(share: float, what: str) -> None:
@@ -85,7 +87,7 @@ def _answer(connection: Connection, models, number: int, system: str, where: dic
 
     try:
         progress(0.0, "Opening the model")
-        predict = models(system, where)
+        predict = models(system, predictor_args)
         row = predict(path, progress=progress, **options)
         connection.send((number, "done", row))
     except FetchError as error:  # names folders of this machine, which are no visitor's business

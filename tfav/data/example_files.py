@@ -67,19 +67,17 @@ def check_record(record: Record) -> None:
         )
 
 
-def fingerprint(*facts) -> str:
-    """A short name for what an example was made from, the same for the same facts; files count by size and change time.
+def fingerprint(*parts) -> str:
+    """A short name for what an example was made from, the same for the same parts; files count by size and change time.
 
     Args:
-        *facts: Whatever JSON can hold; a `Path` stands for the name, sizes and times of a file or of a folder's files.
+        *parts: Whatever JSON can hold; a `Path` stands for the name, sizes and times of a file or of a folder's files.
     """
 
-    def plain(fact):
-        if isinstance(fact, Path):
-            return [fact.name, *file_state(fact)]
-        return fact
+    def plain(part):
+        return [part.name, *file_state(part)] if isinstance(part, Path) else part
 
-    return hashlib.sha256(json.dumps([plain(fact) for fact in facts], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([plain(part) for part in parts], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def staging_path(out_dir: Path | str, record_id: str) -> Path:
@@ -89,7 +87,7 @@ def staging_path(out_dir: Path | str, record_id: str) -> Path:
 
 
 def stage_record(
-    make: Callable[..., tuple[Record, str]], args: Sequence, out_dir: str, name: str, mark: str
+    make: Callable[..., tuple[Record, str]], args: Sequence, out_dir: str, name: str, fingerprint: str
 ) -> str | None:
     """Makes one example and keeps it in a file of its own; the work of one unit of `io.parallel.run_units`.
 
@@ -98,7 +96,7 @@ def stage_record(
         args: For `make`.
         out_dir: The shard folder.
         name: The record's `id`.
-        mark: Fingerprint of what it is made from.
+        fingerprint: Fingerprint of what it is made from.
 
     Returns:
         The warning, or None.
@@ -107,22 +105,22 @@ def stage_record(
     if record.id != name:
         raise DataError(f"{name}: its record is called {record.id}.")
     check_record(record)
-    facts = record._replace(frames=None, audio=None, word_times_sec=np.asarray(record.word_times_sec).tolist())
+    metadata = record._replace(frames=None, audio=None, word_times_sec=np.asarray(record.word_times_sec).tolist())
     arrays = {"frames": record.frames} | ({} if record.audio is None else {"audio": record.audio})
     with partial_file(staging_path(out_dir, record.id)) as partial, partial.open("wb") as file:
-        np.savez(file, mark=np.array(mark), facts=np.array(json.dumps(facts._asdict())), **arrays)
+        np.savez(file, fingerprint=np.array(fingerprint), metadata=np.array(json.dumps(metadata._asdict())), **arrays)
     return warning or None
 
 
-def is_staged(make: Callable, args: Sequence, out_dir: str, name: str, mark: str) -> bool:
+def is_staged(make: Callable, args: Sequence, out_dir: str, name: str, fingerprint: str) -> bool:
     """Whether what `stage_record` makes of the same arguments waits already."""
-    return staged_mark(out_dir, name) == mark
+    return staged_fingerprint(out_dir, name) == fingerprint
 
 
-def staged_mark(out_dir: Path | str, record_id: str) -> str:
+def staged_fingerprint(out_dir: Path | str, record_id: str) -> str:
     """The fingerprint of a waiting example, "" where there is none."""
     try:
-        return str(read_npz(staging_path(out_dir, record_id), ["mark"])["mark"])
+        return str(read_npz(staging_path(out_dir, record_id), ["fingerprint"])["fingerprint"])
     except ArraysError:
         return ""
 
@@ -136,10 +134,10 @@ def load_staged(out_dir: Path | str, record_id: str) -> Record:
     path = staging_path(out_dir, record_id)
     stored = read_npz(path)
     try:
-        facts = json.loads(str(stored["facts"]))
-        facts["words"] = tuple(facts["words"])
-        facts["word_times_sec"] = np.array(facts["word_times_sec"], np.float32).reshape(-1, 2)
-        facts |= {name: stored[name] for name in ("frames", "audio") if name in stored}
-        return Record(**facts)
+        metadata = json.loads(str(stored["metadata"]))
+        metadata["words"] = tuple(metadata["words"])
+        metadata["word_times_sec"] = np.array(metadata["word_times_sec"], np.float32).reshape(-1, 2)
+        metadata |= {name: stored[name] for name in ("frames", "audio") if name in stored}
+        return Record(**metadata)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not an example. Remove it and run tfav prepare again.") from error

@@ -14,7 +14,7 @@ from tfav.io.atomic_write import partial_file
 from tfav.io.download import hash_file
 from tfav.io.text_files import write_json_text
 
-SCHEMA = 1  # a reader refuses any other
+SCHEMA = 2  # a reader refuses any other
 INDEX_NAME = "index.json"
 KINDS = ("raw", "jpeg")
 AUDIO_TYPES = ("float32", "int16")
@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     id: str
     shard: str
     position: int
-    mark: str
+    fingerprint: str
     num_frames: int
     height: int
     width: int
@@ -79,10 +79,10 @@ def read_index(folder: Path | str, *, check_content: bool = False) -> Index:
 
 def damage(index: Index, name: str, *, check_content: bool = True) -> str:
     """What is wrong with a shard as a file, or nothing."""
-    path, facts = index.folder / name, index.shards[name]
-    if not path.is_file() or path.stat().st_size != facts["bytes"]:
+    path, shard = index.folder / name, index.shards[name]
+    if not path.is_file() or path.stat().st_size != shard["bytes"]:
         return "missing or cut off"
-    if check_content and hash_file(path) != facts["sha256"]:
+    if check_content and hash_file(path) != shard["sha256"]:
         return "altered since it was written"
     return ""
 
@@ -145,11 +145,11 @@ def _checked(folder: Path, content: dict) -> Index:
     _require(isinstance(content["settings"], dict), "its settings are none")
     shards = content["shards"]
     _require(isinstance(shards, dict), "it lists no shards")
-    for name, facts in shards.items():
+    for name, shard in shards.items():
         # A name with a folder in it would be read from anywhere.
         _require(_SHARD_NAME.fullmatch(name), "a shard's name is none")
-        _require(_is_count(facts["bytes"], 1 << 62) and isinstance(facts["sha256"], str), f"{name} is not described")
-        _require(_is_count(facts["examples"], _MAX_EXAMPLES), f"{name} has an impossible count")
+        _require(_is_count(shard["bytes"], 1 << 62) and isinstance(shard["sha256"], str), f"{name} is not described")
+        _require(_is_count(shard["examples"], _MAX_EXAMPLES), f"{name} has an impossible count")
     fields = content["fields"]
     _require(sorted(fields) == sorted(Entry._fields), "its columns are others")
     entries, names, places = [], set(), set()
@@ -166,7 +166,7 @@ def _entry(row: dict, shards: dict) -> Entry:
     words, times = row["words"], row["word_times_sec"]
     _require(isinstance(words, list) and isinstance(times, list), "an example's words are no list")
     entry = Entry(**{**row, "words": tuple(words), "word_times_sec": tuple(times)})
-    texts = (entry.id, entry.shard, entry.mark, entry.text, *words)
+    texts = (entry.id, entry.shard, entry.fingerprint, entry.text, *words)
     _require(all(isinstance(text, str) for text in texts), "an example's text is none")
     _require(len(times) == 2 * len(words), "an example's words and times differ in number")
     _require(all(_is_number(number) for number in (entry.fps, *times)), "an example's time is no number")

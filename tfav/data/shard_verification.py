@@ -61,7 +61,7 @@ def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
     for path in sorted(index.folder.glob(_LOOSE_NAMES)):
         if path.name not in index.shards:
             problems[path.name] = "not in the index"
-    num_bytes = sum(facts["bytes"] for facts in index.shards.values())
+    num_bytes = sum(shard["bytes"] for shard in index.shards.values())
     return Verification(index.folder, len(index.shards), len(index.entries), num_bytes, problems)
 
 

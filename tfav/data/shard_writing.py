@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.example_files import STAGING_DIR, Record, is_staged, load_staged, stage_record, staged_mark, staging_path
+from tfav.data.example_files import (
+    STAGING_DIR,
+    Record,
+    is_staged,
+    load_staged,
+    stage_record,
+    staged_fingerprint,
+    staging_path,
+)
 from tfav.data.shards import INDEX_NAME, Entry, Index, decoder, in_stored_order, read_index, read_rows, write_shards
 from tfav.errors import DataError, TfavError
 from tfav.io.contact_sheet import write_contact_sheet
@@ -60,12 +68,12 @@ def prepare_shards(
     out_dir, settings = Path(out_dir).absolute(), dict(settings or {})
     old = _readable_index(out_dir)
     packed = {entry.id: entry for entry in old.entries} if old and old.kind == kind else {}
-    packed = {name: entry for name, entry in packed.items() if name in jobs and entry.mark == jobs[name][1]}
+    packed = {name: entry for name, entry in packed.items() if name in jobs and entry.fingerprint == jobs[name][1]}
     report = run_units(
         stage_record,
         [
-            Unit(name, (make, args, str(out_dir), name, mark))
-            for name, (args, mark) in jobs.items()
+            Unit(name, (make, args, str(out_dir), name, fingerprint))
+            for name, (args, fingerprint) in jobs.items()
             if name not in packed
         ],
         out_dir,
@@ -78,7 +86,8 @@ def prepare_shards(
         **workers,
     )
     with locked_folder(out_dir, ".pack.lock"):
-        new = [name for name, (_, mark) in jobs.items() if name not in packed and staged_mark(out_dir, name) == mark]
+        wanted = {name: fingerprint for name, (_, fingerprint) in jobs.items() if name not in packed}
+        new = [name for name, fingerprint in wanted.items() if staged_fingerprint(out_dir, name) == fingerprint]
         if not new and not packed:
             first = ": ".join(next(iter(report.failed.items()), ("there is", "nothing to make")))
             raise DataError(f"{out_dir}: none of the {len(report.failed)} examples could be made; {first}")
@@ -88,7 +97,7 @@ def prepare_shards(
                 out_dir,
                 new,
                 lambda name: load_staged(out_dir, name),
-                marks={name: jobs[name][1] for name in new},
+                fingerprints=wanted,
                 keep=list(packed.values()),
                 settings=settings,
                 kind=kind,

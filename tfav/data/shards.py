@@ -45,7 +45,7 @@ def write_shards(
     ids: Sequence[str],
     load: Callable[[str], Record],
     *,
-    marks: dict[str, str] | None = None,
+    fingerprints: dict[str, str] | None = None,
     keep: Sequence[Entry] = (),
     settings: dict | None = None,
     kind: str = "raw",
@@ -58,7 +58,7 @@ def write_shards(
         folder: Made if need be.
         ids: The new examples, in order.
         load: Gives the record of a name; called from several threads.
-        marks: Fingerprint of each, for who decides whether it must be made anew.
+        fingerprints: Fingerprint of each, for who decides whether it must be made anew.
         keep: Entries of the folder's present index that stay. Shards of which nothing stays are deleted at the end.
         settings: What the examples were made with.
         kind: "raw" or "jpeg".
@@ -85,18 +85,18 @@ def write_shards(
     if old and old.kind != kind:
         raise UsageError(f"{folder}: its frames are {old.kind}. Received: kind={kind}")
     kept_shards = {entry.shard for entry in keep}
-    shards = {name: facts for name, facts in old.shards.items() if name in kept_shards} if old else {}
+    shards = {name: shard for name, shard in old.shards.items() if name in kept_shards} if old else {}
     first = 1 + max((int(path.name[6:11]) for path in folder.glob("shard-?????.tfrecord.gz")), default=-1)
     groups = [ids[start : start + RECORDS_PER_SHARD] for start in range(0, len(ids), RECORDS_PER_SHARD)]
 
     def write(number: int):
         name = f"shard-{first + number:05d}.tfrecord.gz"
-        return name, *_write_shard(folder / name, groups[number], load, marks or {}, kind, quality)
+        return name, *_write_shard(folder / name, groups[number], load, fingerprints or {}, kind, quality)
 
     entries, audio_types = list(keep), {old.audio_type} if old else set()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for name, facts, written, types in pool.map(write, range(len(groups))):
-            shards[name] = facts
+        for name, shard, written, types in pool.map(write, range(len(groups))):
+            shards[name] = shard
             entries += written
             audio_types |= types
     if len(audio_types) > 1:
@@ -111,7 +111,7 @@ def write_shards(
     return index
 
 
-def _write_shard(path: Path, ids, load, marks, kind: str, quality: int):
+def _write_shard(path: Path, ids, load, fingerprints, kind: str, quality: int):
     entries, types = [], set()
     with partial_file(path) as partial:
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=_FAST)
@@ -127,7 +127,7 @@ def _write_shard(path: Path, ids, load, marks, kind: str, quality: int):
                         record.id,
                         path.name,
                         position,
-                        marks.get(name, ""),
+                        fingerprints.get(name, ""),
                         *record.frames.shape,
                         float(record.fps),
                         record.text,
@@ -137,8 +137,8 @@ def _write_shard(path: Path, ids, load, marks, kind: str, quality: int):
                         int(record.audio_rate_hz),
                     )
                 )
-        facts = {"bytes": partial.stat().st_size, "sha256": hash_file(partial), "examples": len(entries)}
-    return facts, entries, types
+        shard = {"bytes": partial.stat().st_size, "sha256": hash_file(partial), "examples": len(entries)}
+    return shard, entries, types
 
 
 def encode(record: Record, kind: str = "raw", quality: int = 95) -> bytes:

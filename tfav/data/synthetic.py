@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from tfav.errors import UsageError
+from tfav.io.encoding import write_video
 from tfav.io.images import resize
-from tfav.io.video import write_video
 
 MOVING_SHAPES = ("move_left", "move_right", "turn_anticlockwise", "turn_clockwise", "grow", "shrink")
 

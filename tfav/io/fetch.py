@@ -182,9 +182,9 @@ def fetch(name: str, data_dir="data", *, quiet: bool = False) -> Path:
                 continue
             if not path.exists():
                 _download(file, path, quiet)
-            facts = _verify(file, path)
+            state = _verify(file, path)
             unpack(path, folder, kind=file.kind)
-            write_json(folder / _MARKER_NAME, facts)
+            write_json(folder / _MARKER_NAME, state)
     return target
 
 
@@ -231,15 +231,15 @@ def _verify(file: RemoteFile, path: Path) -> dict:
         recorded = json.loads(lock_path.read_bytes())
     except (OSError, ValueError):
         recorded = {}
-    facts = {"bytes": path.stat().st_size, "sha256": hash_file(path), "address": file.address}
+    state = {"bytes": path.stat().st_size, "sha256": hash_file(path), "address": file.address}
     expected = {"bytes": file.num_bytes or recorded.get("bytes"), "sha256": file.sha256 or recorded.get("sha256")}
     for key, value in expected.items():
-        if value is not None and facts[key] != value:
+        if value is not None and state[key] != value:
             refused = path.with_name(path.name + ".refused")
             path.replace(refused)  # kept for a look, and out of the way of the next try
             raise FetchError(
-                f"{path}: its {key} is {facts[key]}, and {value} is expected. It was moved to {refused.name}; fetch it "
+                f"{path}: its {key} is {state[key]}, and {value} is expected. It was moved to {refused.name}; fetch it "
                 f"again or, if its owner has changed it, remove {lock_path.name} as well."
             )
-    write_json(lock_path, facts)
-    return facts
+    write_json(lock_path, state)
+    return state

@@ -27,7 +27,13 @@ from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_frames
 from tfav.io.images import read_grey, shrink, write_picture
-from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
+from tfav.io.listing import (
+    VIDEO_SUFFIXES,
+    sharing_failures,
+    source_identity,
+    videos_to_extract,
+    walk_files,
+)
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.output_names import short_name
 from tfav.io.parallel import PrepareReport, Unit, run_units
@@ -121,11 +127,11 @@ def extract_flow(
     Args:
         videos_dir: Holds `class/video.*`, or deeper folders, or videos alone.
         out_dir: Where the tree goes.
-        method: A name of `flow.METHODS`.
+        method: A name of `optical_flow.METHODS`.
         size: Length of the shorter side in pixels, never enlarged; None keeps the video's. Flow is computed at this
             size.
-        bound: As in `flow.quantize_flow`.
-        wrap: As in `flow.quantize_flow`.
+        bound: As in `optical_flow.quantize_flow`.
+        wrap: As in `optical_flow.quantize_flow`.
         quality: Of the JPEGs, 1-100.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
@@ -143,35 +149,27 @@ def extract_flow(
     check_number("size", size, whole=True, ge=16)
     check_number("bound", bound, gt=0)
     settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
-    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
-    videos, failures = listing.to_try(), listing.dangling(videos_dir)
-    if not videos and not failures:
-        raise DataError(
-            f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
-        )
+    videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
     names = _name_all(Path(videos_dir), videos)
     by_name = collections.defaultdict(list)
     for video, name in names.items():
         by_name[name].append(video)
     units = []
     for name, sources in by_name.items():
-        shown = [source.relative_to(videos_dir).as_posix() for source in sources]
+        failures |= sharing_failures(videos_dir, sources, name)
         if len(sources) == 1:
             parts = sources[0].relative_to(videos_dir).parts
             target = {"folder": name, "class": parts[0] if len(parts) == 2 else None}
-            units.append(Unit(shown[0], (str(sources[0].absolute()), str(Path(out_dir).absolute()), target, settings)))
-        else:
-            reason = f"{' and '.join(shown)} would share the folder {name}. Rename one of them."
-            failures |= dict.fromkeys(shown, reason)
-    told = [describe_left_out(videos_dir, listing.left_out), _describe_named(Path(videos_dir), names)]
-    told.append(_remove_named_before(Path(out_dir), names))
+            args = (str(sources[0].absolute()), str(Path(out_dir).absolute()), target, settings)
+            units.append(Unit("/".join(parts), args))
+    warnings = [left_out, _describe_named(Path(videos_dir), names), _remove_named_before(Path(out_dir), names)]
     return run_units(
         _extract_video,
         units,
         out_dir,
         is_done=_is_complete,
         failures=failures,
-        warnings=filter(None, told),
+        warnings=filter(None, warnings),
         settings=settings,
         label="flow",
         **workers,
@@ -236,7 +234,7 @@ def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
     planned = {_manifest_path(out_dir, name).name for name in names.values()}
     with contextlib.suppress(FileNotFoundError):
         outdated = [path for path in (out_dir / MANIFESTS_DIR).iterdir() if path.name not in planned]
-        sources = [_identity(video) for video in names] if outdated else []
+        sources = [source_identity(video) for video in names] if outdated else []
         removed = []
         for manifest in outdated:
             stored = _read_manifest(manifest)
@@ -255,7 +253,7 @@ def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
 def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> None:
     source = Path(source)
     folders, manifest = folders_of(out_dir, target["folder"]), _manifest_path(out_dir, target["folder"])
-    identity = _identity(source)  # before reading: a file that changes meanwhile is done again next time
+    identity = source_identity(source)  # before reading: a file that changes meanwhile is done again next time
     manifest.unlink(missing_ok=True)  # a kill between the renames below leaves new beside old pictures
     with contextlib.ExitStack() as stack:
         partial = FlowFolders(*(stack.enter_context(partial_folder(folder)) for folder in folders))
@@ -282,7 +280,7 @@ def _written_frames(source: Path, folder: Path, settings: dict):
 def _is_complete(source: str, out_dir: str, target: dict, settings: dict) -> bool:
     try:
         stored = target | json.loads(_manifest_path(out_dir, target["folder"]).read_bytes())  # old ones name no class
-        wanted = {"format": _FORMAT, "source": _identity(Path(source)), **target, "settings": settings}
+        wanted = {"format": _FORMAT, "source": source_identity(Path(source)), **target, "settings": settings}
         if any(stored[key] != value for key, value in wanted.items()):
             return False
         return stored["pictures"] == [_total(folder) for folder in folders_of(out_dir, target["folder"])]
@@ -301,11 +299,6 @@ def _read_manifest(path: Path) -> dict | None:
         return stored if isinstance(stored["source"]["name"], str) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _identity(source: Path) -> dict:
-    status = source.stat()
-    return {"name": source.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _total(folder: Path) -> dict:

@@ -1,7 +1,4 @@
-"""Folders of videos to folders of JPEG frames: `class/video.avi` becomes `class/video/video_frame_00.jpg` and so on.
-
-Listings are in `folders`, and offered here as well.
-"""
+"""Folders of videos to folders of JPEG frames: `class/video.avi` becomes `class/video/video_frame_00.jpg` and so on."""
 
 import collections
 import json
@@ -14,31 +11,13 @@ import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
-from tfav.io.frame_folders import list_classes, list_frame_folders, list_frames, list_videos
+from tfav.io.frame_folders import list_classes
 from tfav.io.images import resize, write_picture
-from tfav.io.listing import (
-    IMAGE_SUFFIXES,
-    MANIFEST_NAME,
-    VIDEO_SUFFIXES,
-    Listing,
-    describe_left_out,
-    natural_key,
-    walk_files,
-)
+from tfav.io.listing import IMAGE_SUFFIXES, MANIFEST_NAME, sharing_failures, source_identity, videos_to_extract
 from tfav.io.output_names import short_name
 from tfav.io.parallel import PrepareReport, Unit, run_units
 from tfav.io.video import frame_chooser, select_frames
 from tfav.ranges import check_number
-
-__all__ = [
-    "MANIFEST_NAME",
-    "extract_frames",
-    "list_classes",
-    "list_frame_folders",
-    "list_frames",
-    "list_videos",
-    "natural_key",
-]
 
 _FORMAT = 2  # of the manifest and the way frames are made; a folder of another one is made anew
 
@@ -93,29 +72,23 @@ def extract_frames(
         "keep_damaged": bool(keep_damaged),
     }
     videos_dir, out_dir = Path(videos_dir), Path(out_dir)
-    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=out_dir)
-    videos, failures = listing.to_try(), listing.dangling(videos_dir)
-    if not videos and not failures:
-        raise DataError(
-            f"{videos_dir}: no videos in it. They are known by their suffix: {' '.join(sorted(VIDEO_SUFFIXES))}."
-        )
+    videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
     by_target = collections.defaultdict(list)
     for video in videos:
         by_target[video.relative_to(videos_dir).with_suffix("")].append(video)
     units = []
     for target, sources in by_target.items():
-        names = [source.relative_to(videos_dir).as_posix() for source in sources]
+        failures |= sharing_failures(videos_dir, sources, target.as_posix())
         if len(sources) == 1:
-            units.append(Unit(names[0], (str(sources[0].absolute()), str((out_dir / target).absolute()), settings)))
-        for name in names if len(sources) > 1 else ():
-            failures[name] = f"{' and '.join(names)} would share the folder {target.as_posix()}. Rename one of them."
+            name = sources[0].relative_to(videos_dir).as_posix()
+            units.append(Unit(name, (str(sources[0].absolute()), str((out_dir / target).absolute()), settings)))
     return run_units(
         _extract_video,
         units,
         out_dir,
         is_done=_is_complete,
         failures=failures,
-        warnings=_find_oddities(videos_dir, out_dir, videos, listing),
+        warnings=filter(None, [*_find_oddities(videos_dir, out_dir, videos), left_out]),
         settings=settings,
         label="frames",
         **workers,
@@ -126,7 +99,7 @@ def _extract_video(source: str, folder: str, settings: dict) -> str | None:
     source, folder = Path(source), Path(folder)
     if folder.exists() and not _is_ours(folder):
         raise UsageError(f"{folder}: holds other things than frames. Move it away or choose another out_dir.")
-    status = source.stat()  # before reading: a file that changes meanwhile is done again next time
+    identity = source_identity(source)  # before reading: a file that changes meanwhile is done again next time
     choose = frame_chooser(every_sec=settings["every_sec"], num_frames=settings["num_frames"])
     try:
         with partial_folder(folder) as partial:
@@ -141,7 +114,7 @@ def _extract_video(source: str, folder: str, settings: dict) -> str | None:
                 partial / MANIFEST_NAME,
                 {
                     "format": _FORMAT,
-                    "source": {"name": source.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns},
+                    "source": identity,
                     "settings": settings,
                     "damage": selection.damage,
                     "frames": frames,
@@ -192,9 +165,8 @@ def _is_complete(source: str, folder: str, settings: dict) -> bool:
     folder = Path(folder)
     try:
         manifest = json.loads((folder / MANIFEST_NAME).read_bytes())
-        status = Path(source).stat()
-        source_now = {"name": Path(source).name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-        if (manifest["format"], manifest["source"], manifest["settings"]) != (_FORMAT, source_now, settings):
+        made_of = manifest["format"], manifest["source"], manifest["settings"]
+        if made_of != (_FORMAT, source_identity(Path(source)), settings):
             return False
         return all((folder / frame["name"]).stat().st_size == frame["bytes"] for frame in manifest["frames"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -217,7 +189,7 @@ def _check_size(size) -> int | list[int] | None:
     raise UsageError(f"size is the shorter side, or (height, width), in pixels. Received: size={size}")
 
 
-def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], listing: Listing) -> list[str]:
+def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path]) -> list[str]:
     parts = [video.relative_to(videos_dir).parts for video in videos]
     with_videos = {names[0] for names in parts}
     lines = [
@@ -233,4 +205,4 @@ def _find_oddities(videos_dir: Path, out_dir: Path, videos: list[Path], listing:
         lines.append(
             f"{len(deeper)} videos lie deeper than CLASS/VIDEO, where training by class takes none, first {deeper[0]}"
         )
-    return lines + list(filter(None, [describe_left_out(videos_dir, listing.left_out)]))
+    return lines

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfav.errors import UsageError
+from tfav.errors import DataError, UsageError
 from tfav.io.text_files import same_form
 
 # fmt: off
@@ -168,6 +168,32 @@ def walk_files(
     )
 
 
+def videos_to_extract(videos_dir, out_dir) -> tuple[list[Path], dict[str, str], str]:
+    """Return the videos under a folder, failures known before any is read, and a line on what is left out, or "".
+
+    Args:
+        videos_dir: Where to look.
+        out_dir: Where results go, which is passed over.
+
+    Raises:
+        UsageError: `videos_dir` is no folder or cannot be read.
+        DataError: There is no video in it.
+    """
+    listing = walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir))
+    videos, failures = listing.to_try(), listing.dangling(videos_dir)
+    if not videos and not failures:
+        known = " ".join(sorted(VIDEO_SUFFIXES))
+        raise DataError(f"{videos_dir}: no videos in it. They are known by their suffix: {known}.")
+    return videos, failures, describe_left_out(videos_dir, listing.left_out)
+
+
+def sharing_failures(videos_dir, sources: Sequence[Path], folder: str) -> dict[str, str]:
+    """Return why videos are not extracted that would share a folder, by their names; nothing for one alone."""
+    names = [source.relative_to(videos_dir).as_posix() for source in sources]
+    reason = f"{' and '.join(names)} would share the folder {folder}. Rename one of them."
+    return dict.fromkeys(names, reason) if len(names) > 1 else {}
+
+
 def describe_left_out(folder, left_out: Mapping[str, Sequence[Path]], what: str = "left out") -> str:
     """Return one line that counts what is left out of a data set, by reason and with the first names; "" for nothing.
 
@@ -186,6 +212,12 @@ def describe_left_out(folder, left_out: Mapping[str, Sequence[Path]], what: str 
         parts.append(f"{len(paths)} {reason} ({names}{more})")
     total = sum(map(len, left_out.values()))
     return f"{folder}: {total} {what}: {'; '.join(parts)}." if parts else ""
+
+
+def source_identity(path: Path) -> dict:
+    """Return what a manifest keeps of the video that something was made of."""
+    status = path.stat()
+    return {"name": path.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def file_state(path: Path) -> list:

@@ -1,4 +1,4 @@
-"""Video files to RGB arrays: probe, read, iterate, select. Writing is in `encoding`, and offered here as well.
+"""Video files to RGB arrays: probe, read, iterate, select. Writing is in `encoding`.
 
 Decoding is PyAV on one thread: measured on UCF101 at 320x240 it decodes 11,000 frames/s (OpenCV 8,800) and, converting
 only the frames that are wanted with one converter per file, loses nothing against OpenCV, which hides errors and
@@ -17,23 +17,8 @@ import numpy as np
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
 from tfav.io.decoding import FrameDecoder, RgbConverter, read_orientation
-from tfav.io.encoding import write_gif, write_video
 from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
 from tfav.ranges import check_number
-
-__all__ = [
-    "Clip",
-    "Selection",
-    "VideoInfo",
-    "indices_evenly",
-    "indices_every_sec",
-    "iter_frames",
-    "probe",
-    "read_video",
-    "select_frames",
-    "write_gif",
-    "write_video",
-]
 
 # From the orientation to degrees clockwise and whether it is mirrored before.
 _TURNS = {

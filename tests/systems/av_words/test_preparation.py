@@ -10,7 +10,7 @@ from tests.systems.av_words.conftest import RATE, flashes_and_clicks
 from tfav.cli.commands import parsed
 from tfav.data import shards
 from tfav.errors import MediaError, UsageError
-from tfav.io.video import write_video
+from tfav.io.encoding import write_video
 from tfav.systems.av_words import corpus
 from tfav.systems.av_words.crops import make_word
 from tfav.systems.av_words.preparation import export_npz, prepare

@@ -5,7 +5,7 @@ import pytest
 
 from tfav.data import shards
 from tfav.data.example_files import Record
-from tfav.io.video import write_video
+from tfav.io.encoding import write_video
 from tfav.systems.lipnet import corpus
 
 ALIGNMENT = """0 5000 sil

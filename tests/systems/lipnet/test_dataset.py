@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfav.data import shards
 from tfav.errors import DataError, UsageError
-from tfav.io.video import write_video
+from tfav.io.encoding import write_video
 from tfav.systems.lipnet import augment, corpus
 from tfav.systems.lipnet.config import PRESETS, Config
 from tfav.systems.lipnet.dataset import build_dataset, build_datasets, make_split, prepare

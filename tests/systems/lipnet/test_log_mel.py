@@ -6,7 +6,7 @@ import pytest
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import UsageError
-from tfav.io.video import write_video
+from tfav.io.encoding import write_video
 from tfav.systems.lipnet import dataset, shipped_weights
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.crops import SAMPLE_RATE, SAMPLES_PER_FRAME

@@ -9,9 +9,10 @@ import pytest
 from tfav import cli
 from tfav.data import drawn_face
 from tfav.errors import MediaError, UsageError
+from tfav.io.encoding import write_video
 from tfav.io.faces import Face
 from tfav.io.mouth import CLOSE
-from tfav.io.video import probe, read_video, write_video
+from tfav.io.video import probe, read_video
 from tfav.systems.lipnet import captions
 from tfav.systems.lipnet.alignment import TimedWord
 from tfav.systems.lipnet.config import Config

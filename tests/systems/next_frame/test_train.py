@@ -13,7 +13,8 @@ from tfav import cli
 from tfav.data import epoch_order
 from tfav.data.mnist import small_digits
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.video import read_video, write_video
+from tfav.io.encoding import write_video
+from tfav.io.video import read_video
 from tfav.metrics import video
 from tfav.systems.next_frame import (
     Config,

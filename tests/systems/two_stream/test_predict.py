@@ -9,8 +9,9 @@ import pytest
 
 from tests.io.test_optical_flow import moving_frames
 from tfav.errors import MediaError, UsageError
+from tfav.io.encoding import write_video
 from tfav.io.optical_flow import quantize_flow
-from tfav.io.video import read_video, write_video
+from tfav.io.video import read_video
 from tfav.systems.two_stream import predict, predict_files, predict_streams
 from tfav.systems.two_stream.predict import FlowSettings, Moment, Spool, score_video
 from tfav.systems.two_stream.stream import load_stream

@@ -19,9 +19,10 @@ import numpy as np
 
 from tfav.errors import MediaError, UsageError
 from tfav.io import images
+from tfav.io.encoding import write_video
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.progress import Progress, no_progress, with_progress
-from tfav.io.video import iter_frames, probe, write_video
+from tfav.io.video import iter_frames, probe
 from tfav.systems.two_stream.demo_video import DemoCanvas
 from tfav.systems.two_stream.fusion import fuse
 from tfav.systems.two_stream.stream import Stream
