@@ -20,8 +20,7 @@ import shutil
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
 from tfav.io.frame_extraction import extract_frames
-from tfav.io.frame_folders import list_videos
-from tfav.io.listing import MANIFEST_NAME
+from tfav.io.listing import MANIFEST_NAME, VIDEO_SUFFIXES, walk_files
 
 EVERY_SEC = 1.0
 TARGET = 4.0
@@ -76,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         raise SystemExit(f"{arguments.data}: no such folder. Give one with --data, or set TFAV_DATA.")
-    videos = list_videos(arguments.data)[: arguments.clips]
+    videos = walk_files(arguments.data, VIDEO_SUFFIXES).files[: arguments.clips]
     with tempfile.TemporaryDirectory() as work_dir:
         subset, theirs_dir, ours_dir = (Path(work_dir, name) for name in ("videos", "theirs", "ours"))
         for video in videos:

@@ -11,7 +11,16 @@ import pytest
 from tests.io.clips import read_number, write_clip
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frame_extraction import extract_frames
-from tfav.io.frame_folders import inspect_frames, list_classes, list_frame_folders, list_frames, list_videos
+from tfav.io.frame_folders import inspect_frames, list_classes, list_frames
+from tfav.io.listing import VIDEO_SUFFIXES, walk_files
+
+
+def videos_in(folder):
+    return walk_files(folder, VIDEO_SUFFIXES).files
+
+
+def frame_folders(folder):
+    return walk_files(folder, VIDEO_SUFFIXES, frames=True).frame_folders
 
 
 def extract(videos_dir, out_dir, **options):
@@ -153,7 +162,11 @@ def test_bad_videos_are_named_and_stop_no_other(videos_dir, tmp_path):
         assert name in report.summary()
     written = json.loads((tmp_path / "out" / "prepare_report.json").read_text())
     assert {failure["name"]: failure["reason"] for failure in written["failures"]} == report.failed
-    assert [folder.name for folder in list_frame_folders(tmp_path / "out")] == ["one", "two", "three"]
+    assert [folder.name for folder in frame_folders(tmp_path / "out")] == [
+        "one",
+        "two",
+        "three",
+    ]
     assert not [path for path in (tmp_path / "out").rglob(".*")]
     # The whole ones are not done again, the bad ones tried again: one of them may have been mended.
     shutil.copy(videos_dir / "hop" / "one.avi", videos_dir / "hop" / "zero.avi")
@@ -264,7 +277,7 @@ def test_unreadable_video(videos_dir, tmp_path, monkeypatch):
 
 def test_links_in_a_circle_end(videos_dir, tmp_path):
     (videos_dir / "hop" / "loop").symlink_to(videos_dir)
-    assert len(list_videos(videos_dir)) == 3
+    assert len(videos_in(videos_dir)) == 3
 
 
 def test_real_clips_of_wrong_stated_length(shared_data, tmp_path):
@@ -298,7 +311,11 @@ def test_classes_and_folders_come_in_natural_order(tmp_path):
         write_images(tmp_path / name / "clip", ["0.jpg"])
     (tmp_path / ".cache").mkdir()
     assert list_classes(tmp_path) == ["Class1", "class2", "class10"]
-    assert [folder.parent.name for folder in list_frame_folders(tmp_path)] == ["Class1", "class2", "class10"]
+    assert [folder.parent.name for folder in frame_folders(tmp_path)] == [
+        "Class1",
+        "class2",
+        "class10",
+    ]
 
 
 def test_numbers_may_start_at_one(tmp_path):
@@ -353,6 +370,6 @@ def test_an_unreadable_image_is_an_error(tmp_path, content):
 
 
 def test_no_such_folder(tmp_path):
-    for listing in (list_frames, list_classes, list_videos, list_frame_folders):
+    for listing in (list_frames, list_classes, videos_in, frame_folders):
         with pytest.raises(UsageError, match="no such folder"):
             listing(tmp_path / "none")

@@ -14,10 +14,11 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.io.clips import write_clip
-from tfav.errors import DataError, MediaError, UsageError
+from tfav.errors import DataError, UsageError
 from tfav.io.encoding import write_video
-from tfav.io.flow_extraction import count_pictures, extract_flow, folders_of, picture_path, read_stack
-from tfav.io.optical_flow import METHODS, compute_flow, dequantize_flow, iter_flow, quantize_flow
+from tfav.io.flow_extraction import count_pictures, extract_flow, folders_of, picture_path
+from tfav.io.images import read_picture
+from tfav.io.optical_flow import METHODS, compute_flow, iter_flow, quantize_flow
 
 SHIFT = 2  # pixels to the right in each frame
 
@@ -178,7 +179,6 @@ def test_wrapping_is_what_the_notebook_does():
     np.testing.assert_array_equal(quantize_flow(flow, wrap=True), theirs)
     inside = np.abs(flow) <= 20
     np.testing.assert_array_equal(quantize_flow(flow)[inside], theirs[inside])
-    assert np.abs(dequantize_flow(quantize_flow(flow)) - flow)[inside].max() <= 20 / 255 + 1e-4
 
 
 # Folders ------------------------------------------------------------------------------------------------------------
@@ -204,10 +204,9 @@ def test_folders_have_the_layout_of_the_field(videos_dir, tmp_path):
     assert (tmp_path / "out/tvl1_flow/u/v_hop_g01_c01/frame000005.jpg").exists()
     assert (tmp_path / "out/tvl1_flow/v/v_skip_g01_c01/frame000001.jpg").exists()
     assert count_pictures(tmp_path / "out", "v_hop_g01_c01") == (6, 5)
-    stack = read_stack(tmp_path / "out", "v_hop_g01_c01", 2, 3)
-    assert (stack.shape, stack.dtype) == ((48, 64, 6), np.uint8)
-    medians = np.median(stack[10:-10, 10:-10], axis=(0, 1))
-    np.testing.assert_allclose(medians, [140, 140, 140, 127, 127, 127], atol=2)  # u, u, u, v, v, v
+    for folder, level in zip(folders_of(tmp_path / "out", "v_hop_g01_c01")[1:], (140, 127), strict=True):  # u, then v
+        picture = read_picture(picture_path(folder, 2))
+        assert picture.shape == (48, 64, 3) and abs(np.median(picture[10:-10, 10:-10]) - level) <= 2
 
 
 def test_processes_write_what_one_process_writes(videos_dir, tmp_path):
@@ -269,8 +268,6 @@ def test_folders_that_cannot_be_used(videos_dir, tmp_path):
     picture_path(folders.v, 5).unlink()
     with pytest.raises(DataError, match="5 pictures of u and 4 of v"):
         count_pictures(tmp_path / "out", "v_hop_g01_c01")
-    with pytest.raises(MediaError, match=r"frame000005.jpg.*missing"):
-        read_stack(tmp_path / "out", "v_hop_g01_c01", 1, 5)
     picture_path(folders.u, 2).unlink()
     with pytest.raises(DataError, match="frame number 2 is missing"):
         count_pictures(tmp_path / "out", "v_hop_g01_c01")

@@ -1,7 +1,7 @@
 """What a file from outside must be before anything decodes it: not too large, a video by its first bytes, not too long.
 
-The first bytes are looked at here, in plain Python; what needs libav runs in a process of its own (`inspection`), with
-limits on time and memory, so that a file made to break a decoder breaks nothing but itself.
+The first bytes are looked at here, in plain Python; what needs libav runs in a process of its own, `sandboxed_probe`,
+with limits on time and memory, so that a file made to break a decoder breaks nothing but itself.
 """
 
 import dataclasses
@@ -108,23 +108,9 @@ def sniff(head: bytes) -> str:
     return "unknown"
 
 
-_VIDEO = {
-    "mp4",
-    "matroska",
-    "avi",
-    "mpeg",
-    "mpegts",
-    "flv",
-    "asf",
-    "ogg",
-    "gif",
-    "mxf",
-    "ivf",
-    "nut",
-    "dv",
-    "y4m",
-    "h264",
-}
+_VIDEO = frozenset(
+    ["mp4", "matroska", "avi", "mpeg", "mpegts", "flv", "asf", "ogg", "gif", "mxf", "ivf", "nut", "dv", "y4m", "h264"]
+)
 _MXF = bytes.fromhex("060e2b34020501010d010201")
 _MARKS = (
     ("a picture", 4, (b"ftypavif", b"ftypheic", b"ftypmif1")),

@@ -34,14 +34,13 @@ class Digits(NamedTuple):
         return self.source != SMALL_DIGITS
 
 
-def load_digits(path: Path | str = "", *, data_dir: Path | str = "data", download: bool = True) -> Digits:
+def load_digits(path: Path | str = "", *, data_dir: Path | str = "data") -> Digits:
     """Reads MNIST, or what can stand in for it.
 
     Args:
         path: Keras' `mnist.npz`; `small`: the small digits; empty: Keras' cache (`$KERAS_HOME`, else `~/.keras`), then
             `data_dir/mnist`, then a download to there, and where that cannot be had the small digits.
         data_dir: Where `tfav fetch` puts data sets.
-        download: Whether to try the network.
 
     Returns:
         The pictures; a line is printed where they are not MNIST's.
@@ -60,15 +59,13 @@ def load_digits(path: Path | str = "", *, data_dir: Path | str = "data", downloa
     for known in (home / "datasets" / "mnist.npz", Path(data_dir) / "mnist" / "mnist.npz"):
         if known.is_file():
             return _read(known)
-    reason = "no MNIST file on this machine"
-    if download:
-        try:
-            return _read(fetch("mnist", data_dir) / "mnist.npz")
-        except DiskFullError:
-            raise
-        except TfavError as error:
-            reason = f"MNIST cannot be had ({error})"
-    say(f"note: {reason} Using {SMALL_DIGITS}. For MNIST give --mnist FILE or run tfav fetch mnist.")
+    try:
+        return _read(fetch("mnist", data_dir) / "mnist.npz")
+    except DiskFullError:
+        raise
+    except TfavError as error:
+        hint = "For MNIST give --mnist FILE or run tfav fetch mnist."
+        say(f"note: MNIST cannot be had ({error}) Using {SMALL_DIGITS}. {hint}")
     return small_digits()
 
 

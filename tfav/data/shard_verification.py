@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfav.data.shard_index import Entry, Index, damage, parse_index
 from tfav.data.shards import decoder
 
+_THREADS = 2
 _LOOSE_NAMES = "shard-*.tfrecord.gz"
 
 
@@ -34,12 +35,11 @@ class Verification(NamedTuple):
         return self._asdict() | {"folder": str(self.folder)}
 
 
-def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
+def verify_shards(folder: Path | str) -> Verification:
     """Compares every shard with the index: size, checksum, number of records, and each record with its entry.
 
     Args:
         folder: Holds `index.json`.
-        threads: Shards looked at at a time.
 
     Raises:
         UsageError: There is no index.
@@ -51,7 +51,7 @@ def verify_shards(folder: Path | str, *, threads: int = 2) -> Verification:
         by_shard[entry.shard][entry.position] = entry
     # As a graph: done at once, TensorFlow's comparison of texts fails to say that they differ.
     decode = tf.function(decoder(index))
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         reasons = list(
             pool.map(
                 lambda name: damage(index, name) or _wrong_records(index, name, by_shard[name], decode), index.shards

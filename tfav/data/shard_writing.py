@@ -19,7 +19,7 @@ from tfav.data.example_files import (
     staged_fingerprint,
     staging_path,
 )
-from tfav.data.shards import INDEX_NAME, Entry, Index, decoder, in_stored_order, read_index, read_rows, write_shards
+from tfav.data.shards import INDEX_NAME, Index, decoder, in_stored_order, read_index, read_rows, write_shards
 from tfav.errors import DataError, TfavError
 from tfav.io.contact_sheet import write_contact_sheet
 from tfav.io.lock import locked_folder
@@ -37,7 +37,6 @@ def prepare_shards(
     failures: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
     settings: Mapping | None = None,
-    kind: str = "raw",
     label: str = "examples",
     **workers,
 ) -> tuple[PrepareReport, Index]:
@@ -53,7 +52,6 @@ def prepare_shards(
         failures: Examples known to fail before, name to reason.
         warnings: Known before.
         settings: For report and index.
-        kind: As in `shards.write_shards`.
         label: What the bar is called.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
@@ -67,7 +65,7 @@ def prepare_shards(
     """
     out_dir, settings = Path(out_dir).absolute(), dict(settings or {})
     old = _readable_index(out_dir)
-    packed = {entry.id: entry for entry in old.entries} if old and old.kind == kind else {}
+    packed = {entry.id: entry for entry in old.entries} if old and old.kind == "raw" else {}
     packed = {name: entry for name, entry in packed.items() if name in jobs and entry.fingerprint == jobs[name][1]}
     report = run_units(
         stage_record,
@@ -100,7 +98,6 @@ def prepare_shards(
                 fingerprints=wanted,
                 keep=list(packed.values()),
                 settings=settings,
-                kind=kind,
             )
         for name in new:
             staging_path(out_dir, name).unlink(missing_ok=True)
@@ -108,12 +105,11 @@ def prepare_shards(
     return report, index
 
 
-def draw_contact_sheet(index: Index, caption: Callable[[Entry], str] = lambda entry: entry.id) -> Path:
-    """Draws the middle frame of up to 120 examples, evenly chosen, so that a person sees whether they are right.
+def draw_contact_sheet(index: Index) -> Path:
+    """Draws the middle frames of up to 120 examples with their names, so that a person sees whether they are right.
 
     Args:
         index: Of examples of one channel; the picture is written beside it.
-        caption: What is written under each.
 
     Returns:
         The picture's path.
@@ -123,7 +119,7 @@ def draw_contact_sheet(index: Index, caption: Callable[[Entry], str] = lambda en
     decode = decoder(index)
     middles = read_rows(index, entries).map(lambda row: decode(row)["frames"])
     pictures = [frames[len(frames) // 2, ..., 0] for frames in middles.as_numpy_iterator()]
-    return write_contact_sheet(index.folder / SHEET_NAME, pictures, [caption(entry) for entry in entries])
+    return write_contact_sheet(index.folder / SHEET_NAME, pictures, [entry.id for entry in entries])
 
 
 def _readable_index(out_dir: Path) -> Index | None:

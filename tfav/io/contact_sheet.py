@@ -13,18 +13,16 @@ from tfav.io.text_files import shown
 
 _CAPTION_PX = 12
 _GAP_PX = 2
+_MAX_COLUMNS = 12
 
 
-def write_contact_sheet(
-    path: Path | str, pictures: Sequence[np.ndarray], captions: Sequence[str], *, columns: int = 12
-) -> Path:
+def write_contact_sheet(path: Path | str, pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Path:
     """Write a PNG.
 
     Args:
         path: Where.
         pictures: `[H, W]` uint8 grey or `[H, W, 3]` uint8 RGB each; brought to the first one's size.
         captions: One each.
-        columns: Pictures in a row.
 
     Returns:
         The path.
@@ -37,7 +35,7 @@ def write_contact_sheet(
         raise UsageError(f"need as many captions as pictures. Received: {len(captions)} and {len(pictures)}")
     height, width = pictures[0].shape[:2]
     cell_height, cell_width = height + _CAPTION_PX + _GAP_PX, width + _GAP_PX
-    columns = min(columns, len(pictures))
+    columns = min(_MAX_COLUMNS, len(pictures))
     sheet = np.full((-(-len(pictures) // columns) * cell_height, columns * cell_width, 3), 255, np.uint8)
     for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         top, left = number // columns * cell_height, number % columns * cell_width

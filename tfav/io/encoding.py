@@ -64,14 +64,13 @@ def write_video(
     return path
 
 
-def write_gif(path, frames: Iterable[np.ndarray], fps: float, *, loop: bool = True) -> Path:
-    """Write an animated GIF, beside and renamed in.
+def write_gif(path, frames: Iterable[np.ndarray], fps: float) -> Path:
+    """Write an animated GIF that plays over and over, beside and renamed in.
 
     Args:
         path: The file, ending in .gif.
         frames: `[T, H, W, 3]` uint8 RGB or `[T, H, W]` uint8 grey, or an iterable of such frames.
         fps: Frames per second; GIF counts in 1/100 s, and browsers slow down anything over 50.
-        loop: Whether it plays over and over.
 
     Returns:
         The path.
@@ -89,12 +88,11 @@ def write_gif(path, frames: Iterable[np.ndarray], fps: float, *, loop: bool = Tr
         _check_alike(path, frame, pictures[0].shape)
     if not pictures:
         raise UsageError(f"{path}: there are no frames to write.")
-    options = {"loop": 0} if loop else {}
     try:
         # Each frame gets a palette of its own, without dithering, which would crawl.
         with partial_file(path) as partial:
             iio.imwrite(
-                partial, np.stack(pictures), plugin="pillow", is_batch=True, duration=duration_ms, disposal=1, **options
+                partial, np.stack(pictures), plugin="pillow", is_batch=True, duration=duration_ms, disposal=1, loop=0
             )
     except OSError as error:
         raise MediaError(path, f"cannot be written ({error})", "Check the folder and its permissions.") from error

@@ -21,12 +21,10 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_frames
-from tfav.io.images import read_grey, shrink, write_picture
+from tfav.io.images import shrink, write_picture
 from tfav.io.listing import (
     VIDEO_SUFFIXES,
     sharing_failures,
@@ -86,25 +84,6 @@ def count_pictures(out_dir, name: str, *, check: bool = True) -> tuple[int, int]
         folder = folders_of(out_dir, name).u
         raise DataError(f"{folder}: {counts[1]} pictures of u and {counts[2]} of v. Extract the flow again.")
     return counts[0], counts[1]
-
-
-def read_stack(out_dir, name: str, start: int, length: int) -> np.ndarray:
-    """Read a stack of flow pictures.
-
-    Args:
-        out_dir: The tree.
-        name: The video.
-        start: Number of the first picture, from 1.
-        length: Pictures of each direction, L.
-
-    Returns:
-        `[H, W, 2 L]` uint8: L of u, then L of v.
-
-    Raises:
-        MediaError: A picture is missing or cannot be read.
-    """
-    _, u, v = folders_of(out_dir, name)
-    return np.stack([_read_gray(picture_path(d, start + i)) for d in (u, v) for i in range(length)], axis=-1)
 
 
 def extract_flow(
@@ -305,10 +284,3 @@ def _total(folder: Path) -> dict:
     with os.scandir(folder) as entries:
         sizes = [entry.stat().st_size for entry in entries if entry.name.endswith(".jpg")]
     return {"count": len(sizes), "bytes": sum(sizes)}
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    picture = read_grey(path)
-    if picture is None:
-        raise MediaError(path, "a flow picture that is missing or cannot be read", "Extract the flow again.")
-    return picture

@@ -1,4 +1,4 @@
-"""What lies in a folder: classes, videos, frame folders, frames, all in natural order (`clip2` before `clip10`)."""
+"""What lies in a folder: classes, frames, all in natural order (`clip2` before `clip10`)."""
 
 import collections
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tfav.errors import DataError
 from tfav.io.images import PictureHeader, inspect_picture
-from tfav.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_junk, natural_key, scan_folder, walk_files
+from tfav.io.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_junk, natural_key, scan_folder
 
 
 def list_classes(folder) -> list[str]:
@@ -21,31 +21,6 @@ def list_classes(folder) -> list[str]:
     return sorted(
         (entry.name for entry in scan_folder(folder) if entry.is_dir() and not is_junk(entry.name)), key=natural_key
     )
-
-
-def list_videos(folder, exclude=None) -> list[Path]:
-    """Return the video files at any depth under `folder`, known by their suffix, in natural order.
-
-    Args:
-        folder: Usually holds a folder for each class; videos directly in it are listed as well.
-        exclude: A folder inside that is left out.
-
-    Returns:
-        Their paths, as in `listing.walk_files`, which also tells what is left out.
-
-    Raises:
-        UsageError: `folder` is no folder or cannot be read.
-    """
-    return walk_files(folder, VIDEO_SUFFIXES, exclude).files
-
-
-def list_frame_folders(folder) -> list[Path]:
-    """Return the folders at any depth under `folder` that hold images themselves, in natural order.
-
-    Raises:
-        UsageError: `folder` is no folder or cannot be read.
-    """
-    return walk_files(folder, VIDEO_SUFFIXES, frames=True).frame_folders
 
 
 class Frames(NamedTuple):

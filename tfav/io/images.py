@@ -85,14 +85,6 @@ def read_picture(path) -> np.ndarray:
     return turn_upright(picture, header.orientation)
 
 
-def read_grey(path) -> np.ndarray | None:
-    """Decode a picture that tfav wrote to `[H, W]` uint8 grey; None where it is missing or cannot be read."""
-    try:
-        return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)  # `imread` fails on some names
-    except (OSError, cv2.error):
-        return None
-
-
 def write_picture(path, picture: np.ndarray, *, quality: int = 95) -> None:
     """Encode a picture as JPEG or PNG, by the suffix of `path`.
 

@@ -99,7 +99,7 @@ def describe_faces(scene: Scene, fps: float = 25.0) -> str:
     return "; ".join(lines)
 
 
-def follow(track: Track, scene: Scene, *, fps: float = 25.0, max_lost_sec: float = MAX_LOST_SEC) -> MouthPath:
+def follow(track: Track, scene: Scene, *, fps: float = 25.0) -> MouthPath:
     """The mouth's place in every frame, smoothed over time.
 
     A face lost for a moment is bridged by a straight line, with a warning. One that comes late or leaves early has a
@@ -109,19 +109,18 @@ def follow(track: Track, scene: Scene, *, fps: float = 25.0, max_lost_sec: float
         track: The chosen face.
         scene: What it comes from.
         fps: Frames per second.
-        max_lost_sec: How long it may be lost in between.
 
     Raises:
         DataError: It is lost for longer; the message says from when to when.
     """
-    every, max_gap = scene.every, max(scene.every, round(max_lost_sec * fps))
+    every, max_gap = scene.every, max(scene.every, round(MAX_LOST_SEC * fps))
     found = np.array(track.frames)
     gaps, warnings = np.diff(found), []
     for before, gap in zip(found, gaps, strict=False):
         span = f"from {before / fps:.1f} to {(before + gap) / fps:.1f} s"
         if gap > max_gap + every:
             raise DataError(
-                f"the face is lost {span}, longer than {max_lost_sec:g} s. Cut the video there, or choose another face"
+                f"the face is lost {span}, longer than {MAX_LOST_SEC:g} s. Cut the video there, or choose another face"
             )
         if gap > every:
             warnings.append(f"the face is lost {span}; the mouth's place is guessed there")

@@ -2,7 +2,7 @@
 
 Flow is `[H, W, 2]` float32: how far each pixel moves to the next frame, in pixels, right (`u`) and down (`v`). Pairs of
 frames are independent of one another, so they are spread over processes and come back in order, a few at a time.
-Folders of flow pictures are in `flow_folders`.
+Folders of flow pictures are in `flow_extraction`.
 """
 
 import collections
@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.executors import LokyPool
+from tfav.io.executors import LokyPool, Pool
 from tfav.io.tvl1 import compute_tvl1, equals_opencv, is_covered
 from tfav.ranges import check_number
 
@@ -183,11 +183,6 @@ def quantize_flow(flow: np.ndarray, bound: float = FLOW_BOUND, *, wrap: bool = F
     return levels.astype(np.int32).astype(np.uint8) if wrap else np.clip(levels, 0, 255).astype(np.uint8)
 
 
-def dequantize_flow(levels: np.ndarray, bound: float = FLOW_BOUND) -> np.ndarray:
-    """The flow in pixels, float32, in the middle of what each grey level 0-255 of `quantize_flow` stands for."""
-    return (levels.astype(np.float32) + 0.5) * np.float32(2 * bound / 255) - np.float32(bound)
-
-
 def _iter_flow(frames, method, workers, convert, ahead) -> Iterator[np.ndarray]:
     pending, previous = collections.deque(), None
     with _open_pool(method, workers) as pool:
@@ -243,8 +238,8 @@ def _flow_of_pair(previous, following, method, convert) -> np.ndarray:
     return flow if convert is None else convert(flow)
 
 
-class _ThreadPool:
-    """Threads of this process, with the members the executor's pools have."""
+class _ThreadPool(Pool):
+    """Threads of this process."""
 
     def __init__(self, workers: int):
         self.workers = workers
@@ -252,12 +247,6 @@ class _ThreadPool:
 
     def submit(self, function: Callable, *args) -> concurrent.futures.Future:
         return self._executor.submit(function, *args)
-
-    def is_death(self, error: BaseException) -> bool:
-        return False
-
-    def restart(self) -> None:
-        pass
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
