@@ -17,6 +17,7 @@ from tests.versions.environments import PROJECT, SETS
 
 # Everything that touches a library's own interface, and one training of each kind; the full suite is `make test`.
 QUICK = ("tests/io", "tests/data", "tests/layers", "tests/metrics", "tests/weights", "tests/training/test_muon.py")
+QUICK += ("tests/test_keras_private.py",)
 SHOWN = ("tensorflow", "keras", "numpy", "av", "opencv-contrib-python")
 
 

@@ -4,12 +4,22 @@ Each function takes the arrays stored for one layer and gives one `(array, how)`
 report. They work on shapes alone just as well, on arrays of zero stride, which is how an order is tried out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 AS_STORED = "as stored"
 
 _CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 _RECURRENT_CONVOLUTIONS = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+
+
+class Context(NamedTuple):
+    """What of a file bears on its tensors: Theano's convolutions turn the kernel round."""
+
+    is_keras1: bool = False
+    is_theano: bool = False
+
 
 # Number of arrays Keras 1 kept for a cell (input, recurrent and bias for each gate) -> the gates in Keras 2's order.
 KERAS1_GATES = {
@@ -55,19 +65,6 @@ def translate(leaf, arrays, context):
         else:
             results.append(_reshape_harmlessly(array, wanted))
     return results
-
-
-class Context:
-    """What of a file bears on its tensors.
-
-    Args:
-        is_keras1: Written by Keras 1.
-        is_theano: Written on Theano, whose convolutions turn the kernel round.
-    """
-
-    def __init__(self, is_keras1=False, is_theano=False):
-        self.is_keras1 = is_keras1
-        self.is_theano = is_theano
 
 
 def _channels_first(leaf):
