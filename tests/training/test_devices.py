@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from tfav.errors import UsageError
-from tfav.training import devices as strategy
 from tfav.training import mixed_precision
+from tfav.training.devices import strategy
 
 SCRIPT = """
 import json, sys
