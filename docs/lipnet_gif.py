@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data import drawn_face, grid
 from tfav.io.encoding import write_gif, write_video
 from tfav.io.video import read_video
+from tfav.speech import grid, synthetic_speaker
 from tfav.systems import lipnet
 
 # GRID's letters are left out: said alone, most of them look the same on this face.
 SLOTS = [list(grid.SLOTS[place].values()) for place in (0, 1, 2, 5)]
 NUM_UNSEEN = 24
-PAUSE_FRAMES, FRAMES_PER_LETTER = 10, 2  # as `drawn_face.speak` has them
+PAUSE_FRAMES, FRAMES_PER_LETTER = 10, 2  # as `synthetic_speaker.speak` has them
 FPS, SHOWN_FPS = 12.5, 8  # of the GIF: every second frame, slowed down to be read
 GREY_STEP = 8  # levels that become one: noise is most of a GIF's bytes
 SEED = 0
@@ -42,8 +42,7 @@ def main(folder: str) -> None:
         val_list=str(write_lines(work / "val.txt", unseen)),
         grammar=str(grammar),
         num_frames=72,
-        crop_height=36,  # the mouth alone, without the chin: half the work
-        crop_width=64,
+        crop_size=(36, 64),  # the mouth alone, without the chin: half the work
         crop_jitter=False,
         learning_rate=3e-3,
         epochs=20,
@@ -69,13 +68,13 @@ def write_clip(folder: Path, sentence: str, seed: int) -> str:
     video, align = folder / "s1" / f"{name}.mp4", folder / "align" / "s1" / f"{name}.align"
     for path in (video, align):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(video, drawn_face.speak(sentence, seed=seed), drawn_face.FPS)
+    write_video(video, synthetic_speaker.speak(sentence, seed=seed), synthetic_speaker.FPS)
     write_lines(align, alignment(sentence.split()))
     return name
 
 
 def alignment(words: Sequence[str]) -> Iterable[str]:
-    """Lines of an `.align` file for what `drawn_face.speak` draws."""
+    """Lines of an `.align` file for what `synthetic_speaker.speak` draws."""
     place = PAUSE_FRAMES
     for word in words:
         end = place + len(word) * FRAMES_PER_LETTER

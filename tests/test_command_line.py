@@ -87,7 +87,7 @@ def test_help_without_a_system_lists_them(name, capsys):
 def test_a_flag_of_another_system_is_unknown(capsys):
     assert tfav("prepare", "lipnet", "--source", "a", "--out", "b", "--from", "lrw") == 2
     said = capsys.readouterr().err
-    assert "unknown field --from" in said and "box" in said and "every-sec" not in said
+    assert "unknown field --from" in said and "mouth-crop" in said and "every-sec" not in said
 
 
 def test_train_evaluate_predict_report(run, videos, capsys):

@@ -17,12 +17,10 @@ from tfav import cli
 from tfav.app import server
 from tfav.app.tabs import TABS
 from tfav.app.uploads import Limits, check_upload
-from tfav.data import synthetic_videos
-from tfav.data.synthetic_speech import letter_hz
 from tfav.errors import UsageError
 from tfav.io.audio import read_audio
+from tfav.speech.synthetic_speaker import SUNG, WORDS, letter_hz
 from tfav.systems import SYSTEMS
-from tfav.systems.av_words import synthetic
 from tfav.training import run_folder as runs
 
 
@@ -81,8 +79,8 @@ def test_what_a_killed_server_left_is_removed(tmp_path, monkeypatch):
 
 
 def test_the_page_process_loads_no_tensorflow():
-    code = "import sys, tfav.app.server, tfav.app.controller, tfav.data.synthetic_videos as _"
-    code += "; print('tensorflow' in sys.modules)"
+    code = "import sys, tfav.app.server, tfav.app.controller, tfav.data.synthetic_videos"
+    code += ", tfav.speech.synthetic_speaker; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -92,7 +90,7 @@ def test_examples_are_videos_the_page_takes_and_the_singing_face_sings_what_av_w
         facts = check_upload(tab.write_example(tmp_path / f"{tab.system}.mp4"), Limits())
         assert facts.num_frames >= 10
     letters = [("zod", "qud"), ("ozk", "kaq"), ("ulh", "pvp")]
-    assert [synthetic.WORDS[word] for word in synthetic_videos.SUNG] == letters
+    assert [WORDS[word] for word in SUNG] == letters
     sound = read_audio(tmp_path / "av_words.mp4", 16000)
     middle = np.abs(np.fft.rfft(sound[24 * 640 : 28 * 640])).argmax() * 16000 / (4 * 640)  # the first letter of "blue"
     assert middle == pytest.approx(letter_hz("k"), rel=0.02)

@@ -53,11 +53,11 @@ def main() -> None:
 @contextlib.contextmanager
 def prepared_clips(count: int = 200):
     """A folder of shards of some clips of GRID."""
-    from tfav.systems.av_words import preparation
+    from tfav.systems.av_words import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "shards")
-        preparation.prepare(link_clips(Path(folder, "grid"), count), out, quiet=True)
+        prepare(link_clips(Path(folder, "grid"), count), out, quiet=True)
         yield out
 
 

@@ -21,7 +21,8 @@ from tests.bench.grid import link_clips, use_detector
 from tests.bench.rounds import describe_machine, measure, print_row
 from tests.conftest import shared_root
 from tfav.data import shards
-from tfav.systems.lipnet import corpus, dataset, log_mel
+from tfav.speech import grid, log_mel
+from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
 from tfav.training.tf_startup import start_tensorflow
 
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def bench_data(options) -> None:
-    """Prints the two rows that need the corpus."""
+    """Prints the two rows that need the grid."""
     use_detector()
     with tempfile.TemporaryDirectory() as folder:
         source, out = link_clips(Path(folder, "grid"), options.clips), Path(folder, "shards")
@@ -67,7 +68,7 @@ def bench_prepare(source: Path, out: Path) -> dict:
     report = dataset.prepare(source, out, quiet=True)
     seconds = time.perf_counter() - started
     index = shards.read_index(out)
-    video_sec = sum(entry.num_frames for entry in index.entries) / corpus.FPS
+    video_sec = sum(entry.num_frames for entry in index.entries) / grid.FPS
     return {
         "what": "mouth crops of GRID clips into shards against real time",
         "clips": len(index.entries),
@@ -238,17 +239,17 @@ def bench_reading() -> dict:
 def made_batch(config: Config):
     """Noise with labels, in the shape of a training batch."""
     rng = np.random.default_rng(0)
-    shape = (config.batch_size, config.num_frames, config.crop_height, config.crop_width, 1)
-    labels = np.full((config.batch_size, config.max_labels), config.symbols().blank)
+    shape = (config.batch_size, config.num_frames, *config.crop_size, 1)
+    labels = np.full((config.batch_size, config.num_frames), config.symbols().blank)
     labels[:, :24] = config.symbols().encode("bin blue at f two please")
     inputs = {
         "frames": rng.normal(size=shape).astype(np.float32),
         "frame_count": np.full(config.batch_size, config.num_frames, np.int32),
     }
     targets = {"labels": labels}
-    if config.word_weight:
-        targets["words"] = rng.integers(0, 1 + len(corpus.WORDS), shape[:2])
-    if config.sound_weight:
+    if config.word_loss_weight:
+        targets["words"] = rng.integers(0, 1 + len(grid.WORDS), shape[:2])
+    if config.mel_loss_weight:
         targets["sound"] = rng.normal(size=(*shape[:2], log_mel.SIZE)).astype(np.float32)
     return inputs, targets
 

@@ -149,13 +149,13 @@ def made_config(case: Case, folder: Path):
         if case.system == "cnn_lstm":
             changes |= {"num_frames": base.num_frames * case.length}
     elif case.system == "lipnet":
-        from tfav.systems.lipnet.synthetic import make_shards
+        from tfav.systems.lipnet.demo import make_shards
 
         make_shards(folder / "data", num_clips=count, num_frames=40 * case.length)
         changes |= {"num_frames": 40 * case.length}
     elif case.system == "av_words":
-        from tfav.data.synthetic_speech import WORDS
-        from tfav.systems.av_words.synthetic import make_shards
+        from tfav.speech.synthetic_speaker import WORDS
+        from tfav.systems.av_words.demo import make_shards
 
         make_shards(folder / "data", num_sentences=count)
         changes |= {"num_classes": len(WORDS)}

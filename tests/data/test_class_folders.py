@@ -9,11 +9,11 @@ import pytest
 
 from tfav.data import classification, splits
 from tfav.data.class_folders import scan
-from tfav.data.grid import find_clips
 from tfav.errors import DataError, UsageError
 from tfav.io import flow_extraction, frame_extraction
+from tfav.speech import lrw
+from tfav.speech.grid import find_clips
 from tfav.systems import two_stream
-from tfav.systems.av_words import corpus
 from tfav.systems.next_frame import frame_sequences
 from tfav.systems.two_stream import sampling
 
@@ -190,7 +190,7 @@ def test_every_listing_tells_the_same(tmp_path):
         flow_extraction.extract_flow(tmp_path / "v", tmp_path / "g", **extract),
         frame_sequences.cut_folder(tmp_path / "v", tmp_path / "n.npy", num_frames=2, size=8, channels=1, **extract),
     ]
-    found = [find_clips(tmp_path / "v"), corpus.find_clips(tmp_path / "v")]
+    found = [find_clips(tmp_path / "v"), lrw.find_clips(tmp_path / "v")]
     for failed, warned in [(r.failed, r.warnings) for r in reports] + [(f.failures, f.warnings) for f in found]:
         assert "a link to nothing (/not/mounted). Mount or fetch" in failed["s1/far.mp4"]
         assert "of another kind by their suffix (" in warned[-1] and "s1/bbaf2n.rm" in warned[-1]

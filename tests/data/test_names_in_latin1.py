@@ -9,7 +9,7 @@ import pytest
 
 from tests.io.clips import write_clip
 from tfav.cli import parsing
-from tfav.data import pipeline, recording_splits, shards, splits
+from tfav.data import pipeline, shards, splits
 from tfav.data.class_folders import scan
 from tfav.data.example_files import Record, fingerprint, load_staged, stage_record
 from tfav.data.shard_verification import verify_shards
@@ -22,6 +22,7 @@ from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import write_text
 from tfav.report import markup, plots
 from tfav.report.video_clips import gif_data_url
+from tfav.speech import splits as recording_splits
 from tfav.systems.cnn_lstm import feature_cache
 from tfav.systems.next_frame import frame_sequences
 from tfav.systems.two_stream import demo_video

@@ -22,8 +22,7 @@ SMALL = {
     "lipnet": {
         "preset": "demo",
         "num_frames": 12,
-        "crop_height": 16,
-        "crop_width": 32,
+        "crop_size": (16, 32),
         "filters": (2, 3, 4),
         "dense_units": 8,
         "rnn_units": 4,
@@ -43,8 +42,7 @@ OTHERS = {
         {
             "preset": "notebook",
             "num_frames": 6,
-            "crop_height": 16,
-            "crop_width": 32,
+            "crop_size": (16, 32),
             "filters": (2, 3, 4),
             "rnn_units": 4,
         },

@@ -17,7 +17,7 @@ from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import Config as LipConfig
 from tfav.systems.lipnet.export import standardized
-from tfav.systems.lipnet.inference import open_reader
+from tfav.systems.lipnet.predict import open_reader
 from tfav.training import checkpoints
 from tfav.training.export_spec import made_pictures, portable, resized
 
@@ -106,7 +106,7 @@ def test_lipnet_answers_what_its_reader_says(run_of):
 
 @pytest.mark.parametrize("normalize", ["clip", "wrapped"])
 def test_standardising_a_batch_is_standardising_each_clip(normalize):
-    config = LipConfig.preset("demo", num_frames=6, crop_height=8, crop_width=10, normalize=normalize)
+    config = LipConfig.preset("demo", num_frames=6, crop_size=(8, 10), normalize=normalize)
     frames = made_pictures(0, (3, 6, 8, 10, 1))
     counts = np.array([6, 2, 4], np.int32)
     found = standardized(config, tf.constant(frames), tf.constant(counts)).numpy()

@@ -141,7 +141,7 @@ def test_lipnet(stirred):
 def test_av_words(stirred, normalize):
     run_dir, model = stirred("av_words", normalize=normalize)
     config = systems.load("av_words").Config.preset("demo", num_classes=3)
-    mouths = pictures(1, config.num_frames, config.crop_height, config.crop_width, 1)
+    mouths = pictures(1, config.num_frames, *config.crop_size, 1)
     samples = RANDOM.normal(0.02, 0.1, (1, config.num_samples)).astype(np.float32)
 
     def ask(pixels, waveform):

@@ -22,14 +22,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data.example_files import load_staged, staging_path
-from tfav.data.grid import read_alignment
 from tfav.data.shard_index import SCHEMA, Entry, parse_index
 from tfav.data.splits import read_list
 from tfav.errors import TfavError
 from tfav.io.archive import unpack
 from tfav.io.npy_sequences import open_sequences
 from tfav.io.npz import read_npz
-from tfav.systems.lipnet.grammar import GRID_GRAMMAR, read_grammar
+from tfav.speech.grammar import GRID_GRAMMAR, read_grammar
+from tfav.speech.grid import read_alignment
 from tfav.training.run_folder import load as load_run
 from tfav.weights.errors import DamagedError, WeightsError
 from tfav.weights.keras_h5 import sandbox

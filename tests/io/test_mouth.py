@@ -7,7 +7,7 @@ from tests.conftest import shared_root
 from tfav.errors import DataError, UsageError
 from tfav.io import faces, fetch, mouth
 from tfav.io.faces import Face, FaceDetector, Scene, Track, detector_file, track_faces
-from tfav.io.mouth import choose_face, crop_fixed, crop_mouths, follow, mouth_box
+from tfav.io.mouth import choose_face, crop_mouths, follow, mouth_box
 from tfav.io.video import read_video
 
 MODEL = "weights/face_detection_yunet_2023mar.onnx"
@@ -146,16 +146,6 @@ def test_the_crop_follows_a_moving_mouth_to_a_fraction_of_a_pixel():
     weights = crops[:, 28].astype(float)
     found = (weights * np.arange(104)).sum(1) / weights.sum(1)
     np.testing.assert_allclose(found, 51.5, atol=0.15)
-
-
-def test_the_fixed_box_is_the_notebooks_and_refuses_other_sizes():
-    frame = np.random.default_rng(0).integers(0, 255, (288, 360, 3), np.uint8)
-    (crop,) = crop_fixed([frame])
-    expected = frame[190:236, 80:220] @ np.array([0.299, 0.587, 0.114])
-    assert crop.shape == (46, 140)
-    assert np.abs(crop - expected).max() <= 1
-    with pytest.raises(DataError, match="made for 360x288, this video is 320x240"):
-        list(crop_fixed([np.zeros((240, 320, 3), np.uint8)]))
 
 
 # The model file -----------------------------------------------------------------------------------------------------

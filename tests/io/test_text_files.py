@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tfav.data import recording_splits, splits
+from tfav.data import splits
 from tfav.data.class_folders import Example
-from tfav.data.grid import read_alignment
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io import text_files
 from tfav.io.atomic_write import write_json
-from tfav.systems.av_words.corpus import read_words
-from tfav.systems.lipnet.grammar import read_grammar
+from tfav.speech import splits as recording_splits
+from tfav.speech.grammar import read_grammar
+from tfav.speech.grid import read_alignment
+from tfav.speech.lrw import read_words
 from tfav.systems.two_stream.stream import read_labels
 from tfav.training import run_folder as runs
 

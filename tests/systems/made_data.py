@@ -5,8 +5,9 @@ import os
 import numpy as np
 
 from tfav.data import synthetic
-from tfav.systems.av_words import synthetic as made_words
-from tfav.systems.lipnet import synthetic as made_mouths
+from tfav.speech.synthetic_speaker import WORDS
+from tfav.systems.av_words.demo import make_shards as make_words
+from tfav.systems.lipnet.demo import make_shards as make_mouths
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -26,15 +27,15 @@ def _two_stream(folder) -> dict:
 
 
 def _lipnet(folder) -> dict:
-    made_mouths.make_shards(folder / "shards", num_clips=12, num_slots=1, num_frames=20)
+    make_mouths(folder / "shards", num_clips=12, num_slots=1, num_frames=20)
     small = {"num_frames": 20, "filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "grammar": "none"}
     return {"data_dir": str(folder / "shards"), "val_fraction": 0.3} | small
 
 
 def _av_words(folder) -> dict:
-    made_words.make_shards(folder / "shards", num_sentences=8)
+    make_words(folder / "shards", num_sentences=8)
     shards = {"data_dir": str(folder / "shards"), "val_fraction": 0.3, "cache_dir": str(folder / "cache")}
-    return shards | {"num_classes": len(made_words.WORDS)}
+    return shards | {"num_classes": len(WORDS)}
 
 
 def _next_frame(folder) -> dict:

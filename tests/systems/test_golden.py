@@ -5,6 +5,8 @@ hand. Weights are random and large enough that everything matters: another order
 another scale, gives other figures.
 """
 
+import dataclasses
+
 import cv2
 import keras
 import numpy as np
@@ -207,11 +209,11 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
     def load(name):
         return Record(name, mouths[name], 25.0, texts[name], (), np.zeros((0, 2), np.float32))
 
-    facts = {"system": "lipnet", "format": 2, "box": "follow"}
+    facts = {"system": "lipnet", "format": 2, "mouth_crop": "tracked"}
     shards.write_shards(tmp_path / "shards", list(texts), load, settings=facts)
     config = module.Config.preset(
-        "demo", num_frames=24, crop_height=16, crop_width=24, filters=(2, 3, 4), dense_units=8, rnn_units=4,
-        widths=(), precision="float32", grammar="none", data_dir=str(tmp_path / "shards"),
+        "demo", num_frames=24, crop_size=(16, 24), filters=(2, 3, 4), dense_units=8, rnn_units=4,
+        precision="float32", grammar="none", data_dir=str(tmp_path / "shards"),
     )  # fmt: skip
     symbols = config.symbols()
     weights = make_run(tmp_path / "run", "lipnet", config, {"symbols": symbols.symbols})
@@ -228,7 +230,7 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
         y = plain.relu(y.reshape(1, 24, -1) @ weights["dense"][0] + weights["dense"][1])
         mask = (np.arange(24) < len(clip))[None]
         first = plain.run_gru_both_ways(y, weights["rnn1"], mask)
-        if config.feedback:
+        if config.self_conditioning:
             word_probs = plain.softmax(first @ weights["words"][0] + weights["words"][1])
             kernel, bias = weights["cond_proj"]
             first = np.concatenate([first + word_probs @ kernel + bias, y], axis=-1)
@@ -302,17 +304,22 @@ def test_next_frame_from_a_file_of_sequences_to_the_benchmarks_error(tmp_path):
 # av_words -----------------------------------------------------------------------------------------------------------
 
 
-def test_av_words_from_samples_and_mouths_to_words():
+def test_av_words_from_samples_and_mouths_to_words(monkeypatch):
     module = systems.load("av_words")
     from tfav.systems.av_words import augment
     from tfav.systems.av_words import model as models
+    from tfav.systems.av_words.networks import NETWORKS
+
+    sizes = dataclasses.replace(
+        NETWORKS["demo"], audio_kernel=32, audio_stride=32, audio_strides=(1, 1, 1, 1), audio_widths=(2, 2, 3, 4),
+        audio_dim=6, video_widths=(2, 2, 3, 4), video_dim=6, rnn_units=4, compress=0.0, filterbank=False,
+        step_bias=False,
+    )  # fmt: skip
+    monkeypatch.setitem(NETWORKS, "golden", sizes)
 
     config = module.Config.preset(
-        "demo", num_classes=3, audio_kernel=32, audio_stride=32, audio_strides=(1, 1, 1, 1),
-        audio_widths=(2, 2, 3, 4), audio_dim=6, audio_blocks=(1, 1, 1, 1), video_kernel=(3, 3, 3),
-        video_widths=(2, 2, 3, 4), video_dim=6, video_blocks=(1, 1, 1, 1), rnn_units=4,
-        prepared_height=24, prepared_width=24, crop_height=24, crop_width=24, video_pool=1, precision="float32",
-        envelope=False, compress=0.0, filterbank=False, step_bias=False, gates=False, normalize="lrw",
+        "demo", num_classes=3, network="golden", prepared_size=(24, 24), crop_size=(24, 24), precision="float32",
+        normalize="lrw",
     )  # fmt: skip
     model = stir(models.build_model(config))
     weights = plain.weights_of(model)

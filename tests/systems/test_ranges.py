@@ -86,9 +86,9 @@ def test_a_stored_number_out_of_range_names_its_file():
         ("cnn_lstm", {"num_classes": 3, "image_size": 8, "shift": 0, "num_frames": 1}),
         ("two_stream", {"num_classes": 3, "image_size": 32, "stack_length": 1}),
         ("next_frame", {"input_frames": 1, "output_frames": 1}),
-        *(("lipnet", {"crop_height": 16, "crop_width": 16, "model": m, "word_weight": 0.0}) for m in ("cpu", "paper")),
-        ("lipnet", {"crop_height": 16, "crop_width": 16, "widths": (4, 4, 4, 4)}),
-        ("av_words", {"num_classes": 2, "crop_height": 1, "crop_width": 1}),
+        *(("lipnet", {"crop_size": (16, 16), "model": m, "word_loss_weight": 0.0}) for m in ("conv3d", "paper")),
+        ("lipnet", {"crop_size": (1, 1), "model": "resnet", "filters": (4, 4, 4, 4)}),
+        ("av_words", {"num_classes": 2, "crop_size": (1, 1)}),
     ],
     ids=str,
 )

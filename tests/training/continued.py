@@ -16,7 +16,7 @@ STAGE = "audio_conv"
 SMALL = {
     "cnn_lstm": {"epochs": EPOCHS, "dropout": 0.3, "noise": 0.1, "time_jitter": 0.2, "mixup": 0.2},
     "two_stream": {"epochs": EPOCHS},
-    "lipnet": {"epochs": EPOCHS, "splice": 0.5},
+    "lipnet": {"epochs": EPOCHS, "word_splice_prob": 0.5},
     "next_frame": {"epochs": EPOCHS, "sampling_epochs": 4},
     "av_words": {"stage_epochs": (EPOCHS,) * 8, "stages": (STAGE,)},
 }

@@ -7,33 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfav.data import drawn_face, synthetic
+from tfav.data import synthetic
 from tfav.data.mnist import small_digits
-from tfav.data.synthetic_speech import FRAMES_PER_LETTER, WORDS, sing
 from tfav.io.encoding import write_video
-
-SUNG = ("white", "blue", "soon")  # words of `made_speech`
-_SAMPLE_RATE = 16000
 
 _FPS = 10
 _CANVAS, _DIGIT = 64, 28  # pixels, as in Moving MNIST
-
-
-def write_speaking_face(path: Path | str) -> Path:
-    """A drawn face that says a sentence of GRID's, without sound."""
-    return write_video(path, drawn_face.speak("bin blue at f two now"), drawn_face.FPS)
-
-
-def write_singing_face(path: Path | str) -> Path:
-    """A drawn face that says "white blue soon" in the mouths and the tones of `made_speech`."""
-    pause = " " * 6
-    seen, heard = (
-        pause + pause.join("".join(letter * FRAMES_PER_LETTER for letter in letters) for letters in lines) + pause
-        for lines in zip(*(WORDS[word] for word in SUNG), strict=True)
-    )
-    sound = sing(heard, _SAMPLE_RATE // drawn_face.FPS, _SAMPLE_RATE)
-    frames = drawn_face.mouth_letters(seen)
-    return write_video(path, frames, drawn_face.FPS, sound=sound, sample_rate=_SAMPLE_RATE)
 
 
 def write_turning_shape(path: Path | str) -> Path:

@@ -1,7 +1,6 @@
 """A steady picture of a speaker's mouth: who speaks, where the mouth is in each frame, and the crop around it.
 
-The box has one size relative to the face, follows the mouth smoothly, and stays inside the frame. The course notebook's
-fixed box is here as well.
+The box has one size relative to the face, follows the mouth smoothly, and stays inside the frame.
 """
 
 import functools
@@ -16,9 +15,7 @@ from tfav.errors import DataError, UsageError
 from tfav.io.faces import FaceDetector, Scene, Track, track_faces
 from tfav.io.images import resize
 
-NOTEBOOK_BOX = (190, 236, 80, 220)  # top, bottom, left, right in GRID's 360x288
 MAX_LOST_SEC = 1.0  # a face may be out of sight for so long; in between, its place is guessed
-_GRID_SIZE = (288, 360)
 _SMOOTH_FRAMES = 4.0  # standard deviation: the jitter of detections goes, nodding stays
 _SCALE_SEC = 5.0  # the size of the box is a median over this long, one value for a GRID clip
 _EPSILON = 1e-3  # of motion, so that of faces that all stand still the one longest on screen is taken
@@ -226,22 +223,3 @@ def crop_speaker(
 @functools.lru_cache(maxsize=1)
 def _detector(path: str) -> FaceDetector:
     return FaceDetector(path)
-
-
-def crop_fixed(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The course notebook's fixed box `[190:236, 80:220]`, which suits GRID's 360x288 only.
-
-    Yields:
-        `[46, 140]` uint8 grey.
-
-    Raises:
-        DataError: A frame of another size.
-    """
-    top, bottom, left, right = NOTEBOOK_BOX
-    for frame in frames:
-        if frame.shape[:2] != _GRID_SIZE:
-            raise DataError(
-                f"the fixed box is made for 360x288, this video is {frame.shape[1]}x{frame.shape[0]}. Let the box "
-                "follow the mouth"
-            )
-        yield cv2.cvtColor(np.ascontiguousarray(frame[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)

@@ -24,10 +24,10 @@ _SECTIONS: dict[str, Callable[[Path, dict], list[Section]]] = {
 }
 # Fields that say what the data are, where a system has them, in this order.
 _DATA_FIELDS = (
-    *("data_dir", "mnist", "num_digits", "speakers", "box", "split", "group_pattern", "val_groups", "test_groups"),
+    *("data_dir", "mnist", "num_digits", "mouth_crop", "split", "group_pattern", "val_groups", "test_groups"),
     *("train_list", "val_list", "test_list", "val_speakers", "test_speakers", "val_fraction", "test_fraction"),
     *("train_sequences", "val_sequences", "test_sequences", "num_frames", "input_frames", "output_frames"),
-    *("image_size", "crop_height", "crop_width", "flow_method"),
+    *("image_size", "crop_size", "flow_method"),
 )
 
 

@@ -1,1 +1,1 @@
-"""Floor 3: what systems that work on speech share: recordings, transcripts, word times."""
+"""Recordings of people who speak, and what was said in them: what systems for lips and for words share."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.io.sounds import write_sound
-from tfav.systems.av_words import synthetic
+from tfav.systems.av_words.demo import make_shards
 
 RATE = 16000
 ALIGNMENT = """0 3000 sil
@@ -53,4 +53,4 @@ def grid_tree(tmp_path, make_clip):
 @pytest.fixture(scope="session")
 def made_index(tmp_path_factory):
     """Shards of 24 made sentences; read only."""
-    return synthetic.make_shards(tmp_path_factory.mktemp("made"), num_sentences=24)
+    return make_shards(tmp_path_factory.mktemp("made"), num_sentences=24)

@@ -5,14 +5,20 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import DataError, UsageError
+from tfav.speech import noise
+from tfav.speech.synthetic_speaker import WORDS
+from tfav.speech.windows import list_windows
 from tfav.systems.av_words import dataset as data
-from tfav.systems.av_words import noise, synthetic
 from tfav.systems.av_words.config import Config
-from tfav.systems.av_words.preparation import prepare
+from tfav.systems.av_words.dataset import prepare
+from tfav.systems.av_words.demo import make_shards
+from tfav.systems.av_words.evaluate import open_part
+from tfav.systems.av_words.train import train
 
 RATE = 16000
 
@@ -56,7 +62,7 @@ def flash_and_click(number, num_frames=60, spoken=((10, 20), (0, 3), (50, 60))):
     for moment in range(5, num_frames, 10):
         frames[moment] = 220
         sound[moment * 640] = 30000
-    words = list(synthetic.WORDS)[: len(spoken)]
+    words = list(WORDS)[: len(spoken)]
     times = np.array(spoken, np.float32) / 25
     return Record(f"s1/clip{number}", frames, 25, " ".join(words), tuple(words), times, sound, RATE)
 
@@ -64,7 +70,7 @@ def flash_and_click(number, num_frames=60, spoken=((10, 20), (0, 3), (50, 60))):
 @pytest.fixture
 def flashes(tmp_path):
     def write(**options):
-        settings = {"system": "av_words", "box": "follow", "words": list(synthetic.WORDS)}
+        settings = {"system": "av_words", "mouth_crop": "tracked", "words": list(WORDS)}
         names = [f"s1/clip{number}" for number in range(4)]
         return shards.write_shards(
             tmp_path / "flashes", names, lambda name: flash_and_click(int(name[-1]), **options), settings=settings
@@ -76,7 +82,7 @@ def flashes(tmp_path):
 @pytest.mark.parametrize("training", [False, True])
 def test_flash_and_click_coincide_in_every_window_also_when_it_is_shifted(flashes, training):
     index = flashes()
-    config = config_of(index, shift=4, crop_jitter=False, mirror=False, brightness=0.0)
+    config = config_of(index, shift_frames=4, crop_jitter=False, flip=False, brightness=0.0)
     dataset = data.build_dataset(config, index, names_of(index), training=training)
     first_flashes = set()
     for _ in range(4 if training else 1):
@@ -97,7 +103,7 @@ def test_windows_beyond_the_recording_stand_still_and_are_silent(flashes):
     index = flashes()
     config = config_of(index)
     rows = rows_of(data.build_dataset(config, index, ["s1/clip0"]))
-    examples = data.list_examples([index.by_id()["s1/clip0"]], tuple(synthetic.WORDS), 29)
+    examples = list_windows([index.by_id()["s1/clip0"]], tuple(WORDS), 29)
     assert [example.first_frame for example in examples] == [1, -13, 41]
     early, late = rows["frames"][1], rows["frames"][2]
     np.testing.assert_array_equal(early[:13], np.broadcast_to(early[13], early[:13].shape))
@@ -108,8 +114,8 @@ def test_windows_beyond_the_recording_stand_still_and_are_silent(flashes):
 
 def test_what_is_said_in_each_frame_moves_along_with_the_frames(flashes):
     index = flashes()
-    nothing = len(synthetic.WORDS)
-    config = config_of(index, shift=4, crop_jitter=False, mirror=False, brightness=0.0)
+    nothing = len(WORDS)
+    config = config_of(index, shift_frames=4, crop_jitter=False, flip=False, brightness=0.0)
     _, labels = joined(data.build_dataset(config, index, ["s1/clip0"], said=True))
     expected = np.full((3, 29), nothing)  # windows that begin with frames 1, -13 and 41
     expected[0, 9:19], expected[0, :2] = 0, 1
@@ -119,7 +125,7 @@ def test_what_is_said_in_each_frame_moves_along_with_the_frames(flashes):
     assert labels["word"].tolist() == [0, 1, 2]
     places = set()
     for speed in (0.0, 0.07):
-        changed = dataclasses.replace(config, speed=speed)
+        changed = dataclasses.replace(config, speed_perturb=speed)
         dataset = data.build_dataset(changed, index, names_of(index), training=True, said=True)
         inputs, labels = joined(dataset.repeat(4))
         for frames, word, said in zip(inputs["frames"], labels["word"], labels["said"], strict=True):
@@ -144,12 +150,12 @@ def test_rows_are_what_list_examples_says(made_index):
     config = config_of(made_index)
     names = names_of(made_index)[3:9][::-1]
     entries = shards.in_stored_order(made_index, names)
-    examples = data.list_examples(entries, data.words(config, made_index), 29)
+    examples = list_windows(entries, data.words(config, made_index), 29)
     assert len(examples) == 18
     rows = rows_of(data.build_dataset(config, made_index, names))
     assert rows["labels"].tolist() == [example.label for example in examples]
     assert rows["labels"].dtype == np.int32
-    assert all(list(synthetic.WORDS)[example.label] == example.word for example in examples)
+    assert all(list(WORDS)[example.label] == example.word for example in examples)
     np.testing.assert_allclose(rows["waveform"].std(axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(rows["frames"].mean(axis=(1, 2, 3, 4)), 0, atol=1e-3)
 
@@ -157,7 +163,7 @@ def test_rows_are_what_list_examples_says(made_index):
 def test_silent_and_black_recordings_give_finite_batches(tmp_path):
     record = flash_and_click(0)
     record = record._replace(frames=np.zeros_like(record.frames), audio=np.zeros_like(record.audio))
-    settings = {"system": "av_words", "box": "follow", "words": list(synthetic.WORDS)}
+    settings = {"system": "av_words", "mouth_crop": "tracked", "words": list(WORDS)}
     index = shards.write_shards(tmp_path, ["s1/clip0"], lambda name: record, settings=settings)
     config = config_of(index, noise=("white",), noise_clean=0.0)
     for training in (False, True):
@@ -190,7 +196,7 @@ def test_training_changes_from_epoch_to_epoch_and_repeats_for_a_seed(made_index)
 
 def test_the_share_left_clean_and_the_range_of_ratios(made_index):
     names = names_of(made_index)
-    options = {"shift": 0, "noise_clean": 0.4, "snr_low": -3.0, "snr_high": 9.0, "seed": 5}
+    options = {"shift_frames": 0, "noise_clean": 0.4, "snr_range": (-3.0, 9.0), "seed": 5}
     clean = rows_of(data.build_dataset(config_of(made_index, **options), made_index, names, training=True))
     noisy = rows_of(
         data.build_dataset(config_of(made_index, **options, noise=("white",)), made_index, names, training=True)
@@ -269,8 +275,8 @@ def test_sentences_are_never_split_and_copies_stay_together(made_index):
     assert all(sides[f"s1/{number:04}"] == sides[f"s1_mpg/{number:04}"] for number in range(200))
     assert 0.1 < len(split.val) / 600 < 0.4
     parts = (
-        data.open_part(config, None, "train", tuple(synthetic.WORDS)),
-        data.open_part(config, None, "val", tuple(synthetic.WORDS)),
+        open_part(config, None, "train", tuple(WORDS)),
+        open_part(config, None, "val", tuple(WORDS)),
     )
     train, val = ({name.split(":")[0] for name in part.names} for part in parts)
     assert train and val and not train & val
@@ -292,13 +298,11 @@ def test_lrws_folders_and_lists(made_index, tmp_path):
     (tmp_path / "val.txt").write_text("x\n")
     with pytest.raises(DataError, match="1 of 1 listed clips are not in the data, first: x"):
         data.make_split(["s1/a", "s1/b", "s1/c", "s1/d"], config_of(made_index, **lists))
-    with pytest.raises(DataError, match="not in LRW's folders"):
-        data.make_split(["s1/a", "s1/b"], config_of(made_index, split="folders"))
 
 
 def test_words_come_from_the_file_in_its_order_and_unknown_ones_are_named(made_index, tmp_path):
-    assert data.words(config_of(made_index)) == tuple(synthetic.WORDS)
-    (tmp_path / "words.txt").write_text("\n".join(sorted(synthetic.WORDS, reverse=True)))
+    assert data.words(config_of(made_index)) == tuple(WORDS)
+    (tmp_path / "words.txt").write_text("\n".join(sorted(WORDS, reverse=True)))
     config = config_of(made_index, words=str(tmp_path / "words.txt"))
     assert data.words(config) == ("white", "soon", "place", "now", "blue", "bin")
     rows = rows_of(data.build_dataset(config, made_index, names_of(made_index)[:1]))
@@ -311,40 +315,40 @@ def test_words_come_from_the_file_in_its_order_and_unknown_ones_are_named(made_i
 
 def test_parts_to_score(made_index, tmp_path):
     config = config_of(made_index)
-    known = tuple(synthetic.WORDS)
-    part = data.open_part(config, None, "val", known)
+    known = tuple(WORDS)
+    part = open_part(config, None, "val", known)
     rows = rows_of(part.dataset(snr_db=0.0))
     assert len(part.names) == len(rows["labels"]) > 0
     assert [name.split(":")[2] for name in part.names] == [known[label] for label in rows["labels"]]
     assert part.failed == []
-    other = synthetic.make_shards(tmp_path / "other", num_sentences=8, seed=9)
-    whole = data.open_part(config, other.folder, "all", known)
+    other = make_shards(tmp_path / "other", num_sentences=8, seed=9)
+    whole = open_part(config, other.folder, "all", known)
     assert len(whole.names) == 24
     assert len(rows_of(whole.dataset(snr_db=-5.0, corrupt_video="frozen"))["labels"]) == 24
     with pytest.raises(UsageError, match="has no test part"):
-        data.open_part(config, None, "test", known)
+        open_part(config, None, "test", known)
     with pytest.raises(UsageError, match="part must be one of train, val, test, all"):
-        data.open_part(config, None, "dev", known)
+        open_part(config, None, "dev", known)
     with pytest.raises(UsageError, match="Leave out part or data_dir"):
-        data.open_part(config, other.folder, "val", known)
+        open_part(config, other.folder, "val", known)
 
 
 def test_refusals(made_index, tmp_path):
     config = config_of(made_index)
     names = names_of(made_index)
-    with pytest.raises(UsageError, match=r"the prepared crops are 24x40\. Received: crop_height=30"):
-        big = dataclasses.replace(config, prepared_height=40, crop_height=30)
+    with pytest.raises(UsageError, match=r"the prepared crops are 24x40\. Received: crop_size=\(30, 36\)"):
+        big = dataclasses.replace(config, prepared_size=(40, 40), crop_size=(30, 36))
         data.build_dataset(big, made_index, names)
     with pytest.raises(UsageError, match=r"black, frozen, blurred\. Received: corrupt_video=pink"):
         data.build_dataset(config, made_index, names, corrupt_video="pink")
     with pytest.raises(UsageError, match="data_dir is not set"):
         data.build_datasets(Config())
-    with pytest.raises(UsageError, match="av_words with box=fixed is wanted"):
-        data.build_datasets(dataclasses.replace(config, box="fixed"))
+    with pytest.raises(UsageError, match="av_words with mouth_crop=fixed is wanted"):
+        data.build_datasets(dataclasses.replace(config, mouth_crop="fixed"))
     with pytest.raises(DataError, match="babble of 30 voices needs 31 recordings"):
         data.build_dataset(dataclasses.replace(config, babble_voices=30), made_index, names, snr_db=0.0)
     record = flash_and_click(0)._replace(audio=None, audio_rate_hz=0)
-    settings = {"system": "av_words", "box": "follow", "words": list(synthetic.WORDS)}
+    settings = {"system": "av_words", "mouth_crop": "tracked", "words": list(WORDS)}
     mute = shards.write_shards(tmp_path / "mute", ["s1/clip0"], lambda name: record, settings=settings)
     with pytest.raises(DataError, match="1 of 1 recordings have no sound of 16000 Hz, first s1/clip0"):
         data.build_dataset(config, mute, ["s1/clip0"])
@@ -352,17 +356,15 @@ def test_refusals(made_index, tmp_path):
 
 def test_videos_are_prepared_into_the_cache(grid_tree, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "tfav.systems.av_words.recordings.prepare",
+        "tfav.systems.av_words.dataset.prepare",
         lambda *args, **options: prepare(*args, **options, workers=0, quiet=True),
     )
     config = Config(
         data_dir=str(grid_tree),
         cache_dir=str(tmp_path / "cache"),
-        box="fixed",
-        prepared_height=24,
-        prepared_width=24,
-        crop_height=20,
-        crop_width=20,
+        mouth_crop="fixed",
+        prepared_size=(24, 24),
+        crop_size=(20, 20),
         noise=(),
         val_fraction=0.5,
         batch_size=4,
@@ -370,10 +372,10 @@ def test_videos_are_prepared_into_the_cache(grid_tree, tmp_path, monkeypatch):
     train, val, _ = data.build_datasets(config)
     rows = rows_of(val)
     assert rows["frames"].shape[1:] == (29, 20, 20, 1) and len(rows["labels"]) % 5 == 0
-    (folder,) = (tmp_path / "cache").glob("words-*")
+    (folder,) = (tmp_path / "cache").glob("recordings-*")
     again = rows_of(data.build_datasets(config).val)
     np.testing.assert_array_equal(rows["frames"], again["frames"])
-    assert [path.name for path in (tmp_path / "cache").glob("words-*")] == [folder.name]
+    assert [path.name for path in (tmp_path / "cache").glob("recordings-*")] == [folder.name]
     assert train is not None
 
 
@@ -386,4 +388,22 @@ def test_a_fusion_may_learn_from_the_validation_part(made_index):
     assert counts == {sum(len(entry.words) for entry in made_index.entries if entry.id in own.val)}
     assert len(rows_of(usual.train)["labels"]) not in counts
     with pytest.raises(UsageError, match="needs a validation part"):
-        data.build_datasets(config_of(made_index, val_fraction=0.0, fusion_on="val"), learn_from="val")
+        data.build_datasets(config_of(made_index, val_fraction=0.0, fusion_split="val"), learn_from="val")
+
+
+def test_a_training_reads_the_index_once(made_index, tmp_path, monkeypatch):
+    """Words, split, batches of both streams, model and run folders all ask one opened data set."""
+    opened = []
+    monkeypatch.setattr(shards, "read_index", lambda folder: opened.append(folder) or made_index)
+    config = config_of(made_index, stages=("audio_full", "video_full", "fusion_gru"), stage_epochs=(1,) * 8)
+    train(config, tmp_path / "run", verbose=0)
+    assert opened == [made_index.folder]
+
+
+def test_an_opened_data_set_gives_what_build_datasets_gives(made_index):
+    config = config_of(made_index)
+    opened = data.open_data(config)
+    assert sum(opened.describe().values()) == len(made_index.entries)
+    assert opened.labels == tuple(WORDS) and opened.dataset("test") is None
+    for one, other in zip(opened.dataset("val"), data.build_datasets(config).val, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)

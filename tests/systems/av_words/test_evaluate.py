@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfav.systems.av_words.config import Config
-from tfav.systems.av_words.inference import Recognizer
+from tfav.systems.av_words.predict import Recognizer
 
 evaluation = importlib.import_module("tfav.systems.av_words.evaluate")  # the file, not the function
 WORDS = ("bin", "lay", "set")
@@ -46,7 +46,7 @@ def scored(monkeypatch):
 
     made = Made(Config.preset("demo", num_classes=3), WORDS, None, ("both", "audio", "video"))
     monkeypatch.setattr(evaluation, "open_recognizer", lambda run_dir, **changes: made)
-    monkeypatch.setattr(evaluation.dataset, "open_part", lambda config, data_dir, part, known: source)
+    monkeypatch.setattr(evaluation, "open_part", lambda config, data_dir, part, known: source)
     return lambda **how: evaluation.evaluate("run", "folder", progress=False, **how), source.asked
 
 

@@ -1,5 +1,6 @@
 """The network: its sizes, the recorded outputs of the original, its smaller variants, saved and loaded."""
 
+import dataclasses
 import json
 import zlib
 
@@ -11,12 +12,12 @@ from tests.conftest import shared_root
 from tfav.errors import UsageError
 from tfav.systems.av_words import model as models
 from tfav.systems.av_words.config import PRESETS, Config
+from tfav.systems.av_words.networks import NETWORKS
 from tfav.weights import WeightsError, load_state_dict
 
 BUILDERS = {"audio": models.build_audio, "video": models.build_video, "fusion": models.build_fusion}
 # The structure of the presets, as small as it gets.
-TINY = {
-    "num_classes": 5,
+SIZES = {
     "audio_kernel": 32,
     "audio_stride": 32,
     "audio_strides": (1, 1, 1, 1),
@@ -26,16 +27,21 @@ TINY = {
     "video_widths": (2, 2, 3, 4),
     "video_dim": 6,
     "rnn_units": 4,
-    "prepared_height": 40,
-    "prepared_width": 40,
-    "crop_height": 40,
-    "crop_width": 40,
+}
+for name in ("paper", "cpu", "demo"):
+    NETWORKS[f"tiny {name}"] = dataclasses.replace(NETWORKS[name], **SIZES)
+NETWORKS["tiny gates"] = dataclasses.replace(NETWORKS["tiny demo"], gates=True)
+TINY = {
+    "num_classes": 5,
+    "network": "tiny demo",
+    "prepared_size": (40, 40),
+    "crop_size": (40, 40),
 }
 
 
 def made_inputs(config, batch=2):
     rng = np.random.default_rng(0)
-    shape = (batch, config.num_frames, config.crop_height, config.crop_width, 1)
+    shape = (batch, config.num_frames, *config.crop_size, 1)
     return {
         "waveform": rng.normal(size=(batch, config.num_samples)).astype(np.float32),
         "frames": rng.normal(size=shape).astype(np.float32),
@@ -104,9 +110,9 @@ def test_sizes_of_the_original():
     assert {name: trainable(build(config)) for name, build in BUILDERS.items()} == counts
 
 
-@pytest.mark.parametrize("name", ["notebook", "cpu"])
-def test_every_preset_is_the_same_structure(name, tmp_path):
-    config = Config.preset(name, **TINY)
+@pytest.mark.parametrize(("name", "network"), [("notebook", "tiny paper"), ("cpu", "tiny cpu")])
+def test_every_preset_is_the_same_structure(name, network, tmp_path):
+    config = Config.preset(name, **{**TINY, "network": network})
     model = models.build_model(config)
     inputs = made_inputs(config)
     word = np.asarray(model(inputs))
@@ -145,12 +151,14 @@ def test_a_bias_per_step_is_what_tells_where_in_the_window():
     layer = front.get_layer("video.resnet34.fc")
     assert tuple(layer.bias.shape) == (29, 6)
     assert tuple(
-        models.build_video_front(Config.preset("notebook", **TINY)).get_layer("video.resnet34.fc").bias.shape
+        models.build_video_front(Config.preset("notebook", **{**TINY, "network": "tiny paper"}))
+        .get_layer("video.resnet34.fc")
+        .bias.shape
     ) == (6,)
 
 
 def test_back_ends_of_the_first_stage():
-    config = Config.preset("notebook", **TINY)
+    config = Config.preset("notebook", **{**TINY, "network": "tiny paper"})
     for name in ("audio", "video"):
         back = models.build_convolutional(config, name)
         assert back(np.zeros((2, 29, 6), np.float32)).shape == (2, 1, 5)
@@ -166,8 +174,12 @@ def test_the_filters_are_a_bank():
 
 
 def test_sizes_that_cannot_be():
+    NETWORKS["wrong"] = dataclasses.replace(NETWORKS["tiny demo"], audio_strides=(1, 2, 1, 1))
     with pytest.raises(UsageError, match="must leave 29 steps"):
-        models.build_audio(Config.preset("demo", **{**TINY, "audio_strides": (1, 2, 1, 1)}))
+        models.build_audio(Config.preset("demo", **{**TINY, "network": "wrong"}))
+    del NETWORKS["wrong"]
+    with pytest.raises(UsageError, match="network must be one of paper, cpu, demo"):
+        Config.preset("demo", network="wrong")
     with pytest.raises(UsageError, match="num_classes is 0"):
         models.build_model(Config.preset("demo"))
     with pytest.raises(WeightsError, match="EinsumDense, for which no rule"):

@@ -8,12 +8,12 @@ from tfav.errors import UsageError
 from tfav.systems.av_words.augment import augment_window, margin
 from tfav.systems.av_words.config import Config
 
-PLAIN = {"crop_jitter": False, "mirror": False, "brightness": 0.0, "noise": ()}
+PLAIN = {"crop_jitter": False, "flip": False, "brightness": 0.0, "noise": ()}
 
 
 @pytest.mark.parametrize(("speed", "shift"), [(0.07, 2), (0.2, 0), (0.0, 3)])
 def test_flash_and_click_stay_together(speed, shift):
-    config = Config.preset("demo", speed=speed, shift=shift, **PLAIN)
+    config = Config.preset("demo", speed_perturb=speed, shift_frames=shift, **PLAIN)
     edge = margin(config)
     num_frames = 29 + 2 * edge
     frames, sound = np.zeros((num_frames, 24, 40, 1), np.uint8), np.zeros(19456 + 2 * edge * 640, np.int16)
@@ -40,5 +40,5 @@ def test_flash_and_click_stay_together(speed, shift):
 
 
 def test_a_speed_that_cannot_be():
-    with pytest.raises(UsageError, match=r"below 0\.5. Received: speed=0\.5"):
-        Config.preset("cpu", speed=0.5)
+    with pytest.raises(UsageError, match=r"below 0\.5. Received: speed_perturb=0\.5"):
+        Config.preset("cpu", speed_perturb=0.5)

@@ -1,5 +1,7 @@
 """What each stage trains and leaves alone, where its weights come from, and what becomes of the last one."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from tfav.systems.av_words import stages
 from tfav.systems.av_words.config import STAGES, Config
 from tfav.systems.av_words.losses import WordAccuracy, WordLoss
 from tfav.systems.av_words.model import Frozen, build_model, by_stream
-from tfav.systems.av_words.train import compile_args, learning_rate
+from tfav.systems.av_words.networks import NETWORKS
+from tfav.systems.av_words.train import compile_args, stage_callbacks
 from tfav.training import run_folder as runs
 
 OUTPUTS = {
@@ -140,7 +143,8 @@ def test_what_would_freeze_chance_is_refused(tmp_path):
 
 def test_other_sizes_are_told(tmp_path):
     saved(tmp_path, "audio_conv", small())
-    other = small(audio_dim=8)
+    NETWORKS["tiny wide"] = dataclasses.replace(NETWORKS["tiny demo"], audio_dim=8)
+    other = small(network="tiny wide")
     with pytest.raises(
         UsageError, match=r"audio\.resnet18\.fc/kernel should be \[4, 8\], and the run has it as \[4, 6\]"
     ):
@@ -198,17 +202,27 @@ def test_loss_and_accuracy():
         assert again.get_config() == thing.get_config()
 
 
+def rate(config, stage, epoch):
+    """What the stage's schedule gives."""
+    (schedule,) = [
+        callback
+        for callback in stage_callbacks(config, "unused", stage, None)
+        if isinstance(callback, keras.callbacks.LearningRateScheduler)
+    ]
+    return schedule.schedule(epoch)
+
+
 def test_rates():
     config = Config.preset("notebook")
-    assert [learning_rate(config, "audio_conv", epoch) for epoch in (0, 4, 5, 10)] == [3e-4, 3e-4, 1.5e-4, 7.5e-5]
+    assert [rate(config, "audio_conv", epoch) for epoch in (0, 4, 5, 10)] == [3e-4, 3e-4, 1.5e-4, 7.5e-5]
     config = small(stage_rates=(0.5,) * 7 + (1.0,), stage_epochs=(4,) * 8, schedule="cosine")
-    assert learning_rate(config, "fusion_full", 0) == 1.0
-    assert learning_rate(config, "audio_conv", 2) == pytest.approx(0.25)
+    assert rate(config, "fusion_full", 0) == 1.0
+    assert rate(config, "audio_conv", 2) == pytest.approx(0.25)
     assert config.epochs == 4 and config.learning_rate == 1.0
 
 
 def test_a_fusion_with_gates_begins_as_the_streams_together(tmp_path):
-    config = small(gates=True, dropout=0.0)
+    config = small(network="tiny gates", dropout=0.0)
     for name in ("audio_full", "video_full"):
         saved(tmp_path, name, config)
     model = stages.build_stage(config, "fusion_gru")
@@ -226,7 +240,7 @@ def test_a_fusion_with_gates_begins_as_the_streams_together(tmp_path):
 
 
 def test_gates_are_trained_and_shipped(tmp_path):
-    config = small(gates=True)
+    config = small(network="tiny gates")
     changed = steps_of(stages.build_stage(config, "fusion_gru"), config)
     assert changed == {"fusion.gates/kernel", "fusion.gates/bias"}
     assert {"fusion.gates/kernel", "fusion.fc/kernel"} <= steps_of(stages.build_stage(config, "fusion_full"), config)

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tfav.data import shards
-from tfav.data.synthetic_speech import letter_hz, letter_shape
-from tfav.systems.av_words import synthetic
+from tfav.speech.synthetic_speaker import WORDS, letter_hz, letter_shape
+from tfav.systems.av_words.demo import HEARD_ALIKE, SEEN_ALIKE, make_shards
 
 
 def record_of(index, entry):
@@ -20,7 +20,7 @@ def test_words_are_seen_and_heard_at_their_times(made_index):
         for word, (start, end) in zip(entry.words, np.reshape(entry.word_times_sec, (-1, 2)) * 25, strict=True):
             first, last = round(start), round(end)
             spoken[first:last] = True
-            letters = synthetic.WORDS[word][1]
+            letters = WORDS[word][1]
             for place, letter in enumerate(letters):
                 begin = (first + place * (last - first) // len(letters)) * 640
                 piece = sound[begin : begin + 2560]
@@ -33,17 +33,16 @@ def test_words_are_seen_and_heard_at_their_times(made_index):
 
 
 def test_one_pair_looks_alike_another_sounds_alike_and_no_pair_both():
-    looks = {word: [letter_shape(letter) for letter in letters] for word, (letters, _) in synthetic.WORDS.items()}
-    sounds = {word: letters for word, (_, letters) in synthetic.WORDS.items()}
-    pairs = [(a, b) for a in synthetic.WORDS for b in synthetic.WORDS if a < b]
-    assert [pair for pair in pairs if looks[pair[0]] == looks[pair[1]]] == [synthetic.SEEN_ALIKE]
-    assert [pair for pair in pairs if sounds[pair[0]] == sounds[pair[1]]] == [synthetic.HEARD_ALIKE]
+    looks = {word: [letter_shape(letter) for letter in letters] for word, (letters, _) in WORDS.items()}
+    sounds = {word: letters for word, (_, letters) in WORDS.items()}
+    pairs = [(a, b) for a in WORDS for b in WORDS if a < b]
+    assert [pair for pair in pairs if looks[pair[0]] == looks[pair[1]]] == [SEEN_ALIKE]
+    assert [pair for pair in pairs if sounds[pair[0]] == sounds[pair[1]]] == [HEARD_ALIKE]
 
 
 def test_the_same_seed_gives_the_same_sentences(tmp_path):
     first, again, other = (
-        synthetic.make_shards(tmp_path / str(number), num_sentences=2, seed=seed)
-        for number, seed in enumerate((0, 0, 1))
+        make_shards(tmp_path / str(number), num_sentences=2, seed=seed) for number, seed in enumerate((0, 0, 1))
     )
     one, two, three = (record_of(index, index.entries[1]) for index in (first, again, other))
     np.testing.assert_array_equal(one["frames"], two["frames"])

@@ -1,5 +1,6 @@
 """A chain from training to its scores and its words: what each run keeps, how it goes on, what is said of clips."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,22 +10,31 @@ import tensorflow as tf
 from tfav import cli
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io.encoding import write_video
-from tfav.systems.av_words import predict, shipped_weights, stages, synthetic
+from tfav.speech.synthetic_speaker import WORDS
+from tfav.systems.av_words import predict, stages
 from tfav.systems.av_words.config import Config
+from tfav.systems.av_words.demo import make_shards
 from tfav.systems.av_words.evaluate import describe_evaluation, evaluate, parse_snr, snr_name
-from tfav.systems.av_words.inference import open_recognizer
+from tfav.systems.av_words.export import write_pretrained
+from tfav.systems.av_words.networks import NETWORKS
+from tfav.systems.av_words.predict import open_recognizer
 from tfav.systems.av_words.train import dataset, join_metrics, train, with_classes
 from tfav.training import run_folder as runs
 
+NETWORKS["small"] = dataclasses.replace(
+    NETWORKS["demo"],
+    audio_kernel=32,
+    audio_stride=32,
+    audio_strides=(1, 1, 1, 1),
+    audio_widths=(4, 4, 4, 4),
+    audio_dim=6,
+    video_widths=(4, 4, 4, 4),
+    video_dim=6,
+    rnn_units=4,
+)
+NETWORKS["small gates"] = dataclasses.replace(NETWORKS["small"], gates=True)
 SMALL = {
-    "audio_kernel": 32,
-    "audio_stride": 32,
-    "audio_strides": (1, 1, 1, 1),
-    "audio_widths": (4, 4, 4, 4),
-    "audio_dim": 6,
-    "video_widths": (4, 4, 4, 4),
-    "video_dim": 6,
-    "rnn_units": 4,
+    "network": "small",
     "stage_epochs": (1,) * 8,
     "stages": ("audio_conv", "audio_gru", "video_full", "fusion_gru"),
     "noise": ("white",),
@@ -43,7 +53,7 @@ def eager():
 @pytest.fixture(scope="module")
 def shard_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    synthetic.make_shards(folder, num_sentences=12)
+    make_shards(folder, num_sentences=12)
     return str(folder)
 
 
@@ -68,7 +78,7 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
     assert all("val_accuracy" in row and "loss" in row for row in rows)
     for name in SMALL["stages"]:
         run = runs.load(run_dir / name)
-        assert run.metadata == {"words": list(synthetic.WORDS), "stage": name} and run.config["num_classes"] == 6
+        assert run.metadata == {"words": list(WORDS), "stage": name} and run.config["num_classes"] == 6
         assert (run_dir / name / "best.keras").exists()
     marks = {name: (run_dir / name / "best.keras").stat().st_mtime_ns for name in SMALL["stages"]}
     longer = {**SMALL, "stage_epochs": (1, 1, 1, 1, 1, 1, 2, 1)}
@@ -76,19 +86,19 @@ def test_each_stage_is_a_run_of_its_own_and_the_chain_goes_on(run_dir, shard_dir
     assert [(row["stage"], row["stage_epoch"]) for row in rows] == [(1, 1), (2, 1), (6, 1), (7, 1), (7, 2)]
     for name in SMALL["stages"][:-1]:  # done already
         assert (run_dir / name / "best.keras").stat().st_mtime_ns == marks[name]
-    with pytest.raises(UsageError, match="other settings: rnn_units"):
-        train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "rnn_units": 5}), run_dir, verbose=0)
+    with pytest.raises(UsageError, match="other settings: network"):
+        train(Config.preset("demo", data_dir=shard_dir, **{**SMALL, "network": "demo"}), run_dir, verbose=0)
 
 
 def test_a_run_of_other_settings_is_refused_before_any_window_is_cut(run_dir, shard_dir, monkeypatch):
     monkeypatch.setattr(dataset, "build_datasets", lambda *_, **__: pytest.fail("the data were opened"))
-    other = {**SMALL, "rnn_units": 5, "stage_epochs": (3,) * 8}
-    with pytest.raises(UsageError, match="other settings: rnn_units"):
+    other = {**SMALL, "network": "demo", "stage_epochs": (3,) * 8}
+    with pytest.raises(UsageError, match="other settings: network"):
         train(Config.preset("demo", data_dir=shard_dir, **other), run_dir, verbose=0)
 
 
 def test_a_fusion_with_gates_learns_from_the_validation_part(shard_dir, tmp_path):
-    config = Config.preset("demo", data_dir=shard_dir, **SMALL, gates=True, fusion_on="val")
+    config = Config.preset("demo", data_dir=shard_dir, **{**SMALL, "network": "small gates"}, fusion_split="val")
     rows = train(config, tmp_path / "run", verbose=0)
     assert [row["stage"] for row in rows] == [1, 2, 6, 7]
     assert ["val_accuracy" in row for row in rows] == [True, True, True, False]
@@ -96,8 +106,8 @@ def test_a_fusion_with_gates_learns_from_the_validation_part(shard_dir, tmp_path
 
 
 def test_a_fusion_with_nothing_to_learn_from_is_refused_before_the_streams_are_trained(shard_dir, tmp_path):
-    alone = {"gates": True, "fusion_on": "val", "val_fraction": 0.0}
-    with pytest.raises(UsageError, match="fusion_on=val needs a validation part"):
+    alone = {"fusion_split": "val", "val_fraction": 0.0}
+    with pytest.raises(UsageError, match="fusion_split=val needs a validation part"):
         train(Config.preset("demo", data_dir=shard_dir, **SMALL, **alone), tmp_path / "run", verbose=0)
     assert not (tmp_path / "run").exists()
 
@@ -116,7 +126,7 @@ def test_a_stage_that_was_broken_off_goes_on_in_itself(run_dir, shard_dir, tmp_p
 
 def test_scores_in_noise(run_dir):
     result = evaluate(run_dir, part="val", snr="clean,0", noise="white", progress=False)
-    assert list(result["streams"]) == ["both", "audio", "video"] and result["labels"] == list(synthetic.WORDS)
+    assert list(result["streams"]) == ["both", "audio", "video"] and result["labels"] == list(WORDS)
     assert [row["snr_db"] for row in result["by_snr"]] == [None, 0.0]
     clean, noisy = result["by_snr"]
     assert clean["streams"]["video"] == noisy["streams"]["video"]  # pictures have no noise
@@ -145,7 +155,7 @@ def test_what_cannot_be_scored(run_dir, shard_dir, tmp_path):
     assert parse_snr("clean, 20,-5,clean") == [None, 20.0, -5.0] and parse_snr((0, None)) == [0.0, None]
     assert [snr_name(value) for value in (None, -5.0)] == ["clean", "-5 dB"]
     with pytest.raises(UsageError, match="num_classes is 7, and the data have 6"):
-        with_classes(Config.preset("demo", num_classes=7), list(synthetic.WORDS))
+        with_classes(Config.preset("demo", num_classes=7), list(WORDS))
     (tmp_path / "words.txt").write_text("bin\nplace\n")
     with pytest.raises(DataError, match="none of the 2 known ones"):
         config = Config.preset("demo", data_dir=shard_dir, words=str(tmp_path / "words.txt"), **SMALL)
@@ -171,7 +181,7 @@ def test_command_line_and_page(run_dir, capsys):
 def recognizer(run_dir):
     """The run, with LRW's box, so that no face has to be found."""
     found = open_recognizer(run_dir)
-    return found._replace(config=Config.preset("demo", **{**SMALL, "num_classes": 6, "box": "fixed"}))
+    return found._replace(config=Config.preset("demo", **{**SMALL, "num_classes": 6, "mouth_crop": "fixed"}))
 
 
 def test_a_clip_is_heard_and_seen(recognizer, clip, tmp_path):
@@ -196,7 +206,7 @@ def test_what_is_missing_falls_back_to_the_other_stream(recognizer, clip, tmp_pa
     cases = {
         "mute.mp4": (frames, None, "video", "no sound track"),
         "silent.mp4": (frames, np.zeros(38400, np.float32), "video", "silent"),
-        "small.mp4": (frames[:, :64, :64], tone, "audio", "the fixed box is made for 256x256"),
+        "small.mp4": (frames[:, :64, :64], tone, "audio", "the fixed mouth crop is made for 256x256"),
         "short.mp4": (frames[:28], tone[:9600], "both", "beyond the clip"),
         "long.mp4": (frames[:30], tone[:19200], "both", ""),
     }
@@ -236,7 +246,7 @@ def test_files_and_pages(run_dir, clip, tmp_path, monkeypatch, capsys):
     own = open_recognizer
 
     def fixed(run_dir, **changes):
-        return own(run_dir, box="fixed", **changes)
+        return own(run_dir, mouth_crop="fixed", **changes)
 
     monkeypatch.setattr(predict, "open_recognizer", fixed)
     (tmp_path / "text.mp4").write_text("no video")
@@ -253,12 +263,12 @@ def test_files_and_pages(run_dir, clip, tmp_path, monkeypatch, capsys):
 def test_what_is_shipped_says_the_same(run_dir, tmp_path, monkeypatch):
     scores = evaluate(run_dir, part="val", snr="clean,-5", noise="white", progress=False)
     (run_dir / "evaluation.json").write_text(json.dumps(scores))
-    out = shipped_weights.write_pretrained(run_dir, tmp_path / "systems/av_words/pretrained")
+    out = write_pretrained(run_dir, tmp_path / "systems/av_words/pretrained")
     card = (out / "README.md").read_text()
     noisy = scores["by_snr"][1]["streams"]["audio"]["top1"]
     assert f"- White at -5 dB: right of {scores['count']} words" in card and f"audio {noisy:.1%} (" in card
     stored = json.loads((out / "config.json").read_text())
-    assert stored["config"]["data_dir"] == "" and stored["metadata"]["words"] == list(synthetic.WORDS)
+    assert stored["config"]["data_dir"] == "" and stored["metadata"]["words"] == list(WORDS)
     monkeypatch.setattr(runs, "_SYSTEMS", tmp_path / "systems")
     rng = np.random.default_rng(0)
     inputs = {

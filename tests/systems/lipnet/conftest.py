@@ -6,7 +6,7 @@ import pytest
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.io.encoding import write_video
-from tfav.systems.lipnet import corpus
+from tfav.speech.grid import FPS
 
 ALIGNMENT = """0 5000 sil
 5000 9000 bin
@@ -56,11 +56,11 @@ def shard_folder(tmp_path):
             text, words, length = clips[name]
             rng = np.random.default_rng(sum(name.encode()))
             frames = rng.integers(0, 200, (1, 12, 20, 1)) + np.arange(length)[:, None, None, None]
-            times = np.array([word[1:] for word in words], np.float32).reshape(-1, 2) / corpus.FPS
+            times = np.array([word[1:] for word in words], np.float32).reshape(-1, 2) / FPS
             return Record(name, frames.astype(np.uint8), 25.0, text, tuple(word[0] for word in words), times)
 
         folder = folder or tmp_path / "shards"
-        settings = {"system": "lipnet", "format": 2, "box": "follow"}
+        settings = {"system": "lipnet", "format": 2, "mouth_crop": "tracked"}
         return shards.write_shards(folder, list(clips), load, settings=settings)
 
     return write

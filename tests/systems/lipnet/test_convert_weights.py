@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from tfav.errors import TfavError
-from tfav.systems.lipnet import shipped_weights
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.convert_weights import load_old_weights
+from tfav.systems.lipnet.convert_weights import load_init, load_old_weights
 from tfav.systems.lipnet.model import build_model
 
-SMALL = {"filters": (3, 4, 5), "rnn_units": 6, "crop_height": 16, "crop_width": 24, "num_frames": 7}
+SMALL = {"filters": (3, 4, 5), "rnn_units": 6, "crop_size": (16, 24), "num_frames": 7}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def test_the_notebooks(tf_keras, tmp_path, kind):
     old.save_weights(path, **({"save_format": "tf"} if kind == "checkpoint" else {}))
     config = Config.preset("notebook", **SMALL, init=str(path))
     model = build_model(config)
-    said = shipped_weights.load_init(model, config)
+    said = load_init(model, config)
     assert len(load_old_weights(model, path).translated) == len(old.weights) == 20
     assert any("wrapping bytes" in line for line in said)
     x = np.random.default_rng(1).normal(size=(2, 7, 16, 24, 1)).astype(np.float32)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tfav.errors import DataError, UsageError
-from tfav.systems.lipnet import corpus, decoding
-from tfav.systems.lipnet.grammar import GRID_GRAMMAR, Grammar, read_grammar
-from tfav.systems.lipnet.tokenizer import ALPHABETS
+from tfav.speech import grid
+from tfav.speech.grammar import GRID_GRAMMAR, Grammar, read_grammar
+from tfav.speech.tokenizer import TOKENIZERS
+from tfav.systems.lipnet import decoding
 
-COMPACT = ALPHABETS["compact"]
+COMPACT = TOKENIZERS["compact"]
 
 
 def spell(text, symbols=COMPACT, repeats=2, sure=0.9):
@@ -48,9 +49,9 @@ def text_log_prob(text, log_probs, symbols):
     return np.logaddexp(alpha[-1], alpha[-2])
 
 
-@pytest.mark.parametrize("name", ALPHABETS)
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_greedy_and_beam_read_what_is_spelt(name):
-    symbols = ALPHABETS[name]
+    symbols = TOKENIZERS[name]
     log_probs = spell("bin green", symbols)
     assert decoding.greedy(log_probs, symbols) == "bin green"
     assert decoding.beam(log_probs, symbols, 10) == "bin green"
@@ -65,9 +66,9 @@ def test_beam_adds_up_paths():
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("name", ALPHABETS)
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_grammar_decoder_finds_the_optimum(seed, name):
-    symbols = ALPHABETS[name]
+    symbols = TOKENIZERS[name]
     grammar = Grammar((("be", "bee", "at"), ("t", "tt", "a"), ("no", "on")))
     log_probs = noise(12 + seed, seed, symbols)
     sentences = [" ".join(words) for words in itertools.product(*grammar.slots)]
@@ -80,9 +81,9 @@ def test_the_grammar_decoder_finds_the_optimum(seed, name):
 def heads_that_see(sentence, spans, num_frames, sure=0.9):
     """Log-probabilities of a word head that sees a sentence's words in these frames, and silence elsewhere."""
     rows = np.full((num_frames, 52), (1 - sure) / 51)
-    said = np.full(num_frames, corpus.SILENCE)
+    said = np.full(num_frames, grid.SILENCE)
     for word, (start, end) in zip(sentence.split(), spans, strict=True):
-        said[start:end] = 1 + corpus.WORDS.index(word)
+        said[start:end] = 1 + grid.WORDS.index(word)
     rows[np.arange(num_frames), said] = sure
     return np.log(rows)
 
@@ -96,7 +97,7 @@ def spell_with_spans(sentence):
 
 def test_grid_in_full_and_what_the_word_head_adds():
     grammar = read_grammar(GRID_GRAMMAR)
-    assert grammar.slots == tuple(tuple(slot.values()) for slot in corpus.SLOTS)
+    assert grammar.slots == tuple(tuple(slot.values()) for slot in grid.SLOTS)
     sentence = "bin blue at b two now"
     log_probs, spans = spell_with_spans(sentence)
     # CTC hears b a little more than p, the word head sees p.
@@ -104,7 +105,7 @@ def test_grid_in_full_and_what_the_word_head_adds():
     log_probs[start : start + 2, 2], log_probs[start : start + 2, 16] = np.log(0.5), np.log(0.4)
     heads = heads_that_see(sentence.replace(" b ", " p "), spans, len(log_probs))
     for share, said in ((0.0, "b"), (0.01, "b"), (1.0, "p")):
-        text, _ = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, word_share=share)
+        text, _ = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, head_weight=share)
         assert text == sentence.replace(" b ", f" {said} ")
 
 
@@ -121,7 +122,7 @@ def test_a_long_word_has_no_louder_vote(seed):
     for slot, worth in enumerate(by_slot):
         share = np.ptp(worth) / sure
         for factor, wins in ((0.99, False), (1.01, True)):
-            options = {"word_log_probs": heads, "word_share": factor * share}
+            options = {"word_log_probs": heads, "head_weight": factor * share}
             text, _ = decoding.decode_grammar(log_probs, COMPACT, Grammar(slots), **options)
             assert (text.split()[slot] == seen[slot]) is wins
 
@@ -134,7 +135,7 @@ def test_what_is_outvoted_has_the_share_of_what_is_read(seed):
     values = np.array([text_log_prob(text, log_probs, COMPACT) for text in sentences])
     said = sentences[int(values.argmin())]
     heads = heads_that_see(said, [(1, 4), (5, 8), (9, 16)], 16, sure=1 - 1e-9)
-    text, share = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, word_share=1e3)
+    text, share = decoding.decode_grammar(log_probs, COMPACT, grammar, word_log_probs=heads, head_weight=1e3)
     assert text == said
     assert share == pytest.approx(values.min() - np.logaddexp.reduce(values), abs=1e-6)
 
@@ -163,7 +164,7 @@ def test_grammar_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("red grün\n", r"slot 1: unknown word 'grün'; the alphabet compact has no 'ü'"),
+        ("red grün\n", r"slot 1: unknown word 'grün'; the tokenizer compact has no 'ü'"),
         ("red\nred blue red\n", "slot 2 holds 'red' twice"),
         ("# nothing\n", "no words in it"),
         ("* a b\nc\n", "a word list is one line"),
@@ -180,7 +181,7 @@ def test_broken_grammars(tmp_path, content, message):
 
 def test_word_share_needs_a_head_that_knows_the_words():
     with pytest.raises(UsageError, match="needs a model with a word head"):
-        decoding.decode_grammar(noise(20, 0), COMPACT, Grammar((("red",),)), word_share=1.0)
+        decoding.decode_grammar(noise(20, 0), COMPACT, Grammar((("red",),)), head_weight=1.0)
     with pytest.raises(UsageError, match="does not know 'hello'"):
         heads = np.zeros((20, 52))
-        decoding.decode_grammar(noise(20, 0), COMPACT, Grammar((("hello",),)), word_log_probs=heads, word_share=1.0)
+        decoding.decode_grammar(noise(20, 0), COMPACT, Grammar((("hello",),)), word_log_probs=heads, head_weight=1.0)

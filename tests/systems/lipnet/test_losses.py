@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfav.speech.tokenizer import TOKENIZERS
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.layers import BlankInPadding
 from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
-from tfav.systems.lipnet.tokenizer import ALPHABETS
 
 
 def batch(symbols, seed=0):
@@ -26,9 +26,9 @@ def batch(symbols, seed=0):
     return texts, counts, labels, logits
 
 
-@pytest.mark.parametrize("name", ALPHABETS)
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_ctc_is_tensorflows_with_true_lengths(name):
-    symbols = ALPHABETS[name]
+    symbols = TOKENIZERS[name]
     _, counts, labels, logits = batch(symbols)
     logits = tf.Variable(logits)
     with tf.GradientTape() as tape:
@@ -45,7 +45,7 @@ def test_ctc_is_tensorflows_with_true_lengths(name):
 
 
 def test_a_label_that_does_not_fit_teaches_nothing():
-    symbols = ALPHABETS["compact"]
+    symbols = TOKENIZERS["compact"]
     _, _, labels, logits = batch(symbols)
     labels[1] = symbols.encode("a" * 8)  # eight alike need fifteen frames, and there are twelve
     logits = tf.Variable(logits)
@@ -66,9 +66,9 @@ def test_word_loss_leaves_out_what_is_unknown():
     np.testing.assert_allclose(losses, [expected, 0.0], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ALPHABETS)
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_metric_is_jiwers(name):
-    symbols = ALPHABETS[name]
+    symbols = TOKENIZERS[name]
     texts, counts, labels, logits = batch(symbols)
     metric = CharacterErrorRate(symbols.blank)
     # jiwer strips spaces at the ends, and what stands for no symbol has no text.
@@ -87,7 +87,7 @@ import numpy as np, tensorflow as tf, keras, tfav
 from tfav.training.devices import prepare_devices, strategy
 from tfav.systems.lipnet import Config, build_model, compile_args
 prepare_devices("cpu:2")
-config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, dense_units=4, crop_height=16, crop_width=16,
+config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, dense_units=4, crop_size=(16, 16),
                        num_frames=12, batch_size=4, optimizer=sys.argv[1])
 rng = np.random.default_rng(0)
 frames = rng.normal(size=(4, 12, 16, 16, 1)).astype("float32")

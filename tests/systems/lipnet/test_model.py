@@ -15,16 +15,14 @@ TINY = {
     "filters": (2, 3, 4),
     "dense_units": 8,
     "rnn_units": 4,
-    "crop_height": 16,
-    "crop_width": 32,
+    "crop_size": (16, 32),
     "num_frames": 10,
-    "unroll": False,
     "precision": "float32",
 }
 
 
 def inputs(config, counts=(10, 7), seed=0):
-    shape = (len(counts), config.num_frames, config.crop_height, config.crop_width, 1)
+    shape = (len(counts), config.num_frames, *config.crop_size, 1)
     frames = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     for clip, count in zip(frames, counts, strict=True):
         clip[count:] = 0
@@ -55,15 +53,15 @@ def test_a_small_gru_is_keras_own():
 FORMS = [
     ("notebook", {}),
     ("paper", {}),
-    ("cpu", {"widths": ()}),
-    ("cpu", {"widths": (2, 3), "feedback": False}),
-    ("cpu", {"widths": (2, 3), "feedback": True}),
+    ("cpu", {"model": "conv3d", "self_conditioning": False}),
+    ("cpu", {"filters": (2, 3), "self_conditioning": False}),
+    ("cpu", {"filters": (2, 3), "self_conditioning": True}),
 ]
 
 
 @pytest.mark.parametrize(("name", "options"), FORMS)
 def test_padding_changes_nothing_and_ends_in_blanks(name, options):
-    config = Config.preset(name, **{**TINY, "sound_weight": 0.0, **options})
+    config = Config.preset(name, **{**TINY, "mel_loss_weight": 0.0, **options})
     model = build_model(config)
     batch = inputs(config)
     out = {key: np.asarray(value) for key, value in model(batch).items()}
@@ -93,30 +91,31 @@ def test_saved_and_loaded_whole(name, options, tmp_path):
 
 
 def test_what_the_word_head_says_reaches_the_labels():
-    options = {**TINY, "widths": (2, 3), "sound_weight": 0.0}
+    options = {**TINY, "filters": (2, 3), "mel_loss_weight": 0.0}
     batch = inputs(Config.preset("cpu", **options))
     for feedback in (False, True):
-        model = build_model(Config.preset("cpu", **options, feedback=feedback))
+        model = build_model(Config.preset("cpu", **options, self_conditioning=feedback))
         before = np.asarray(model(batch)["labels"])[0]
         model.get_layer("words").bias.assign_add(keras.ops.arange(52, dtype="float32"))
         assert np.allclose(before, model(batch)["labels"][0]) is not feedback
-    with pytest.raises(UsageError, match="needs a word_weight above 0"):
-        Config.preset("cpu", feedback=True, word_weight=0.0)
+    with pytest.raises(UsageError, match="needs a word_loss_weight above 0"):
+        Config.preset("cpu", self_conditioning=True, word_loss_weight=0.0)
 
 
 @pytest.mark.slow
 def test_sizes_of_the_other_models():
     cpu = Config.preset("cpu")
     assert build_model(cpu).count_params() == 2_256_320
-    unheard = dataclasses.replace(cpu, sound_weight=0.0)
+    unheard = dataclasses.replace(cpu, mel_loss_weight=0.0)
     assert build_model(unheard).count_params() == 2_256_320 - 385 * 80
-    assert build_model(dataclasses.replace(unheard, feedback=False)).count_params() == 1_910_256
-    assert build_model(Config.preset("cpu", widths=(), feedback=False, sound_weight=0.0)).count_params() == 1_808_496
+    assert build_model(dataclasses.replace(unheard, self_conditioning=False)).count_params() == 1_910_256
+    conv3d = {"model": "conv3d", "filters": (32, 64, 96), "self_conditioning": False, "mel_loss_weight": 0.0}
+    assert build_model(Config.preset("cpu", **conv3d)).count_params() == 1_808_496
     assert Config.preset("paper").rnn_units == 256
 
 
-@pytest.mark.parametrize("name", ["notebook", "paper", "cpu"])
+@pytest.mark.parametrize("name", ["notebook", "paper", "conv3d"])
 def test_a_picture_too_small_for_its_convolutions_is_refused_in_a_line(name):
-    config = Config.preset("demo", model=name, word_weight=0.0, crop_height=15)
-    with pytest.raises(UsageError, match=r"crop_height and crop_width must be 16 or more .*crop_height=15"):
+    config = Config.preset("demo", model=name, word_loss_weight=0.0, crop_size=(15, 48))
+    with pytest.raises(UsageError, match=r"both sides of crop_size must be 16 or more .*crop_size=\(15, 48\)"):
         build_model(config)

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 
 from tfav import cli
-from tfav.data import drawn_face
 from tfav.errors import MediaError, UsageError
 from tfav.io.encoding import write_video
 from tfav.io.faces import Face
 from tfav.io.mouth import CLOSE
 from tfav.io.video import probe, read_video
-from tfav.systems.lipnet import captions
-from tfav.systems.lipnet.alignment import TimedWord
+from tfav.speech import subtitles, synthetic_speaker
+from tfav.speech.grammar import grammar_of
+from tfav.speech.transcripts import TimedWord
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.grammar import grammar_of
-from tfav.systems.lipnet.inference import Posteriors, Reader
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.predict import (
     MIN_POSTERIOR,
     FaceDetector,
     Mouth,
+    Posteriors,
+    Reader,
     find_mouth,
     mean_posterior,
     open_predictor,
@@ -39,7 +39,7 @@ TINY = {"filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "num_frames": 20
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     """An untrained model of the notebook's box, which needs no face."""
-    config = Config.preset("demo", **{**TINY, "box": "fixed", "crop_height": 40, "crop_width": 100})
+    config = Config.preset("demo", **{**TINY, "mouth_crop": "fixed", "crop_size": (40, 100)})
     folder = tmp_path_factory.mktemp("runs") / "run"
     runs.start(folder, "lipnet", config.to_dict(), {})
     build_model(config).save(folder / "best.keras")
@@ -48,7 +48,7 @@ def run_dir(tmp_path_factory):
 
 def reader(**changes):
     config = Config.preset("demo", **{**TINY, **changes})
-    return Reader(config, build_model(config), grammar_of(config))
+    return Reader(config, build_model(config), grammar_of(config.grammar, config.symbols()))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_command_line(run_dir, make_video, tmp_path, capsys):
     assert {path.rsplit(".", 1)[1] for path in row["wrote"]} == {"srt", "vtt", "align", "gif"}
     assert len(read_video(tmp_path / "out/film é_mouth.gif").frames) > 1
     assert row["in_domain"] is False and set(row["readings"]) == {"greedy", "beam", "grammar"}
-    burnt = tmp_path / "captions.mp4"
+    burnt = tmp_path / "subtitles.mp4"
     arguments = ["predict", "lipnet", "--run-dir", run_dir, film, "--captions", burnt, "--out", tmp_path / "out"]
     assert cli.main([*map(str, arguments), "--grammar", "none"]) == 0
     assert probe(burnt).num_frames == 36
@@ -137,11 +137,11 @@ def test_a_run_opened_once_tells_how_far_it_is_and_can_be_stopped(run_dir, make_
 def test_captions_mark_what_is_being_said():
     words = [TimedWord("bin", 0.0, 0.4), TimedWord("blue", 0.4, 0.8)]
     frame = np.full((90, 160, 3), 200, np.uint8)
-    early, late = (captions.caption(frame, words, sec) for sec in (0.1, 0.5))
+    early, late = (subtitles.caption(frame, words, sec) for sec in (0.1, 0.5))
     assert (early[:70] == 200).all() and (early[-10:] != late[-10:]).any()
     yellow = [np.argwhere((p[..., 0] > 200) & (p[..., 2] < 120))[:, 1].mean() for p in (early, late)]
     assert yellow[0] < 80 < yellow[1]
-    assert captions.draw_mouth(np.zeros((2, 56, 104), np.uint8), [], 0.0)[0].shape == (196, 312, 3)
+    assert subtitles.draw_mouth(np.zeros((2, 56, 104), np.uint8), [], 0.0)[0].shape == (196, 312, 3)
 
 
 def test_what_cannot_be_read(run_dir, tmp_path, make_video, shared_data, capsys):
@@ -160,11 +160,11 @@ def test_what_cannot_be_read(run_dir, tmp_path, make_video, shared_data, capsys)
 
 
 def test_of_two_people_the_one_who_speaks_is_read_wherever_they_stand(tmp_path):
-    speaking = list(drawn_face.speak("bin blue", seed=1))
-    silent = [drawn_face.draw(0.0, 0.0)] * len(speaking)
+    speaking = list(synthetic_speaker.speak("bin blue", seed=1))
+    silent = [synthetic_speaker.draw_face(0.0, 0.0)] * len(speaking)
     for pair, number in (((silent, speaking), 2), ((speaking, silent), 1)):
         frames = [np.concatenate(faces, axis=1) for faces in zip(*pair, strict=True)]
-        path = write_video(tmp_path / f"{number}.mp4", frames, drawn_face.FPS)
+        path = write_video(tmp_path / f"{number}.mp4", frames, synthetic_speaker.FPS)
         mouth = find_mouth(path, detect_two)
         assert mouth.warnings[0].startswith(f"2 faces, number {number} is read: 1 at (180, 187)")
         assert len(mouth.crops) == len(speaking)
@@ -175,8 +175,8 @@ def test_of_two_people_the_one_who_speaks_is_read_wherever_they_stand(tmp_path):
 
 def detect_two(frame):
     """Knows where two drawn faces stand side by side."""
-    middle = np.array([drawn_face.WIDTH / 2, drawn_face.HEIGHT / 2 - 5])
-    to_mouth, to_eyes, to_other = np.array([[0, 48], [0, -12], [drawn_face.WIDTH, 0]])
+    middle = np.array([synthetic_speaker.FACE_WIDTH / 2, synthetic_speaker.FACE_HEIGHT / 2 - 5])
+    to_mouth, to_eyes, to_other = np.array([[0, 48], [0, -12], [synthetic_speaker.FACE_WIDTH, 0]])
     return [Face(place + to_mouth, place + to_eyes, 52.0, (0, 0, 1, 1), 0.9) for place in (middle, middle + to_other)]
 
 

@@ -5,8 +5,11 @@ import pytest
 
 from tfav.data import shards
 from tfav.errors import UsageError
-from tfav.systems.lipnet import corpus, dataset, synthetic
+from tfav.speech import grid
+from tfav.speech.synthetic_speaker import letter_shape
+from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.demo import make_shards
 
 
 def frames_of(index, entry):
@@ -15,11 +18,11 @@ def frames_of(index, entry):
 
 
 def test_a_made_clip_shows_its_letters_at_their_times(tmp_path):
-    index = synthetic.make_shards(tmp_path, num_clips=6, seed=1)
+    index = make_shards(tmp_path, num_clips=6, seed=1)
     assert len({entry.text for entry in index.entries}) > 3
     for entry in index.entries:
         words = entry.text.split()
-        assert [word in slot.values() for word, slot in zip(words, corpus.SLOTS, strict=False)] == [True] * 3
+        assert [word in slot.values() for word, slot in zip(words, grid.SLOTS, strict=False)] == [True] * 3
         assert tuple(words) == entry.words
         frames = frames_of(index, entry).astype(float)
         labels = dataset.label_frames(entry)
@@ -29,19 +32,17 @@ def test_a_made_clip_shows_its_letters_at_their_times(tmp_path):
 
 
 def test_letters_differ_in_shape():
-    assert len({synthetic.letter_shape(letter) for letter in "abcdefghijklmnopqrstuvwxyz "}) == 27
+    assert len({letter_shape(letter) for letter in "abcdefghijklmnopqrstuvwxyz "}) == 27
 
 
 def test_the_same_seed_gives_the_same_clips(tmp_path):
-    first, again, other = (
-        synthetic.make_shards(tmp_path / str(i), num_clips=2, seed=s) for i, s in enumerate((0, 0, 1))
-    )
+    first, again, other = (make_shards(tmp_path / str(i), num_clips=2, seed=s) for i, s in enumerate((0, 0, 1)))
     np.testing.assert_array_equal(frames_of(first, first.entries[1]), frames_of(again, again.entries[1]))
     assert not np.array_equal(frames_of(first, first.entries[1]), frames_of(other, other.entries[1]))
 
 
 def test_the_demo_preset_takes_them(tmp_path):
-    synthetic.make_shards(tmp_path, num_clips=20)
+    make_shards(tmp_path, num_clips=20)
     config = Config.preset("demo", data_dir=str(tmp_path))
     train, val, _ = dataset.build_datasets(config)
     inputs, targets = next(iter(train))
@@ -52,4 +53,4 @@ def test_the_demo_preset_takes_them(tmp_path):
 
 def test_a_clip_too_short_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"3 words need \d+ frames"):
-        synthetic.make_shards(tmp_path, num_frames=20)
+        make_shards(tmp_path, num_frames=20)

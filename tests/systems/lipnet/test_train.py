@@ -2,17 +2,20 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
 from tfav import cli
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.systems.lipnet import shipped_weights, synthetic
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.convert_weights import load_init
+from tfav.systems.lipnet.demo import make_shards
 from tfav.systems.lipnet.evaluate import describe_evaluation, evaluate
-from tfav.systems.lipnet.inference import open_reader
+from tfav.systems.lipnet.export import write_pretrained
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.train import compile_args, dataset, learning_rate, train
+from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.train import callbacks, compile_args, dataset, train
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 from tfav.training.averaging import averaged_weights
@@ -31,7 +34,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def shard_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    synthetic.make_shards(folder, num_clips=24, num_slots=1, num_frames=16)
+    make_shards(folder, num_clips=24, num_slots=1, num_frames=16)
     return str(folder)
 
 
@@ -59,7 +62,7 @@ def test_a_run_of_other_settings_is_refused_before_any_clip_is_read(run_dir, sha
 
 
 def test_without_word_head_and_validation(shard_dir, tmp_path):
-    plain = {**SMALL, "word_weight": 0.0, "epochs": 1, "data_dir": shard_dir}
+    plain = {**SMALL, "word_loss_weight": 0.0, "epochs": 1, "data_dir": shard_dir}
     config = Config.preset("demo", **plain, val_fraction=0.0)
     rows = train(config, tmp_path / "run", verbose=0)
     assert {"loss", "cer"} <= set(rows[0]) and "words_loss" not in rows[0]
@@ -114,7 +117,7 @@ def test_the_average_is_what_is_kept(shard_dir):
 
 
 def test_export_reads_the_same(run_dir, tmp_path, monkeypatch):
-    out = shipped_weights.write_pretrained(run_dir, tmp_path / "systems/lipnet/pretrained")
+    out = write_pretrained(run_dir, tmp_path / "systems/lipnet/pretrained")
     assert (out / "weights.npz").stat().st_size < checkpoints.MAX_BYTES
     stored = json.loads((out / "config.json").read_text())
     assert stored["config"]["data_dir"] == "" and "CC BY 4.0" in (out / "README.md").read_text()
@@ -131,10 +134,10 @@ def test_export_reads_the_same(run_dir, tmp_path, monkeypatch):
 
 
 def test_fine_tuning_keeps_the_front_end_and_all_but_the_last_layer(run_dir, shard_dir, tmp_path):
-    begun = {"init": str(run_dir), "freeze": "frontend", "alphabet": "notebook"}
+    begun = {"init": str(run_dir), "freeze": "frontend", "tokenizer": "notebook"}
     config = Config.preset("demo", data_dir=shard_dir, **SMALL, **begun)
     model = build_model(config)
-    said = shipped_weights.load_init(model, config)
+    said = load_init(model, config)
     assert "labels_dense: new" in said[-1]
     source = open_reader(run_dir).model
     for name in ("conv1", "rnn2", "words"):
@@ -148,10 +151,10 @@ def test_fine_tuning_keeps_the_front_end_and_all_but_the_last_layer(run_dir, sha
 
 
 def test_a_head_that_the_run_had_not_is_new(run_dir):
-    config = Config.preset("demo", **SMALL, init=str(run_dir), sound_weight=1.0)
+    config = Config.preset("demo", **SMALL, init=str(run_dir), mel_loss_weight=1.0)
     model = build_model(config)
     head = model.get_layer("sound").kernel.numpy()
-    assert shipped_weights.load_init(model, config)[1:] == ["sound: new, since the run had no such head"]
+    assert load_init(model, config)[1:] == ["sound: new, since the run had no such head"]
     np.testing.assert_array_equal(model.get_layer("sound").kernel, head)
     source = open_reader(run_dir).model
     np.testing.assert_array_equal(model.get_layer("words").kernel, source.get_layer("words").kernel)
@@ -160,19 +163,19 @@ def test_a_head_that_the_run_had_not_is_new(run_dir):
 def test_weights_that_do_not_fit(run_dir, shard_dir, tmp_path):
     other = Config.preset("demo", **{**SMALL, "rnn_units": 5}, init=str(run_dir))
     with pytest.raises(UsageError, match=r"rnn1/.* should be \[8, 15\], and the run has it as \[8, 12\]"):
-        shipped_weights.load_init(build_model(other), other)
+        load_init(build_model(other), other)
     gone = Config.preset("demo", **SMALL, init=str(tmp_path / "gone"))
     with pytest.raises(UsageError, match="no weights to begin with"):
-        shipped_weights.load_init(build_model(gone), gone)
-    out = shipped_weights.write_pretrained(run_dir, tmp_path / "out")
-    wrong = Config.preset("demo", **SMALL, alphabet="notebook", init=str(out / "weights.npz"))
+        load_init(build_model(gone), gone)
+    out = write_pretrained(run_dir, tmp_path / "out")
+    wrong = Config.preset("demo", **SMALL, tokenizer="notebook", init=str(out / "weights.npz"))
     with pytest.raises(TfavError, match=r"labels_dense/kernel should be \[8, 41\].*another alphabet"):
-        shipped_weights.load_init(build_model(wrong), wrong)
+        load_init(build_model(wrong), wrong)
 
 
 def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
-    options = {"widths": (16, 16), "rnn_units": 3, "dense_units": 4, "num_frames": 12}
-    config = Config.preset("cpu", **options, crop_height=16, crop_width=16, sound_weight=1.0)
+    options = {"filters": (16, 16), "rnn_units": 3, "dense_units": 4, "num_frames": 12}
+    config = Config.preset("cpu", **options, crop_size=(16, 16), mel_loss_weight=1.0)
     model = build_model(config)
     optimizer = compile_args(config)["optimizer"]
     left = {v.path for v in model.trainable_variables if v.path.endswith("kernel") and not optimizer._is_matrix(v)}
@@ -180,10 +183,13 @@ def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
 
 
 def test_rates():
-    notebook, cosine = Config.preset("notebook"), Config.preset("cpu", epochs=10)
-    assert learning_rate(notebook, 29) == 1e-4
-    assert learning_rate(notebook, 31) == pytest.approx(1e-4 * np.exp(-0.2))
-    assert learning_rate(cosine, 0) == 3e-3 and learning_rate(cosine, 5) == pytest.approx(1.5e-3)
+    def rates(config, *epochs):
+        used = callbacks(config, "unused")
+        (schedule,) = [one for one in used if isinstance(one, keras.callbacks.LearningRateScheduler)]
+        return [schedule.schedule(epoch) for epoch in epochs]
+
+    assert rates(Config.preset("notebook"), 29, 31) == pytest.approx([1e-4, 1e-4 * np.exp(-0.2)])
+    assert rates(Config.preset("cpu", epochs=10), 0, 5) == pytest.approx([3e-3, 1.5e-3])
 
 
 def test_clips_that_cannot_be_read_are_counted(run_dir, shard_folder, tmp_path):

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfav.data import ops
-from tfav.systems.av_words import noise as noises
+from tfav.speech import mouth_augment
+from tfav.speech import noise as noises
 from tfav.systems.av_words.config import Config
 
 CORRUPTIONS = ("black", "frozen", "blurred")
@@ -25,15 +26,12 @@ def augment_window(config: Config, per_frame: int, source: noises.Source | None)
     int16 or both, and `own` (see `noise.babble`), and gives `waveform` and `frames`, or the one that there is, as the
     model wants them. Of labels that tell what is said in each frame it takes those of the frames that are left.
     """
-    height, width = config.crop_height, config.crop_width
-    cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
+    crop_and_flip = mouth_augment.crop_and_flip(config)
 
     def change_frames(frames, seeds):
-        frames = cut(frames, seeds[1])
-        if config.mirror:
-            frames = ops.random_flip()(frames, seeds[2])
+        frames = crop_and_flip(frames, seeds[1], seeds[2])
         if config.brightness:
-            gamma = tf.exp(tf.random.stateless_uniform([], seeds[3], -config.brightness, config.brightness))
+            gamma = mouth_augment.draw_gamma(config.brightness, seeds[3])
             # A table of 256 values: a power of every pixel would cost more than all the rest.
             table = tf.cast(tf.round(255 * (tf.range(256, dtype=tf.float32) / 255) ** gamma), tf.uint8)
             frames = tf.gather(table, tf.cast(frames, tf.int32))
@@ -41,7 +39,7 @@ def augment_window(config: Config, per_frame: int, source: noises.Source | None)
 
     def add_noise(waveform, own, seed):
         chance = tf.random.stateless_uniform([], ops.split_seed(seed, 0))
-        snr_db = tf.random.stateless_uniform([], ops.split_seed(seed, 1), config.snr_low, config.snr_high)
+        snr_db = tf.random.stateless_uniform([], ops.split_seed(seed, 1), *config.snr_range)
         noisy = lambda: noises.mix(waveform, source(ops.split_seed(seed, 2), own), snr_db)  # noqa: E731
         return tf.cond(chance < config.noise_clean, lambda: waveform, noisy)
 
@@ -66,7 +64,7 @@ def augment_window(config: Config, per_frame: int, source: noises.Source | None)
 def margin(config: Config) -> int:
     """Frames that a window needs at either end so that it can be shifted and slowed down or sped up."""
     # Two beyond the middle of the pictures, since sound goes on for 1.4 frames after their last.
-    return config.shift + math.ceil(config.speed * (config.num_frames / 2 + 2))
+    return config.shift_frames + math.ceil(config.speed_perturb * (config.num_frames / 2 + 2))
 
 
 # One straight line for both, from places in the window to places in what is there; the middle stays in the middle.
@@ -74,11 +72,11 @@ def margin(config: Config) -> int:
 
 def _draw_move(config: Config, seed):
     """The frame to begin with, whole or between two, and the speed."""
-    offset = tf.random.stateless_uniform([], seed, -config.shift, config.shift + 1, tf.int32)
+    offset = tf.random.stateless_uniform([], seed, -config.shift_frames, config.shift_frames + 1, tf.int32)
     first = tf.cast(margin(config) + offset, tf.float32)
-    if not config.speed:
+    if not config.speed_perturb:
         return first, None
-    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 1 - config.speed, 1 + config.speed)
+    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 1 - config.speed_perturb, 1 + config.speed_perturb)
     return first + (1 - speed) * (config.num_frames - 1) / 2, speed
 
 
@@ -106,7 +104,7 @@ def center(
     It takes `frames` `[num_frames, H, W, 1]` uint8, `samples` `[num_samples]` int16 or both, `own` and `number`, which
     the seed of the noise goes by: a window has the same noise at every ratio.
     """
-    cut = ops.center_crop(config.crop_height, config.crop_width)
+    cut = ops.center_crop(*config.crop_size)
 
     def apply(inputs, label):
         given = {}
@@ -146,18 +144,16 @@ def pictures_to_input(config: Config, frames: tf.Tensor) -> tf.Tensor:
 
     Args:
         config: `num_frames`, the size of the crop, `normalize`.
-        frames: `[num_frames, crop_height, crop_width, 1]` uint8.
+        frames: `[num_frames, H, W, 1]` uint8.
 
     Returns:
         The same in float32, normalised as `config.normalize` says.
     """
-    values = tf.cast(frames, tf.float32)
     if config.normalize == "lrw":
-        values = (values / 255.0 - LRW_MEAN) / LRW_DEVIATION
+        values = (tf.cast(frames, tf.float32) / 255.0 - LRW_MEAN) / LRW_DEVIATION
     else:
-        mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
-        values = (values - mean) * tf.math.rsqrt(variance + 1.0)  # a picture of one grey must not become noise
-    return tf.ensure_shape(values, [config.num_frames, config.crop_height, config.crop_width, 1])
+        values = mouth_augment.standardize(frames)
+    return tf.ensure_shape(values, [config.num_frames, *config.crop_size, 1])
 
 
 def corrupt(frames: tf.Tensor, kind: str | None) -> tf.Tensor:

@@ -1,15 +1,22 @@
-"""The settings of `av_words`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+"""Settings of `av_words`, named presets of them, and its flags. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, get_args
+
+import tyro
 
 from tfav.errors import UsageError
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
+from tfav.systems.av_words.networks import NETWORKS, Network
 from tfav.training.config import OptimizerConfig, Precision, SplitConfig
+from tfav.training.system import Control, RunOptions, Tab
 
 SYSTEM = "av_words"
 Layout = Literal["grid", "lrw"]
 LAYOUTS = get_args(Layout)
+MouthCrop = Literal["tracked", "fixed"]
 # Of the chain, in order: each stream's temporal convolution back end, its recurrent one on a frozen front end, both end
 # to end; then the fusion on frozen streams, then all.
 Stage = Literal[
@@ -26,68 +33,40 @@ class Config(OptimizerConfig, SplitConfig):
 
     Attributes:
         data_dir: A folder made by `tfav prepare av_words`, or videos, which are then prepared into the cache.
-        face_detector: Model file of the face detector; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
         layout: Of videos in `data_dir`: `grid`, sentences with alignments; `lrw`, a folder per word.
         words: File of the words to tell apart, one a line, in the order of their numbers; empty: those the data were
             prepared with.
-        box: Of the crop, where videos are prepared: `follow` the mouth, or LRW's `fixed` one.
-        prepared_height: Of the prepared crop in pixels; larger than the model's, so that training can move it.
-        prepared_width: Likewise.
-        crop_height: Of the picture in the model, in pixels.
-        crop_width: Likewise.
-        num_frames: Frames of a window.
-        num_samples: Samples of a window; both begin at the same moment.
-        sample_rate: Samples per second.
+        mouth_crop: Where videos are prepared: `tracked` follows the mouth, `fixed` is LRW's place.
+        prepared_size: Height and width of the prepared crop in pixels; larger than the model's, so that training can
+            move it.
+        crop_size: Height and width of the picture in the model, in pixels.
         normalize: Of pictures. `clip`: zero mean and unit deviation over the window; `lrw`: grey 0-1, less the mean of
             LRW's training part, over its deviation.
-        split: `folders` (LRW's train, val and test), `lists` or `fraction`; `auto`: by what there is, in this order
-            after lists that are given.
         train_list: File that names the recordings (GRID: sentences) of the training part, one a line.
-        val_list: Likewise of the validation part.
-        test_list: Likewise of the test part.
+        val_list: File that names the recordings of the validation part.
+        test_list: File that names the recordings of the test part.
         val_fraction: Share of the recordings kept for validation; with `train_list` and no `val_list`, of that list.
-        max_unusable: Share of the recordings, and of those in `train_list`, that may be unusable and are then named in
-            a warning; lists to validate and test on must be complete.
-        mirror: Mirror windows at random in training.
+            LRW's folders train, val and test are used where there are any and no lists are given.
+        flip: Mirror windows at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
-        shift: Largest shift of the window in training, in frames; sound and pictures move together.
-        speed: Largest change of speed in training, as a share; of both together, the pitch changes along.
+        shift_frames: Largest shift of the window in training, in frames; sound and pictures move together.
+        speed_perturb: Largest change of speed in training, as a share; of both together, the pitch changes along.
         noise: Kinds of noise added in training, one of them drawn per window: `white`, `pink`, `babble` of other
             training recordings, `folder`; none: no noise.
         noise_dir: Folder of sound files, for `folder`.
         noise_clean: Share of the windows left clean.
-        snr_low: Signal to noise ratio in dB drawn in training, from
-        snr_high: to.
-        fusion_snr_low: Likewise in the stages of the fusion, which must learn to leave sound that is lost.
+        snr_range: Lowest and highest training SNR, in dB.
+        fusion_snr_low: Lowest training SNR in the stages of the fusion, in dB; it must learn to leave sound that is
+            lost.
         babble_voices: Recordings that babble is mixed from.
+        batch_size: Windows per step.
         num_classes: Words to tell apart; 0: as many as the data have.
-        audio_kernel: Of the first convolution over the waveform, in samples.
-        audio_stride: Its step, in samples.
-        audio_widths: Channels of each stage of the residual network over the waveform; the first convolution has as
-            many as the first stage.
-        audio_blocks: Blocks of each stage.
-        audio_strides: Step of each stage's first block.
-        audio_dim: Features per frame that its front end gives.
-        filterbank: Begin the first convolution as a bank of filters, spaced as the ear's, rather than at random.
-        envelope: The first convolution has its filters in pairs, and gives the root of the sum of their squares: how
-            strong each frequency is, whatever its phase.
-        compress: After the first convolution `x` becomes `sign(x) log(1 + compress |x|)`, so that faint consonants
-            count beside loud vowels; 0: it stays as it is.
-        video_kernel: Of the first convolution over the pictures: frames, rows, columns.
-        video_widths: Channels of each stage of the residual network over the pictures.
-        video_blocks: Blocks of each stage.
-        video_pool: Side of the average over its last map; 1 keeps every place of it.
-        video_dim: Features per frame that its front end gives.
-        rnn_units: Of each direction of each recurrent layer, in both streams and in the fusion.
-        step_bias: The last layer of a front end has a bias for each step of the window: what comes after knows which
-            frames are in the middle.
-        gates: The fusion only weighs the streams: it tells from their features how much each counts at each step, and
-            sums up what they say, beginning with as much of either. Else it has recurrent layers and words of its own.
-        fusion_on: The part that the fusion's stages learn from: `train`, or `val`, whose words the streams have not
+        network: Sizes of the network: `paper`, `cpu`, `demo`, or a name of your own that was put into `NETWORKS`.
+        fusion_split: The part that the fusion's stages learn from: `train`, or `val`, whose words the streams have not
             learnt by heart, so that they err as they will elsewhere.
         dropout: Share of features dropped in training before each recurrent layer and before the words.
-        stages: Of the chain, those to train now (see `stages.STAGES`); empty: all, in order.
+        stages: Of the chain, those to train now (see `STAGES`); empty: all, in order.
         stage_epochs: Passes over the training part in each of the eight stages.
         stage_rates: Learning rate at the start of each stage.
         schedule: Of the rate in a stage. `constant`; `halving` every five epochs; `cosine`, down to 0 at its end.
@@ -96,58 +75,39 @@ class Config(OptimizerConfig, SplitConfig):
             neighbours of the window's word too; that head is for training only. It takes words with their times, as
             GRID has them.
         stream_weight: Weight of each stream's own loss in the last stage, which keeps its words right as it changes.
+        patience: Epochs without a better validation before a stage stops; 0 never stops.
         init: A run folder or `pretrained`, whose weights the stages without a predecessor begin with.
     """
 
-    face_detector: str = ""
+    # LRW's window, which the network's 29 steps are made for.
+    num_frames: ClassVar[int] = 29
+    num_samples: ClassVar[int] = 19456  # both begin at the same moment
+    sample_rate: ClassVar[int] = 16000  # samples per second
+
     layout: Layout = "grid"
     words: str = ""
-    box: Literal["follow", "fixed"] = "follow"
-    prepared_height: int = ranged(48, ge=1)
-    prepared_width: int = ranged(80, ge=1)
-    crop_height: int = ranged(40, ge=1)
-    crop_width: int = ranged(72, ge=1)
-    num_frames: int = ranged(29, ge=29, le=29)
-    num_samples: int = ranged(19456, ge=1024)
-    sample_rate: int = ranged(16000, ge=1)
+    mouth_crop: MouthCrop = "tracked"
+    prepared_size: tuple[int, int] = ranged((48, 80), ge=1, count=2)
+    crop_size: tuple[int, int] = ranged((40, 72), ge=1, count=2)
     normalize: Literal["clip", "lrw"] = "clip"
-    split: Literal["auto", "folders", "lists", "fraction"] = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
-    max_unusable: float = ranged(0.01, ge=0, lt=1)
-    mirror: bool = True
+    flip: bool = True
     crop_jitter: bool = True
     brightness: float = ranged(0.3, ge=0, lt=2)
-    shift: int = ranged(0, ge=0)
-    speed: float = ranged(0.07, ge=0, lt=0.5)
+    shift_frames: int = ranged(0, ge=0)
+    speed_perturb: float = ranged(0.07, ge=0, lt=0.5)
     noise: tuple[Noise, ...] = ("babble",)
     noise_dir: str = ""
     noise_clean: float = ranged(1 / 7, ge=0, le=1)
-    snr_low: float = ranged(-5.0, ge=-100, le=100)
-    snr_high: float = ranged(20.0, ge=-100, le=100)
+    snr_range: tuple[float, float] = ranged((-5.0, 20.0), ge=-100, le=100, count=2)
     fusion_snr_low: float = ranged(-10.0, ge=-100, le=100)
     babble_voices: int = ranged(5, ge=1)
     batch_size: int = ranged(32, ge=1)
     num_classes: int = ranged(51, ge=2, also=(0,))
-    audio_kernel: int = ranged(256, ge=1)
-    audio_stride: int = ranged(16, ge=1)
-    audio_widths: tuple[int, ...] = ranged((64, 64, 96, 128), ge=1, count=4)
-    audio_blocks: tuple[int, ...] = ranged((1, 1, 1, 1), ge=1, count=4)
-    audio_strides: tuple[int, ...] = ranged((2, 1, 1, 1), ge=1, count=4)
-    audio_dim: int = ranged(192, ge=1)
-    filterbank: bool = True
-    envelope: bool = True
-    compress: float = ranged(100.0, ge=0)
-    video_kernel: tuple[int, ...] = ranged((5, 5, 5), ge=1, count=3)
-    video_widths: tuple[int, ...] = ranged((24, 48, 64, 96), ge=1, count=4)
-    video_blocks: tuple[int, ...] = ranged((1, 1, 1, 1), ge=1, count=4)
-    video_pool: int = ranged(1, ge=1)
-    video_dim: int = ranged(192, ge=1)
-    rnn_units: int = ranged(128, ge=1)
-    step_bias: bool = True
-    gates: bool = True
-    fusion_on: Literal["train", "val"] = "val"
+    network: str = "cpu"
+    fusion_split: Literal["train", "val"] = "val"
     dropout: float = ranged(0.2, ge=0, lt=1)
     precision: Precision = "mixed_bfloat16"
     stages: tuple[Stage, ...] = ()
@@ -167,22 +127,19 @@ class Config(OptimizerConfig, SplitConfig):
     def __post_init__(self):
         """Refuses values that contradict one another."""
         super().__post_init__()
-        for field in ("snr_low", "fusion_snr_low"):
-            if getattr(self, field) > self.snr_high:
-                raise UsageError(
-                    f"{field} must not be above snr_high. Received: {getattr(self, field)} and {self.snr_high}"
-                )
+        if self.network not in NETWORKS:
+            raise UsageError(f"network must be one of {', '.join(NETWORKS)}. Received: network={self.network}")
+        low, high = self.snr_range
+        for name, value in (("the first number of snr_range", low), ("fusion_snr_low", self.fusion_snr_low)):
+            if value > high:
+                raise UsageError(f"{name} must not be above the second of snr_range. Received: {value} and {high}")
         if "folder" in self.noise and not self.noise_dir:
             raise UsageError("noise=folder needs noise_dir, a folder of sound files.")
-        if self.crop_height > self.prepared_height or self.crop_width > self.prepared_width:
+        if self.crop_size[0] > self.prepared_size[0] or self.crop_size[1] > self.prepared_size[1]:
             raise UsageError(
-                f"the crop of {self.crop_height}x{self.crop_width} is larger than the prepared one of "
-                f"{self.prepared_height}x{self.prepared_width}."
+                f"the crop of {self.crop_size[0]}x{self.crop_size[1]} is larger than the prepared one of "
+                f"{self.prepared_size[0]}x{self.prepared_size[1]}."
             )
-        if self.split == "lists" and not self.train_list:
-            raise UsageError("split=lists needs train_list.")
-        if any(side % 2 == 0 for side in self.video_kernel) or (self.audio_kernel - self.audio_stride) % 2:
-            raise UsageError("video_kernel must be odd numbers, and audio_kernel less audio_stride an even one.")
 
     @property
     def epochs(self) -> int:
@@ -191,8 +148,13 @@ class Config(OptimizerConfig, SplitConfig):
 
     @property
     def learning_rate(self) -> float:
-        """Likewise."""
+        """Learning rate of the last stage at its start."""
         return self.stage_rates[-1]
+
+    @property
+    def sizes(self) -> Network:
+        """Sizes of the network."""
+        return NETWORKS[self.network]
 
 
 # Each preset: the fields in which it differs from the defaults above.
@@ -200,33 +162,15 @@ PRESETS: dict[str, dict] = {
     # The network of the paper, on the 500 words of LRW. Not measured.
     "notebook": {
         "layout": "lrw",
-        "box": "fixed",
-        "prepared_height": 96,
-        "prepared_width": 96,
-        "crop_height": 88,
-        "crop_width": 88,
+        "mouth_crop": "fixed",
+        "prepared_size": (96, 96),
+        "crop_size": (88, 88),
         "normalize": "lrw",
         "brightness": 0.0,
-        "speed": 0.0,
+        "speed_perturb": 0.0,
         "num_classes": 500,
-        "audio_kernel": 80,
-        "audio_stride": 4,
-        "audio_widths": (64, 128, 256, 512),
-        "audio_blocks": (2, 2, 2, 2),
-        "audio_strides": (1, 2, 2, 2),
-        "audio_dim": 512,
-        "filterbank": False,
-        "envelope": False,
-        "compress": 0.0,
-        "video_kernel": (5, 7, 7),
-        "video_widths": (64, 128, 256, 512),
-        "video_blocks": (3, 4, 6, 3),
-        "video_pool": 2,
-        "video_dim": 256,
-        "rnn_units": 512,
-        "step_bias": False,
-        "gates": False,
-        "fusion_on": "train",
+        "network": "paper",
+        "fusion_split": "train",
         "fusion_snr_low": -5.0,
         "dropout": 0.0,
         "precision": "float32",
@@ -243,28 +187,17 @@ PRESETS: dict[str, dict] = {
     # What two cores can train in two hours, on the 51 words of GRID.
     #   Two cores: 68 minutes; 98.0 % of the words right, 94.0 % in babble of -5 dB, where sound alone has 36.3 %.
     "cpu": {},
-    # Small, on the recordings of `made`. Not measured.
+    # Small, on the recordings of `demo`. Not measured.
     "demo": {
-        "prepared_height": 24,
-        "prepared_width": 40,
-        "crop_height": 20,
-        "crop_width": 36,
-        "shift": 2,
-        "speed": 0.0,
+        "prepared_size": (24, 40),
+        "crop_size": (20, 36),
+        "shift_frames": 2,
+        "speed_perturb": 0.0,
         "val_fraction": 0.25,
         "batch_size": 16,
         "num_classes": 0,
-        "audio_kernel": 64,
-        "audio_widths": (8, 8, 16, 16),
-        "audio_strides": (1, 2, 1, 1),
-        "audio_dim": 24,
-        "envelope": False,
-        "video_kernel": (3, 3, 3),
-        "video_widths": (8, 8, 16, 16),
-        "video_dim": 24,
-        "rnn_units": 16,
-        "gates": False,
-        "fusion_on": "train",
+        "network": "demo",
+        "fusion_split": "train",
         "fusion_snr_low": -5.0,
         "dropout": 0.0,
         "precision": "float32",
@@ -276,3 +209,90 @@ PRESETS: dict[str, dict] = {
     },
 }
 Config.PRESETS = PRESETS
+
+
+# Flags of other commands --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Workers):
+    """Recordings with word times, or clips of single words, become shards of mouth crops with their sound.
+
+    Example:
+        tfav prepare av_words --source grid --from grid --out word_shards
+    """
+
+    layout: Annotated[Layout, tyro.conf.arg(name="from")] = "grid"
+    """grid: sentences with alignments; lrw: WORD/train/WORD_00001.mp4, or arrays of LRW's notebook."""
+    mouth_crop: MouthCrop | None = None
+    """Mouth crop: tracked follows the mouth (default for grid), fixed is LRW's place (default for lrw)."""
+    crop_size: tuple[int, int] | None = ranged(None, ge=1, count=2)
+    """Height and width of the mouth crop in pixels. Default: what the presets cpu (grid) and notebook (lrw) take."""
+    speakers: tuple[str, ...] = ()
+    """Prepare only these speakers, such as s1 s2. Default: all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Accuracy by audio, by lips and by both, at each signal-to-noise ratio, with 95 % intervals.
+
+    Example:
+        tfav evaluate av_words --run-dir runs/words --part test --snr clean,20,15,10,5,0,-5
+    """
+
+    snr: str | None = None
+    """Signal-to-noise ratios in dB to score at, such as clean,20,0,-5. Default: clean."""
+    noise: Noise = "babble"
+    """Noise to mix in; folder takes the run's own noise folder."""
+    corrupt_video: Literal["black", "frozen", "blurred"] | None = None
+    """Replace the pictures by black, frozen or blurred ones, to measure what the lips are worth."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(RunOptions):
+    """The word that is said in each video or audio file, by audio, by lips and by both.
+
+    Example:
+        tfav predict av_words --run-dir pretrained word.mp4 --at 1.2
+    """
+
+    at: float | None = ranged(None, ge=0)
+    """Second at which the word is said. Default: the middle of the file."""
+    out: Path | None = None
+    """Folder for the HTML pages. Default: predictions/ in the run folder."""
+    top: int = ranged(5, ge=1)
+    """Number of words to print."""
+
+
+def _time_and_folder(values, out: Path) -> dict:
+    return {"out": out, "at": values["at"] or None}
+
+
+def _write_example(path: Path) -> Path:
+    from tfav.speech import synthetic_speaker
+
+    return synthetic_speaker.write_singing_face(path)
+
+
+TAB = Tab(
+    system=SYSTEM,
+    title="Words",
+    intro="Recognises one spoken word by its sound, by the lips, and by both, which helps where it is noisy.",
+    button="Recognise the word",
+    make_run="tfav demo, which leaves runs/demo/av_words/run",
+    example_label="Use a made video: a drawn face that sings",
+    write_example=_write_example,
+    controls=(
+        Control(
+            name="at",
+            label="When the word is said",
+            info="In seconds from the start; 0 is the middle",
+            low=0,
+            high=3600,
+            start=0,
+            places=2,
+        ),
+    ),
+    options=_time_and_folder,
+    position=2,
+)

@@ -1,47 +1,34 @@
-"""From prepared recordings to batches of words: windows, noise, and parts to score.
+"""From videos to batches of words: recordings prepared once, windows, noise, and parts to score."""
 
-How recordings are made is in `preparation`, how they are divided and which words are in them in `recordings`.
-"""
-
-import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from tfav.data import pipeline, shards, tf_data_service
-from tfav.data.recording_splits import NamedSplit, report_unusable
+from tfav.data import pipeline, shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
+from tfav.io.mouth import WIDE
+from tfav.io.parallel import PrepareReport
+from tfav.speech import grid, lrw, recordings
+from tfav.speech import noise as noises
+from tfav.speech.mouth_crops import LRW_PLACE, SAMPLES_PER_FRAME, Crop
+from tfav.speech.recordings import Recordings
+from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
+from tfav.speech.windows import cut_window, list_said, list_windows, read_windows
 from tfav.systems.av_words import augment as augmentation
-from tfav.systems.av_words import noise as noises
-from tfav.systems.av_words import windows
-from tfav.systems.av_words.config import Config
-from tfav.systems.av_words.preparation import prepare
-from tfav.systems.av_words.recordings import Example, list_examples, list_said, make_split, prepared_index, words
+from tfav.systems.av_words.config import LAYOUTS, SYSTEM, Config
 
-__all__ = [
-    "Datasets",
-    "Example",
-    "Part",
-    "build_dataset",
-    "build_datasets",
-    "list_examples",
-    "make_split",
-    "open_part",
-    "prepare",
-    "prepared_index",
-    "words",
-]
-
+RECORD_FORMAT = 1  # of the records; those of another one are made anew
+STREAMS = ("audio", "video")
 # Windows are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 _EVALUATION_CACHE_BYTES = 512 * 1024**2
-STREAMS = ("audio", "video")
-PARTS = ("train", "val", "test", "all")
+_MOUTH_CROPS = {"grid": "tracked", "lrw": "fixed"}
+_PRESETS = {"grid": "cpu", "lrw": "notebook"}  # whose sizes are taken where none are given
 
 
 class Datasets(NamedTuple):
@@ -52,11 +39,185 @@ class Datasets(NamedTuple):
     test: tf.data.Dataset | None
 
 
+class Data(Recordings):
+    """The recordings of a configuration, opened once: index, split, words.
+
+    Attributes:
+        config: What it was opened by.
+        labels: The words in the order of their numbers.
+        index: The prepared recordings.
+        failed: Those that could not be prepared, name to reason.
+        split: Names of the recordings of each part.
+    """
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The words in the order of their numbers."""
+        return words(self.config, self.index)
+
+    def dataset(self, part: str) -> tf.data.Dataset | None:
+        """The batches of `train`, `val` or `test`, as `build_datasets` describes; `None` for an empty part."""
+        return getattr(build_datasets(self.config, opened=self), part)
+
+
+def open_data(config: Config) -> Data:
+    """Opens `config.data_dir` once, for all that asks about it; videos are prepared into the cache first.
+
+    Example:
+        >>> data = open_data(config)
+        >>> model.fit(data.dataset("train"), validation_data=data.dataset("val"))
+
+    Raises:
+        UsageError: The folder is not there, or was prepared otherwise.
+        DataError: More than one recording in a hundred cannot be used, or the split cannot be made.
+    """
+    index, failed = prepared_index(config)
+    recordings.check_failed(config.data_dir, index, failed)
+    return Data(config, index, failed, make_split([entry.id for entry in index.entries], config))
+
+
+# Preparing ----------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    layout: str = "grid",
+    mouth_crop: str | None = None,
+    crop_size: tuple[int, int] | None = None,
+    speakers: Sequence[str] = (),
+    **workers,
+) -> PrepareReport:
+    """Cuts mouth and sound out of every video, once, in parallel, into compressed shards; resumable.
+
+    GRID's sentences are kept whole, with their words and times, and cut into windows when they are read, so that a
+    window can move and babble has other sentences to be made from.
+
+    Args:
+        source: GRID in one of the trees that `tfav.speech.grid` knows, or LRW as `tfav.speech.lrw` knows it.
+        out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
+        layout: "grid" or "lrw".
+        mouth_crop: `tracked` follows the mouth, `fixed` is LRW's place; None: what suits the layout.
+        crop_size: Height and width of the crop; None: what the presets `cpu` and `notebook` take.
+        speakers: Of GRID, these only; empty: all.
+        **workers: Fields of `tfav.io.workers.Workers`: who does the work.
+
+    Returns:
+        What became of each recording; a broken alignment, a video without sound or face, or one that cannot be read is
+        a failure of that recording alone.
+
+    Raises:
+        UsageError: A wrong option or folder.
+        DataError: There are no videos, or none could be used.
+        FetchError: The face detector cannot be fetched.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"the layout (--from) must be one of {', '.join(LAYOUTS)}. Received: {layout}")
+    mouth_crop = mouth_crop or _MOUTH_CROPS[layout]
+    size = tuple(crop_size or Config.preset(_PRESETS[layout]).prepared_size)
+    if len(size) != 2 or min(size) < 8:
+        raise UsageError(f"crop_size must be a height and a width of 8 pixels or more. Received: crop_size={size}")
+    crop = crop_of(mouth_crop, size)
+    detector = recordings.find_detector(crop)
+    options = {"record_format": RECORD_FORMAT}
+    if layout == "grid":
+        options |= {"speakers": speakers, "needs_sound": True, "needs_times": True}
+        jobs, known = recordings.find_sentences(source, out, crop, detector, **options), grid.WORDS
+    else:
+        if speakers:
+            raise UsageError("LRW has no speakers to choose. Leave out: speakers.")
+        jobs = recordings.find_words(source, out, crop, detector, **options)
+        known = sorted({name.split("/")[0] for name in jobs.jobs})
+    settings = {"system": SYSTEM, "format": RECORD_FORMAT, "layout": layout, "mouth_crop": mouth_crop}
+    settings |= {"size": list(size), "words": list(known)}
+    return recordings.prepare(jobs, out, settings, **workers)
+
+
+def crop_of(mouth_crop: str, size: tuple[int, int]) -> Crop:
+    """What is cut out of videos.
+
+    Raises:
+        UsageError: An unknown mouth crop.
+    """
+    crops = {"tracked": WIDE, "fixed": LRW_PLACE}
+    if mouth_crop not in crops:
+        raise UsageError(f"mouth_crop must be one of {', '.join(crops)}. Received: mouth_crop={mouth_crop}")
+    return crops[mouth_crop]._replace(height=size[0], width=size[1])
+
+
+def prepared_index(config: Config) -> tuple[Index, dict[str, str]]:
+    """The shards of `config.data_dir`, and the recordings that could not be prepared, name to reason.
+
+    Raises:
+        UsageError: The folder is not there, or was prepared otherwise.
+        DataError: Nothing in it can be used.
+    """
+    options = {"layout": config.layout, "mouth_crop": config.mouth_crop, "crop_size": config.prepared_size}
+    kind = (config.layout, config.prepared_size)
+    return recordings.open_prepared(config, SYSTEM, kind, lambda videos, out: prepare(videos, out, **options))
+
+
+def words(config: Config, index: Index | None = None) -> tuple[str, ...]:
+    """The words to tell apart, in the order of their numbers: of the file `config.words`, else those of the data.
+
+    Args:
+        config: `words`, and `data_dir` where no index is given.
+        index: The data's, if it is open already.
+
+    Raises:
+        UsageError: The file cannot be read.
+        DataError: A faulty file; or, without one, data that tell of no words.
+    """
+    if config.words:
+        return lrw.read_words(config.words)
+    index = index or prepared_index(config)[0]
+    found = tuple(index.settings.get("words", ()))
+    if not found:
+        raise DataError(f"{index.folder}: its words are not known. Give a file of them with --words.")
+    return found
+
+
+def make_split(names: Sequence[str], config: Config) -> NamedSplit:
+    """Divides recordings by lists, by LRW's folders or by fraction, by what there is, in this order.
+
+    All words of a sentence stay together. By fraction a recording's side follows from its name and the seed alone.
+    Copies of a speaker's recordings in other folders (`s1_mpg/bbaf2n` of `s1/bbaf2n`) go where the first goes.
+
+    Args:
+        names: `speaker/name` of GRID, or `WORD/part/name` of LRW.
+        config: Lists, shares and seed.
+
+    Raises:
+        UsageError: A list that cannot be read.
+        DataError: A listed recording that is not there (counted), one on two sides, an empty training part.
+    """
+    folders = {name: name.split("/")[1] for name in names if name.count("/") == 2}
+    if config.train_list:
+        split = by_lists(names, config)
+    elif len(folders) == len(names) and set(folders.values()) <= set(lrw.PARTS):
+        split = NamedSplit(*([name for name in names if folders[name] == part] for part in lrw.PARTS))
+    else:
+        split = by_hash(
+            names,
+            val=config.val_fraction,
+            test=config.test_fraction,
+            seed=config.seed,
+            key=lambda name: re.sub(r"^(s\d{1,2})_[^/]*/", r"\1/", name),
+        )
+    return check_parts(split, "Lower the shares, or add recordings.")
+
+
 # Data sets ----------------------------------------------------------------------------------------------------------
 
 
 def build_datasets(
-    config: Config, *, streams: Sequence[str] = STREAMS, said: bool = False, learn_from: str = "train"
+    config: Config,
+    *,
+    streams: Sequence[str] = STREAMS,
+    said: bool = False,
+    learn_from: str = "train",
+    opened: Data | None = None,
 ) -> Datasets:
     """Training, validation and test data of `config.data_dir`, each as `build_dataset` describes.
 
@@ -65,46 +226,31 @@ def build_datasets(
     Args:
         config: The configuration.
         streams: As in `build_dataset`.
-        said: Likewise.
+        said: As in `build_dataset`.
         learn_from: The part whose windows are given for training, `train` or `val`; there is no validation by windows
             that are learnt from.
+        opened: What `open_data` gave, where that was called before.
 
     Raises:
         UsageError: The folder is not there, or was prepared otherwise; there is no validation part to learn from.
         DataError: Recordings or words that cannot be used, counted, with the first one's reason.
     """
-    index, failed = prepared_index(config)
-    if failed:
-        name, reason = next(iter(failed.items()))
-        total = len(failed) + len(index.entries)
-        report_unusable(
-            f"{config.data_dir}: {len(failed)} of {total} recordings cannot be used; first {name}: {reason} Mend or "
-            "remove them, or raise max_unusable.",
-            allowed=len(failed) <= config.max_unusable * total,
-        )
-    split = make_split([entry.id for entry in index.entries], config)
-    learnt, val = (_part_of_fusion(split), []) if learn_from == "val" else (split.train, split.val)
-    return Datasets(
-        build_dataset(config, index, learnt, training=True, streams=streams, said=said),
-        build_dataset(config, index, val, streams=streams, said=said) if val else None,
-        build_dataset(config, index, split.test, streams=streams, said=said) if split.test else None,
-    )
+    opened = opened or open_data(config)
+    split = opened.split
+    learnt, val = (part_of_fusion(split), []) if learn_from == "val" else (split.train, split.val)
+    make = functools.partial(build_dataset, config, opened.index, streams=streams, said=said, known=opened.labels)
+    return Datasets(make(learnt, training=True), make(val) if val else None, make(split.test) if split.test else None)
 
 
-def check_fusion(config: Config) -> None:
-    """Refuses a split that has nothing for a fusion to learn from: before the streams are trained, not after.
+def part_of_fusion(split: NamedSplit) -> list[str]:
+    """The validation part, for the fusion to learn from.
 
     Raises:
-        UsageError: `fusion_on` is `val`, and there is no validation part.
+        UsageError: There is none.
     """
-    if config.fusion_on == "val":
-        _part_of_fusion(make_split([entry.id for entry in prepared_index(config)[0].entries], config))
-
-
-def _part_of_fusion(split: NamedSplit) -> list[str]:
     if not split.val:
         raise UsageError(
-            "fusion_on=val needs a validation part. Give --val-list or --val-fraction, or --fusion-on train."
+            "fusion_split=val needs a validation part. Give --val-list or --val-fraction, or --fusion-split train."
         )
     return split.val
 
@@ -130,12 +276,12 @@ def build_dataset(
         index: Of the recordings.
         names: Which of them.
         training: Shuffled, augmented, with noise of the kinds in `config.noise`; otherwise row `i` is
-            `list_examples(shards.in_stored_order(index, names), known)[i]`.
+            `list_windows(shards.in_stored_order(index, names), known, 29)[i]`.
         streams: `audio`, `video` or both: what is not asked for costs nothing.
         said: Tell also what is being said at each step.
         snr_db: Not in training: add noise at this ratio in dB; it repeats itself, and is the same at every ratio. None:
             clean.
-        noise: Its kind, of `config.NOISES`.
+        noise: Its kind: `white`, `pink`, `babble` or `folder`.
         corrupt_video: Not in training: `black`, `frozen` or `blurred` frames; None: as they are.
         known: The words in the order of their numbers; None: `words(config, index)`.
         voices: What babble is mixed from; None: in training the named recordings, else those of the index that are not
@@ -157,23 +303,22 @@ def build_dataset(
     entries = shards.in_stored_order(index, names)
     _check_entries(config, index, entries)
     known = known or words(config, index)
-    examples = list_examples(entries, known, config.num_frames)
+    windows = list_windows(entries, known, config.num_frames)
     has_audio, has_video = (name in streams for name in STREAMS)
     kinds = () if not has_audio else config.noise if training else (noise,) if snr_db is not None else ()
     source = None
     if kinds:
         if "babble" in kinds and voices is None:
-            voices = _voices(config, index, names, training)
+            voices = choose_voices(config, index, names, training)
         source = noises.build_source(config, kinds, voices)
-    per_frame = windows.samples_per_frame(config.sample_rate)
     margin = augmentation.margin(config) if training else 0
-    num_frames, num_samples = config.num_frames + 2 * margin, config.num_samples + 2 * margin * per_frame
+    num_frames, num_samples = config.num_frames + 2 * margin, config.num_samples + 2 * margin * SAMPLES_PER_FRAME
     decode = shards.decoder(index)
 
     def load(row):
         record = decode(row)
-        frames, samples = windows.cut_window(
-            record["frames"], record["audio"], row["first_frame"] - margin, num_frames, num_samples, per_frame
+        frames, samples = cut_window(
+            record["frames"], record["audio"], row["first_frame"] - margin, num_frames, num_samples, SAMPLES_PER_FRAME
         )
         frames = tf.ensure_shape(frames, [num_frames, entries[0].height, entries[0].width, 1])
         inputs = {"own": row["own"], "number": row["number"]}
@@ -181,23 +326,24 @@ def build_dataset(
         inputs |= {"samples": samples} if has_audio else {}
         return inputs, {"word": row["label"], "said": row["said"]} if "said" in row else row["label"]
 
-    line = list_said(entries, examples, known, config.num_frames, margin) if said else None
-    rows = _word_rows(index, entries, examples, voices, line, parallel=2 if training else 1)
+    line = list_said(entries, windows, known, config.num_frames, margin) if said else None
+    voice_ids = voices.ids if voices else ()
+    rows = read_windows(index, entries, windows, voice_ids, line, parallel=2 if training else 1)
     if training:
         pictures = num_frames * entries[0].height * entries[0].width
-        size = len(examples) * (has_video * pictures + has_audio * 2 * num_samples)
+        size = len(windows) * (has_video * pictures + has_audio * 2 * num_samples)
         return pipeline.for_training(
             rows,
             load,
             batch_size=config.batch_size,
-            augment=augmentation.augment_window(config, per_frame, source),
+            augment=augmentation.augment_window(config, SAMPLES_PER_FRAME, source),
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         )
     finish = augmentation.center(config, source, snr_db, corrupt_video)
     # The few recordings to validate on lie scattered over all shards, so what was unpacked once is kept.
-    pictures = num_frames * config.crop_height * config.crop_width
-    size = 4 * len(examples) * (has_video * pictures + has_audio * num_samples)
+    pictures = num_frames * config.crop_size[0] * config.crop_size[1]
+    size = 4 * len(windows) * (has_video * pictures + has_audio * num_samples)
     return pipeline.for_evaluation(
         rows,
         lambda row: finish(*load(row)),
@@ -209,12 +355,7 @@ def build_dataset(
 def _check_entries(config: Config, index: Index, entries: Sequence[Entry]) -> None:
     if not entries:
         raise DataError(f"{index.folder}: there are no recordings to make a data set of. Check the split.")
-    height, width = entries[0].height, entries[0].width
-    if config.crop_height > height or config.crop_width > width:
-        raise UsageError(
-            f"the prepared crops are {height}x{width}. Received: crop_height={config.crop_height}, "
-            f"crop_width={config.crop_width}"
-        )
+    recordings.check_crop(config, index)
     wrong = [entry.id for entry in entries if entry.audio_rate_hz != config.sample_rate or not entry.audio_samples]
     if wrong:
         raise DataError(
@@ -223,125 +364,8 @@ def _check_entries(config: Config, index: Index, entries: Sequence[Entry]) -> No
         )
 
 
-def _voices(config: Config, index: Index, names: Sequence[str], training: bool) -> noises.Voices:
+def choose_voices(config: Config, index: Index, names: Sequence[str], training: bool) -> noises.Voices:
+    """What babble is mixed from, as `build_dataset` says."""
     named = set(names)
     others = [] if training else [entry.id for entry in index.entries if entry.id not in named]
     return noises.read_voices(index, others if len(others) > config.babble_voices else list(names))
-
-
-def _word_rows(index, entries, examples, voices, said, *, parallel: int) -> tf.data.Dataset:
-    # A row for each word, out of a row for each recording; words of a recording share its serialised form.
-    by_recording: dict[str, list[int]] = {}
-    for number, example in enumerate(examples):
-        by_recording.setdefault(example.recording, []).append(number)
-    entries = [entry for entry in entries if entry.id in by_recording]
-    places = {name: place for place, name in enumerate(voices.ids if voices else ())}
-    numbers = [by_recording[entry.id] for entry in entries]
-    columns = {
-        "begin": np.array([group[0] for group in numbers], np.int64),
-        "end": np.array([group[-1] + 1 for group in numbers], np.int64),
-        "own": np.array([places.get(entry.id, -1) for entry in entries], np.int32),
-    }
-    labels = tf.constant([example.label for example in examples], tf.int32)
-    said = None if said is None else tf.constant(said)
-    first_frames = tf.constant([example.first_frame for example in examples], tf.int32)
-
-    def of_recording(row):
-        def of_word(number):
-            shared = {name: row[name] for name in ("id", "serialized", "own")}
-            shared |= {} if said is None else {"said": said[number]}
-            return {**shared, "number": number, "label": labels[number], "first_frame": first_frames[number]}
-
-        return tf.data.Dataset.range(row["begin"], row["end"]).map(of_word)
-
-    rows = shards.read_rows(index, entries, columns, parallel=parallel).flat_map(of_recording)
-    # Each worker of a data service gets some of the shards only.
-    return rows if tf_data_service.is_wanted() else rows.apply(tf.data.experimental.assert_cardinality(len(examples)))
-
-
-# Parts --------------------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Words to score.
-
-    Attributes:
-        config: What windows and noise are like.
-        index: Of the recordings.
-        recordings: Names of those that are scored.
-        known: The words in the order of their numbers.
-        voices_of: Recordings that babble is mixed from; None: as `build_dataset` chooses.
-        names: One for each window, in their order: `recording:place:word`.
-        failed: Recordings that could not be prepared, `path` and `reason` of each.
-    """
-
-    config: Config
-    index: Index
-    recordings: list[str]
-    known: tuple[str, ...]
-    voices_of: list[str] | None
-    names: list[str]
-    failed: list[dict]
-
-    @functools.cached_property
-    def voices(self) -> noises.Voices:
-        """What babble is mixed from, read once for all ratios."""
-        if self.voices_of:
-            return noises.read_voices(self.index, self.voices_of)
-        return _voices(self.config, self.index, self.recordings, training=False)
-
-    def dataset(
-        self, *, snr_db: float | None = None, noise: str = "babble", corrupt_video: str | None = None
-    ) -> tf.data.Dataset:
-        """Its batches, as `build_dataset` gives them; row `i` is `names[i]`."""
-        return build_dataset(
-            self.config,
-            self.index,
-            self.recordings,
-            snr_db=snr_db,
-            noise=noise,
-            corrupt_video=corrupt_video,
-            known=self.known,
-            voices=self.voices if snr_db is not None and noise == "babble" else None,
-        )
-
-
-def open_part(config: Config, data_dir: Path | str | None, part: str, known: Sequence[str]) -> Part:
-    """Opens words to score.
-
-    Args:
-        config: Of the run.
-        data_dir: Another folder than the run's own, of shards or videos; None: the run's own.
-        part: `train`, `val` or `test` of the run's split; `all`: everything, and of another folder nothing else.
-        known: The run's words in the order of their numbers.
-
-    Raises:
-        UsageError: No such folder or part; the run's data have no such part.
-        DataError: Nothing in it can be used, or words that are not the run's.
-    """
-    if part not in PARTS:
-        raise UsageError(f"part must be one of {', '.join(PARTS)}. Received: part={part}")
-    if data_dir is not None and part != "all":
-        raise UsageError(f"part={part} is a part of the run's own data. Leave out part or data_dir.")
-    if data_dir is not None:
-        config = dataclasses.replace(config, data_dir=str(data_dir))
-    index, failed = prepared_index(config)
-    recordings, voices_of = [entry.id for entry in index.entries], None
-    if data_dir is None:
-        split = make_split(recordings, config)
-        voices_of = split.train if len(split.train) > config.babble_voices else None
-        recordings = recordings if part == "all" else getattr(split, part)
-        if not recordings:
-            raise UsageError(f"the run's split has no {part} part. Choose another, or give --data-dir.")
-    entries = shards.in_stored_order(index, recordings)
-    examples = list_examples(entries, known, config.num_frames)
-    return Part(
-        config,
-        index,
-        [entry.id for entry in entries],
-        tuple(known),
-        voices_of,
-        [f"{example.recording}:{example.place}:{example.word}" for example in examples],
-        [{"path": name, "reason": reason} for name, reason in failed.items()],
-    )

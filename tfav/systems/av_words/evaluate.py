@@ -1,22 +1,115 @@
 """How many words are right, from sound, from lips and from both, in quiet and in noise."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
+from tfav.data import shards
+from tfav.data.shards import Index
 from tfav.errors import DataError, UsageError
 from tfav.metrics import classification
+from tfav.speech import noise as noises
+from tfav.speech.recordings import at_home
+from tfav.speech.windows import list_windows
 from tfav.systems.av_words.augment import CORRUPTIONS
 from tfav.systems.av_words.config import NOISES, Config
-from tfav.systems.av_words.dataset import open_part
-from tfav.systems.av_words.inference import Recognizer, open_recognizer
+from tfav.systems.av_words.dataset import build_dataset, choose_voices, make_split, prepared_index
+from tfav.systems.av_words.predict import Recognizer, open_recognizer
 
 CLEAN = "clean"
+PARTS = ("train", "val", "test", "all")
 _NUM_CONFUSIONS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Words to score.
+
+    Attributes:
+        config: What windows and noise are like.
+        index: Of the recordings.
+        recordings: Names of those that are scored.
+        known: The words in the order of their numbers.
+        voices_of: Recordings that babble is mixed from; None: as `build_dataset` chooses.
+        names: One for each window, in their order: `recording:place:word`.
+        failed: Recordings that could not be prepared, `path` and `reason` of each.
+    """
+
+    config: Config
+    index: Index
+    recordings: list[str]
+    known: tuple[str, ...]
+    voices_of: list[str] | None
+    names: list[str]
+    failed: list[dict]
+
+    @functools.cached_property
+    def voices(self) -> noises.Voices:
+        """What babble is mixed from, read once for all ratios."""
+        if self.voices_of:
+            return noises.read_voices(self.index, self.voices_of)
+        return choose_voices(self.config, self.index, self.recordings, training=False)
+
+    def dataset(
+        self, *, snr_db: float | None = None, noise: str = "babble", corrupt_video: str | None = None
+    ) -> tf.data.Dataset:
+        """Its batches, as `build_dataset` gives them; row `i` is `names[i]`."""
+        return build_dataset(
+            self.config,
+            self.index,
+            self.recordings,
+            snr_db=snr_db,
+            noise=noise,
+            corrupt_video=corrupt_video,
+            known=self.known,
+            voices=self.voices if snr_db is not None and noise == "babble" else None,
+        )
+
+
+def open_part(config: Config, data_dir: Path | str | None, part: str, known: Sequence[str]) -> Part:
+    """Opens words to score.
+
+    Args:
+        config: Of the run.
+        data_dir: Another folder than the run's own, of shards or videos; None: the run's own.
+        part: `train`, `val` or `test` of the run's split; `all`: everything, and of another folder nothing else.
+        known: The run's words in the order of their numbers.
+
+    Raises:
+        UsageError: No such folder or part; the run's data have no such part.
+        DataError: Nothing in it can be used, or words that are not the run's.
+    """
+    if part not in PARTS:
+        raise UsageError(f"part must be one of {', '.join(PARTS)}. Received: part={part}")
+    if data_dir is not None and part != "all":
+        raise UsageError(f"part={part} is a part of the run's own data. Leave out part or data_dir.")
+    if data_dir is not None:
+        config = dataclasses.replace(config, data_dir=str(data_dir))
+    index, failed = prepared_index(config)
+    names, voices_of = [entry.id for entry in index.entries], None
+    if data_dir is None:
+        split = make_split(names, config)
+        voices_of = split.train if len(split.train) > config.babble_voices else None
+        names = names if part == "all" else getattr(split, part)
+        if not names:
+            raise UsageError(f"the run's split has no {part} part. Choose another, or give --data-dir.")
+    entries = shards.in_stored_order(index, names)
+    examples = list_windows(entries, known, config.num_frames)
+    return Part(
+        config,
+        index,
+        [entry.id for entry in entries],
+        tuple(known),
+        voices_of,
+        [f"{example.recording}:{example.place}:{example.word}" for example in examples],
+        [{"path": name, "reason": reason} for name, reason in failed.items()],
+    )
 
 
 def evaluate(
@@ -60,7 +153,7 @@ def evaluate(
         raise UsageError(f"corrupt_video must be one of {', '.join(CORRUPTIONS)}. Received: {corrupt_video}")
     started = time.monotonic()
     recognizer = open_recognizer(run_dir, **changes)
-    source = open_part(_at_home(recognizer.config), data_dir, part, recognizer.words)
+    source = open_part(at_home(recognizer.config), data_dir, part, recognizer.words)
     if not len(source.names):
         raise DataError(f"{data_dir or recognizer.config.data_dir}: there is not one word to score.")
     rows, first = [], {}
@@ -138,12 +231,6 @@ def describe_evaluation(result: dict) -> str:
 def snr_name(ratio: float | None) -> str:
     """`clean`, or the ratio in dB."""
     return CLEAN if ratio is None else f"{ratio:g} dB"
-
-
-def _at_home(config: Config) -> Config:
-    """The configuration on this machine, where files of the one that trained may not be."""
-    gone = [name for name in ("face_detector", "cache_dir") if not Path(getattr(config, name) or ".").exists()]
-    return dataclasses.replace(config, **dict.fromkeys(gone, ""))
 
 
 def _score(recognizer: Recognizer, dataset, bar) -> tuple[np.ndarray, dict]:

@@ -82,18 +82,19 @@ def build_video(config: Config) -> keras.Model:
 def build_fusion(config: Config) -> keras.Model:
     """Both streams' features, the sound's first, `[B, 29, 4 * rnn_units]`, to logits `[B, 29, num_classes]`.
 
-    With `config.gates` there are no recurrent layers: the features of each stream go on to the words times a weight, 0
+    With `gates` there are no recurrent layers: the features of each stream go on to the words times a weight, 0
     or more, at each step, which they tell themselves and which is 1 at first.
     """
+    sizes = config.sizes
     with mixed_precision(config.precision):
-        features = keras.Input((STEPS, 4 * config.rnn_units), name="features")
-        if not config.gates:
+        features = keras.Input((STEPS, 4 * sizes.rnn_units), name="features")
+        if not sizes.gates:
             x = _apply_recurrent(features, config, f"{FUSION}.gru")
             return keras.Model(features, _apply_words(x, config, f"{FUSION}.fc"), name=FUSION)
         begin = {"kernel_initializer": "zeros", "bias_initializer": keras.initializers.Constant(_SOFTPLUS_OF_1)}
         weights = layers.Dense(2, "softplus", dtype="float32", name=f"{FUSION}.gates", **begin)(features)
-        streams = ops.reshape(features, (-1, STEPS, 2, 2 * config.rnn_units))
-        x = ops.reshape(ops.cast(streams, "float32") * weights[..., None], (-1, STEPS, 4 * config.rnn_units))
+        streams = ops.reshape(features, (-1, STEPS, 2, 2 * sizes.rnn_units))
+        x = ops.reshape(ops.cast(streams, "float32") * weights[..., None], (-1, STEPS, 4 * sizes.rnn_units))
         words = layers.Dense(_classes(config), dtype="float32", name=f"{FUSION}.fc")
         return keras.Model(features, words(x), name=FUSION)
 
@@ -119,56 +120,58 @@ def build_front(config: Config, name: str) -> keras.Model:
 
 def build_audio_front(config: Config) -> keras.Model:
     """A convolution and a residual network in one dimension: `waveform` `[B, num_samples]` to `[B, 29, audio_dim]`."""
+    sizes = config.sizes
     with mixed_precision(config.precision):
         waveform = keras.Input((config.num_samples,), name="waveform")
         x = layers.Reshape((config.num_samples, 1), name="channel")(waveform)
-        padding = (config.audio_kernel - config.audio_stride) // 2
+        padding = (sizes.audio_kernel - sizes.audio_stride) // 2
         stem = f"{AUDIO}.fronted1D"
         x = layers.ZeroPadding1D(padding, name=f"{stem}.pad")(x)
-        count = config.audio_widths[0] * (2 if config.envelope else 1)
-        convolution = layers.Conv1D(count, config.audio_kernel, config.audio_stride, use_bias=False, name=f"{stem}.0")
+        count = sizes.audio_widths[0] * (2 if sizes.envelope else 1)
+        convolution = layers.Conv1D(count, sizes.audio_kernel, sizes.audio_stride, use_bias=False, name=f"{stem}.0")
         x = convolution(x)
-        if config.envelope:
+        if sizes.envelope:
             # A cosine and a sine in turn: how strong a frequency is, whatever its phase.
-            pairs = ops.reshape(x, (-1, x.shape[1], config.audio_widths[0], 2))
+            pairs = ops.reshape(x, (-1, x.shape[1], sizes.audio_widths[0], 2))
             x = ops.sqrt(ops.sum(ops.square(pairs), axis=-1) + _TINY)
-        if config.compress:
-            x = ops.sign(x) * ops.log1p(config.compress * ops.abs(x))
+        if sizes.compress:
+            x = ops.sign(x) * ops.log1p(sizes.compress * ops.abs(x))
         x = layers.Activation("relu", name=f"{stem}.2")(_normalize(x, f"{stem}.1"))
-        if config.filterbank:
-            kernel = filterbank(config.audio_kernel, count, config.sample_rate)
+        if sizes.filterbank:
+            kernel = filterbank(sizes.audio_kernel, count, config.sample_rate)
             convolution.kernel.assign(kernel)
-        x = _apply_resnet(x, 1, config.audio_widths, config.audio_blocks, config.audio_strides, f"{AUDIO}.resnet18")
+        x = _apply_resnet(x, 1, sizes.audio_widths, sizes.audio_blocks, sizes.audio_strides, f"{AUDIO}.resnet18")
         x = layers.ZeroPadding1D(1, name=f"{AUDIO}.pool_pad")(x)  # as zeros, which count in the average
         x = layers.AveragePooling1D(_POOL, name=f"{AUDIO}.pool")(x)
         if x.shape[1] != STEPS:
             raise UsageError(
                 f"num_samples, audio_stride and audio_strides must leave {STEPS} steps, as 19456 samples do with steps "
-                f"of 32 in all. Received: {config.num_samples}, {config.audio_stride}, {config.audio_strides}"
+                f"of 32 in all. Received: {config.num_samples}, {sizes.audio_stride}, {sizes.audio_strides}"
             )
-        x = _apply_last(x, config.audio_dim, config, f"{AUDIO}.resnet18.fc")
+        x = _apply_last(x, sizes.audio_dim, config, f"{AUDIO}.resnet18.fc")
         return keras.Model(waveform, x, name=f"{AUDIO}.front")
 
 
 def build_video_front(config: Config) -> keras.Model:
     """A convolution in three dimensions, a residual network on each frame: `frames` to `[B, 29, video_dim]`."""
+    sizes = config.sizes
     with mixed_precision(config.precision):
-        frames = keras.Input((config.num_frames, config.crop_height, config.crop_width, 1), name="frames")
+        frames = keras.Input((config.num_frames, *config.crop_size, 1), name="frames")
         stem = f"{VIDEO}.frontend3D"
-        x = layers.ZeroPadding3D(tuple(side // 2 for side in config.video_kernel), name=f"{stem}.pad")(frames)
+        x = layers.ZeroPadding3D(tuple(side // 2 for side in sizes.video_kernel), name=f"{stem}.pad")(frames)
         convolution = layers.Conv3D(
-            config.video_widths[0], config.video_kernel, (1, 2, 2), use_bias=False, name=f"{stem}.0"
+            sizes.video_widths[0], sizes.video_kernel, (1, 2, 2), use_bias=False, name=f"{stem}.0"
         )
         x = layers.Activation("relu", name=f"{stem}.2")(_normalize(convolution(x), f"{stem}.1"))
         # From here on frame by frame. The pool's padding of zeros is what one of minus infinity is behind a ReLU.
         x = ops.reshape(x, (-1, *x.shape[2:]))
         x = layers.ZeroPadding2D(1, name=f"{stem}.pool_pad")(x)
         x = layers.MaxPooling2D(3, 2, name=f"{stem}.3")(x)
-        x = _apply_resnet(x, 2, config.video_widths, config.video_blocks, (1, 2, 2, 2), f"{VIDEO}.resnet34")
-        if config.video_pool > 1:
-            x = layers.AveragePooling2D(config.video_pool, name=f"{VIDEO}.pool")(x)
+        x = _apply_resnet(x, 2, sizes.video_widths, sizes.video_blocks, (1, 2, 2, 2), f"{VIDEO}.resnet34")
+        if sizes.video_pool > 1:
+            x = layers.AveragePooling2D(sizes.video_pool, name=f"{VIDEO}.pool")(x)
         x = ops.reshape(x, (-1, config.num_frames, int(np.prod(x.shape[1:]))))
-        x = _apply_last(x, config.video_dim, config, f"{VIDEO}.resnet34.fc")
+        x = _apply_last(x, sizes.video_dim, config, f"{VIDEO}.resnet34.fc")
         return keras.Model(frames, _normalize(x, f"{VIDEO}.resnet34.bnfc"), name=f"{VIDEO}.front")
 
 
@@ -214,7 +217,7 @@ def _conv(name: str, part: int, place: int) -> str:
 
 
 def _dim(config: Config, name: str) -> int:
-    return {AUDIO: config.audio_dim, VIDEO: config.video_dim}[name]
+    return {AUDIO: config.sizes.audio_dim, VIDEO: config.sizes.video_dim}[name]
 
 
 def _classes(config: Config) -> int:
@@ -237,7 +240,7 @@ def _normalize(x, name: str):
 
 def _apply_last(x, dim: int, config: Config, name: str):
     """The linear layer at the end of a front end, `[B, 29, C]` to `[B, 29, dim]`."""
-    if config.step_bias:
+    if config.sizes.step_bias:
         return layers.EinsumDense("btc,cd->btd", (STEPS, dim), bias_axes="td", name=name)(x)
     return layers.Dense(dim, name=name)(x)
 
@@ -245,7 +248,7 @@ def _apply_last(x, dim: int, config: Config, name: str):
 def _apply_recurrent(x, config: Config, name: str):
     for number in range(2):
         x = layers.Dropout(config.dropout, name=f"{name}.drop{number}")(x) if config.dropout else x
-        x = BidirectionalGRU(config.rnn_units, name=f"{name}.l{number}")(x)
+        x = BidirectionalGRU(config.sizes.rnn_units, name=f"{name}.l{number}")(x)
     return x
 
 

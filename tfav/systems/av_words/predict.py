@@ -1,5 +1,6 @@
 """Any clip to words: the window cut out of sound and pictures alike, each stream and both asked, a page written."""
 
+import dataclasses
 import io
 import wave
 from collections.abc import Callable, Sequence
@@ -7,34 +8,89 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import keras
 import numpy as np
 import tensorflow as tf
+from scipy import special
 
-from tfav.data.grid import FPS
 from tfav.data.ops import center_crop
-from tfav.errors import MediaError, UsageError
+from tfav.errors import MediaError, TfavError, UsageError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.container import open_container, scan_packets
 from tfav.io.encoding import write_video
-from tfav.io.faces import detector_file
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, name_results, short_name
 from tfav.io.progress import Progress, no_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import read_video
 from tfav.metrics.ranking import ranking
-from tfav.systems.av_words import crops, windows
+from tfav.speech.clip_page import write_page
+from tfav.speech.grid import FPS
+from tfav.speech.mouth_crops import crop_frames
+from tfav.speech.recordings import find_detector
+from tfav.speech.windows import first_frame
 from tfav.systems.av_words.augment import pictures_to_input, sound_to_input
-from tfav.systems.av_words.clip_page import write_page
-from tfav.systems.av_words.config import Config
-from tfav.systems.av_words.inference import Recognizer, open_recognizer
-from tfav.systems.av_words.model import AUDIO, BOTH, VIDEO
+from tfav.systems.av_words.config import SYSTEM, Config
+from tfav.systems.av_words.dataset import crop_of
+from tfav.systems.av_words.model import AUDIO, BOTH, SAID, VIDEO, build_model, by_stream
+from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 
 _MARGIN = 12  # frames around the window in which the mouth is followed, so that its path is smooth at the edges too
 _SHORT_SEC = 30.0  # longer clips are not read whole
 _SILENT = 1e-4  # largest sample of what counts as no sound
 _UNSURE = 0.5  # share of the likeliest word, below which it is called a guess
+
+
+class Recognizer(NamedTuple):
+    """A model, its words in the order of their numbers, and the `streams` that it speaks for, the main one first."""
+
+    config: Config
+    words: tuple[str, ...]
+    model: keras.Model
+    streams: tuple[str, ...]
+
+    def probabilities(self, inputs: dict) -> dict[str, np.ndarray]:
+        """Of a batch as the data sets give it: each stream to `[B, num_classes]` float32."""
+        wanted = {name: inputs[name] for name in self.model.input}
+        logits = self.model.predict_on_batch(wanted)
+        return {name: special.softmax(_mean(np.asarray(logits[name], np.float32)), axis=-1) for name in self.streams}
+
+
+def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
+    """A run's model.
+
+    Args:
+        run_dir: A chain's folder, the folder of one of its stages, or `pretrained`.
+        **changes: Fields of the configuration that only the data look at, such as `cache_dir`.
+
+    Raises:
+        UsageError: Not a run of this system.
+        TfavError: There is no readable model.
+    """
+    run = runs.load(run_dir, SYSTEM)
+    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    words = tuple(run.metadata["words"])
+    if "stage" in run.metadata:
+        stage = checkpoints.best_model(run.dir)
+        # Without the head that is there for training.
+        model = keras.Model(stage.input, {key: x for key, x in stage.output.items() if not key.endswith(SAID)})
+    else:
+        if not (run.dir / "best.keras").exists() and not (run.dir / checkpoints.WEIGHTS_NAME).exists():
+            raise TfavError(
+                f"{run.dir}: its fusion is not trained yet. Train on, or give the folder of one of its stages, such as "
+                f"{run.dir / 'audio_full'}."
+            )
+        model = by_stream(checkpoints.best_model(run.dir, lambda: build_model(config)))
+    streams = tuple(sorted(model.output, key=lambda name: (name != BOTH, name)))
+    return Recognizer(dataclasses.replace(config, **changes), words, model, streams)
+
+
+def _mean(logits: np.ndarray) -> np.ndarray:
+    return logits.mean(1) if logits.ndim == 3 else logits
+
+
+# Files --------------------------------------------------------------------------------------------------------------
 
 
 class Heard(NamedTuple):
@@ -146,7 +202,7 @@ def hear(path: Path | str, config: Config, at: float | None = None) -> Heard:
     if at is None and length_sec > 1.5 * config.num_frames / FPS:
         warnings.append(f"the word in the middle of {length_sec:.1f} s is taken; --at SEC chooses another")
     middle = length_sec / 2 if at is None else at
-    first = windows.first_frame(middle, middle, config.num_frames)
+    first = first_frame(middle, middle, config.num_frames)
     whole = at is None and film is not None and film.count == config.num_frames
     sound = _sound(path, config, first, whole, warnings) if has_sound else None
     if not has_sound:
@@ -176,8 +232,8 @@ def recognize(recognizer: Recognizer, heard: Heard, path: Path | str, top: int =
         raise MediaError(path, f"the run knows {known} only ({'; '.join(heard.warnings)})", "Use another run.")
     config = recognizer.config
     sound = heard.sound if there[AUDIO] else np.zeros(config.num_samples, np.float32)
-    mouths = heard.crops if there[VIDEO] else np.zeros((config.num_frames, *_size(config)), np.uint8)
-    cut = center_crop(config.crop_height, config.crop_width)
+    mouths = heard.crops if there[VIDEO] else np.zeros((config.num_frames, *config.prepared_size), np.uint8)
+    cut = center_crop(*config.crop_size)
     waveform = sound_to_input(config, tf.constant(sound))
     frames = pictures_to_input(config, cut(tf.constant(mouths[..., None])))
     inputs = {"waveform": waveform.numpy()[None], "frames": frames.numpy()[None]}
@@ -244,12 +300,13 @@ def _pictures(path, config: Config, film: _Film, first: int, warnings: list[str]
         warnings.append("the window goes beyond the clip: the nearest picture stands still there, and it is silent")
     start, stop = max(0, wanted[0] - _MARGIN), min(film.count, wanted[-1] + 1 + _MARGIN)
     frames = film.read(start, stop)
-    detector = _detector(config) if config.box == "follow" else ""
+    crop = crop_of(config.mouth_crop, config.prepared_size)
+    detector = find_detector(crop)
     error = None
     for lowest, highest in ((start, stop), (wanted[0], wanted[-1] + 1)):  # around the window, else within it
         try:
             part = frames[lowest - start : highest - start]
-            mouths, more = crops.crop_frames(path, part, config.box, _size(config), detector)
+            mouths, more = crop_frames(path, part, crop, detector)
         except MediaError as failure:
             error = failure
             continue
@@ -257,15 +314,6 @@ def _pictures(path, config: Config, film: _Film, first: int, warnings: list[str]
         return frames[wanted - start], mouths[wanted - lowest]
     warnings.append(f"{error.reason}: by the sound alone")
     return frames[wanted - start], None
-
-
-def _detector(config: Config) -> str:
-    given = config.face_detector
-    return str(detector_file(given if given and Path(given).is_file() else None))
-
-
-def _size(config: Config) -> tuple[int, int]:
-    return config.prepared_height, config.prepared_width
 
 
 def _playable(heard: Heard, config: Config, folder: Path) -> tuple[bytes, str]:

@@ -68,7 +68,7 @@ def build_stage(config: Config, name: str) -> keras.Model:
 
 def _build_fusion_stage(config: Config, name: str, frozen: bool) -> keras.Model:
     audio, video, fusion = models.build_audio(config), models.build_video(config), models.build_fusion(config)
-    if config.gates and frozen:  # the words stay those of the streams
+    if config.sizes.gates and frozen:  # the words stay those of the streams
         fusion.get_layer(f"{models.FUSION}.fc").trainable = False
     inputs = models.stream_inputs(audio, video)
     if not frozen:
@@ -151,7 +151,7 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
         if trained:
             path = trained[-1].parent
             said.append(_filled(model, checkpoints.best_model(path), path))
-    if config.gates and name == "fusion_gru" and not config.init:
+    if config.sizes.gates and name == "fusion_gru" and not config.init:
         streams = [model.get_layer(f"frozen_{part}").model for part in (models.AUDIO, models.VIDEO)]
         models.begin_words(model.get_layer(models.FUSION), *streams)
         said.append("the words of the fusion: those of the streams")

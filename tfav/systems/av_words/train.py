@@ -21,10 +21,9 @@ from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
 from tfav.training.callbacks import RunFolder, read_jsonl
-from tfav.training.optimizers import epoch_rate
+from tfav.training.optimizers import make_optimizer, schedule_callback
 
 _LAST = STAGES[-1]
-_HALF_LIFE = 5  # epochs, of the schedule `halving`
 
 
 def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | None = None) -> dict:
@@ -35,14 +34,12 @@ def compile_args(config: Config, stage: str = _LAST, outputs: Sequence[str] | No
         stage: Whose learning rate to take.
         outputs: Of a stage's model; None: the one output of `build_model`.
     """
-    options = {"global_clipnorm": config.clip_norm or None}
-    if config.ema_momentum:
-        options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
-    rate = config.stage_rates[STAGES.index(stage)]
-    if config.weight_decay:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
-    else:
-        optimizer = keras.optimizers.Adam(rate, **options)
+    optimizer = make_optimizer(
+        config.stage_rates[STAGES.index(stage)],
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        ema_momentum=config.ema_momentum,
+    )
     # XLA, which Keras would take, runs convolutions on CPUs slower than TensorFlow does.
     arguments = {"optimizer": optimizer, "jit_compile": False}
     if outputs is None:
@@ -82,13 +79,14 @@ def stage_callbacks(
         stage: One of `STAGES`.
         monitor: Of what to keep the highest; None: the last epoch.
     """
+    place = STAGES.index(stage)
     return training_callbacks.standard(
         run_dir,
         monitor=monitor,
         mode="max",
         patience=config.patience,
-        schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, stage, epoch)),
-        extra=[training_callbacks.ValidateAveraged()] if config.ema_momentum else [],
+        schedule=schedule_callback(config.schedule, config.stage_rates[place], config.stage_epochs[place]),
+        averaged=config.ema_momentum > 0,
         stage=stage,
     )
 
@@ -101,17 +99,6 @@ def start_run(config: Config, run_dir: Path | str) -> None:
     """
     words = dataset.words(config)
     runs.start(run_dir, SYSTEM, with_classes(config, words), {"words": list(words)})
-
-
-def learning_rate(config: Config, stage: str, epoch: int) -> float:
-    """The rate in a stage's epoch, counted from 0."""
-    place = STAGES.index(stage)
-    rate = config.stage_rates[place]
-    if config.schedule == "cosine":
-        return epoch_rate("cosine", rate, epoch, config.stage_epochs[place])
-    if config.schedule == "halving":
-        return rate * 0.5 ** (epoch // _HALF_LIFE)
-    return rate
 
 
 def train(
@@ -133,13 +120,13 @@ def train(
         DataError: The data cannot be used as they stand.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    words = dataset.words(config)
-    config = with_classes(config, words)
-    metadata = {"words": list(words)}
+    data = dataset.open_data(config)
+    config = with_classes(config, data.labels)
+    metadata = {"words": list(data.labels)}
     runs.check(run_dir, SYSTEM, config, metadata)
     stages.check_order(run_dir, config)
-    if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)):
-        dataset.check_fusion(config)
+    if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)) and config.fusion_split == "val":
+        dataset.part_of_fusion(data.split)  # refused before the streams are trained, not after
     datasets: dict[str, dataset.Datasets] = {}
     for name in stages.chosen_stages(config):
         if stages.is_trained(run_dir, name, config):
@@ -148,10 +135,10 @@ def train(
         if part not in datasets:  # one at a time, as each keeps its windows in memory
             chosen, streams, learn_from = config, (part,), "train"
             if part == FUSION:
-                chosen = dataclasses.replace(config, snr_low=config.fusion_snr_low)
-                streams, learn_from = dataset.STREAMS, config.fusion_on
-            said = config.said_weight > 0
-            datasets = {part: dataset.build_datasets(chosen, streams=streams, said=said, learn_from=learn_from)}
+                chosen = dataclasses.replace(config, snr_range=(config.fusion_snr_low, config.snr_range[1]))
+                streams, learn_from = dataset.STREAMS, config.fusion_split
+            options = {"streams": streams, "said": config.said_weight > 0, "learn_from": learn_from}
+            datasets = {part: dataset.build_datasets(chosen, **options, opened=data)}
         runs.start(run_dir, SYSTEM, config, metadata)  # only now: what cannot be used leaves no folder behind
         say(f"stage {name}: {STAGES.index(name) + 1} of {len(STAGES)}")
         _train_stage(config, name, Path(run_dir), datasets[part], metadata, devices, verbose)

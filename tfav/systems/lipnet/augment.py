@@ -5,23 +5,25 @@ follow, so that they stay together.
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from tfav.data import ops
+from tfav.speech import mouth_augment
+from tfav.speech.grid import SILENCE, UNKNOWN
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
 
 
 def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Which frame of a clip stands at each place of the changed one.
 
-    Speed and shift are drawn once, and each frame is left out or doubled with probability `config.drop`. At either end
-    the first or last frame stands still. What is spoken is not pushed out of the clip; where it is not known when that
-    is, the clip is only ever made faster.
+    Speed and shift are drawn once, and each frame is left out or doubled with probability
+    `config.frame_drop_rate`. At either end the first or last frame stands still. What is spoken is not pushed out of
+    the clip; where it is not known when that is, the clip is only ever made faster.
 
     Args:
-        config: `speed`, `shift`, `drop`.
+        config: `speed_perturb`, `shift_frames`, `frame_drop_rate`.
         labels: `[T]` int32 frame labels.
         count: Scalar int32, frames that are real.
         seed: `[2]` int64.
@@ -36,11 +38,12 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     silent = tf.equal(tf.size(places), 0)
     first = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_min(places))
     last = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_max(places))
-    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 1 - config.speed, 1 + config.speed)
+    most, rate, shift = config.speed_perturb, config.frame_drop_rate, config.shift_frames
+    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 1 - most, 1 + most)
     speed = tf.where(known, speed, tf.maximum(speed, 2 - speed))
     chance = tf.random.stateless_uniform([count], ops.split_seed(seed, 1))
-    steps = 1.0 - tf.cast(chance < config.drop, tf.float32) + tf.cast(chance > 1 - config.drop, tf.float32)
-    shift = tf.random.stateless_uniform([], ops.split_seed(seed, 2), -config.shift, config.shift + 1e-6)
+    steps = 1.0 - tf.cast(chance < rate, tf.float32) + tf.cast(chance > 1 - rate, tf.float32)
+    shift = tf.random.stateless_uniform([], ops.split_seed(seed, 2), -shift, shift + 1e-6)
     positions = tf.cumsum(speed * steps)
     positions += (length - 1) / 2 - positions[count // 2] + shift
     positions -= tf.maximum(positions[0] - first, 0.0)
@@ -48,20 +51,17 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     return tf.cast(tf.clip_by_value(tf.round(positions), 0.0, length - 1), tf.int32)
 
 
-def augment_clip(config: Config):
+def augment_clip(config: Config) -> Callable:
     """A function of `(inputs, targets, seed)` for `pipeline.for_training`: all random changes, then `to_input`.
 
     It takes `frames` `[T, H, W, 1]` uint8 as stored, and gives them as the model wants them.
     """
-    height, width = config.crop_height, config.crop_width
-    cut = ops.random_crop(height, width) if config.crop_jitter else ops.center_crop(height, width)
-    in_time = bool(config.speed or config.shift or config.drop)
+    crop_and_flip = mouth_augment.crop_and_flip(config)
+    in_time = bool(config.speed_perturb or config.shift_frames or config.frame_drop_rate)
 
     def apply(inputs, targets, seed):
         frames, count, words = inputs["frames"], inputs["frame_count"], targets["words"]
-        frames = cut(frames, ops.split_seed(seed, 0))
-        if config.mirror:
-            frames = ops.random_flip()(frames, ops.split_seed(seed, 1))
+        frames = crop_and_flip(frames, ops.split_seed(seed, 0), ops.split_seed(seed, 1))
         if in_time:
             chosen = draw_frames(config, words, count, ops.split_seed(seed, 2))
             padding = config.num_frames - count
@@ -74,9 +74,7 @@ def augment_clip(config: Config):
                 )
                 targets = {**targets, "sound": tf.ensure_shape(heard, targets["sound"].shape)}
         if config.brightness:
-            strength = config.brightness
-            gamma = tf.exp(tf.random.stateless_uniform([], ops.split_seed(seed, 3), -strength, strength))
-            frames = _apply_gamma(frames, gamma)
+            frames = _apply_gamma(frames, mouth_augment.draw_gamma(config.brightness, ops.split_seed(seed, 3)))
         return {"frames": to_input(config, frames, count), "frame_count": count}, {**targets, "words": words}
 
     return apply
@@ -88,9 +86,9 @@ def _apply_gamma(frames: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
     return tf.exp(gamma * tf.math.log(tf.cast(frames, tf.float32)) + (1 - gamma) * math.log(255))
 
 
-def center(config: Config):
+def center(config: Config) -> Callable:
     """The same without anything random, for evaluation and prediction: a function of `(inputs, targets)`."""
-    cut = ops.center_crop(config.crop_height, config.crop_width)
+    cut = ops.center_crop(*config.crop_size)
 
     def apply(inputs, targets):
         frames = to_input(config, cut(inputs["frames"]), inputs["frame_count"])
@@ -117,8 +115,6 @@ def to_input(config: Config, frames: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         deviation = tf.math.reduce_std(tf.cast(real, tf.float32))
         values = tf.cast(real - tf.reduce_mean(real), tf.float32) / tf.maximum(deviation, 1e-3)
     else:
-        values = tf.cast(real, tf.float32)
-        mean, variance = tf.nn.moments(values, [0, 1, 2, 3])
-        values = (values - mean) * tf.math.rsqrt(variance + 1.0)  # a picture of one grey must not become noise
+        values = mouth_augment.standardize(real)
     padded = tf.pad(values, [[0, config.num_frames - count], [0, 0], [0, 0], [0, 0]])
-    return tf.ensure_shape(padded, [config.num_frames, config.crop_height, config.crop_width, 1])
+    return tf.ensure_shape(padded, [config.num_frames, *config.crop_size, 1])

@@ -1,14 +1,19 @@
-"""The settings of `lipnet`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+"""The settings of `lipnet`, named presets of them, and its flags. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
 from tfav.errors import UsageError
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
-from tfav.systems.lipnet.tokenizer import Alphabet, alphabet
+from tfav.speech.tokenizer import TOKENIZERS, Tokenizer
 from tfav.training.config import OptimizerConfig, Precision, ScheduleConfig, SplitConfig
+from tfav.training.system import Control, RunOptions, Tab
 
 SYSTEM = "lipnet"
+MouthCrop = Literal["tracked", "tight", "fixed"]
+_WITH_HEADS = ("conv3d", "resnet")  # models that have a word head and one for audio
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,92 +22,72 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
 
     Attributes:
         data_dir: A folder made by `tfav prepare lipnet`, or GRID's videos, which are then prepared into the cache.
-        face_detector: Model file of the face detector; empty: `$TFAV_FACE_DETECTOR`, else it is fetched.
-        box: Of the crop: `close` around the lips, `follow` with more of the face, or the notebook's `fixed` one.
-        speakers: Use these only; empty: all.
-        alphabet: `compact` or `notebook`.
+        mouth_crop: `tracked` follows the mouth and shows more of the face; `tight`, around the lips, follows it, too;
+            `fixed` is the course notebook's place.
+        tokenizer: Symbols of the sentences: letters and blank, or the 40 of the course notebook.
         num_frames: Frames a clip has in the model; shorter ones are padded.
-        crop_height: Of the picture in the model, in pixels.
-        crop_width: Likewise.
-        normalize: `clip`: zero mean and unit deviation over the clip; `wrapped`: as the notebook, whose subtraction
-            wraps below 0, for its old weights.
-        max_labels: Longest sentence in symbols.
-        split: `lists`, `speaker` or `fraction`; `auto`: by the fields that are set, in this order.
+        crop_size: Height and width of the picture in the model, in pixels.
+        normalize: `clip`: zero mean and unit deviation over the clip; `wrapped`: as the course notebook, whose
+            subtraction wraps below 0, for its old weights.
         train_list: File that names the clips of the training part, one a line, `name` or `speaker/name`.
-        val_list: Likewise of the validation part.
-        test_list: Likewise of the test part.
-        val_speakers: Speakers to validate on, unseen in training.
-        test_speakers: Speakers to test on, likewise.
+        val_list: File that names the clips of the validation part.
+        test_list: File that names the clips of the test part.
+        val_speakers: Speakers to validate on, unseen in training. Not with lists.
+        test_speakers: Speakers to test on, unseen in training. Not with lists.
         val_fraction: Share kept for validation; with `train_list` and no `val_list`, of that list.
-        max_unusable: Share of the clips found, and of those in `train_list`, that may be unusable and are then named in
-            a warning; lists to validate and test on must be complete.
-        mirror: Mirror clips at random in training.
+        flip: Mirror clips at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
-        speed: Largest change of speed in training, as a share.
-        shift: Largest shift in time in training, in frames.
-        drop: Share of the frames left out, and of those doubled, in training.
-        splice: Share of the clips in training that get some words of another clip in place of their own.
-        model: `notebook`, `paper` or `cpu`; see `model`.
-        filters: Of the three convolutions over time.
-        widths: `cpu`: channels of a residual network on each frame, a block for each, behind one convolution over time,
-            in place of the three; empty: the three.
-        dense_units: `cpu`: of the layer between convolutions and recurrent layers.
-        rnn_units: Of each direction of each recurrent layer.
-        unroll: Unroll the recurrent layers in training on a CPU: faster steps, slower to begin.
+        speed_perturb: Largest change of speed in training, as a share.
+        shift_frames: Largest shift in time in training, in frames.
+        frame_drop_rate: Share of the frames left out, and of those doubled, in training.
+        word_splice_prob: Share of the clips in training that get some words of another clip in place of their own.
+        model: `notebook` and `paper` have three 3-D convolutions and no heads; `conv3d` and `resnet` have batch
+            normalisation and heads, on three 3-D convolutions or on a residual network of each frame.
+        filters: Channels of the three 3-D convolutions; of `resnet`: of each block of the per-frame ResNet.
+        dense_units: Width of the layer before the recurrent ones, in `conv3d` and `resnet`.
+        rnn_units: Width of each direction of each recurrent layer.
         dropout: Share of features dropped in training.
-        word_weight: `cpu`: weight of the frame-wise word loss in training; 0 leaves that head out.
-        feedback: `cpu`: the second recurrent layer also sees what the word head takes each frame for, and what the
-            first one saw.
-        ctc_weight: Weight of CTC's loss.
-        sound_weight: `cpu`: weight of the loss of telling each frame's sound from the lips in training, which takes
-            clips that were prepared with their sound; 0 leaves that head out.
-        optimizer: `adamw`, or `muon`, which has the matrices then and leaves the rest to AdamW.
-        learning_rate: At the start. With `muon` AdamW's is half of it.
+        word_loss_weight: Weight of the frame-wise word loss in training; 0 leaves the word head out. CTC's loss counts
+            1/25 beside it, and 1 without it.
+        self_conditioning: Give the second recurrent layer the word head's probabilities, and what the first one saw.
+        mel_loss_weight: Weight of the loss of predicting log-mel features of the audio, which takes clips with audio;
+            0 leaves that head out.
+        optimizer: `adamw`, or `muon`, which has the matrices then and leaves the rest to AdamW at half the rate.
         schedule: `constant`; `notebook`: after 30 epochs times exp(-0.1) each; `cosine`, down to 0 at the last epoch.
-        init: A run folder, `pretrained`, or a weights file (`.npz`, old `.h5`, TensorFlow checkpoint) to begin with. Of
-            another alphabet, all but the last layer is taken.
+        init: A run folder, `pretrained`, or a weights file (`.npz`, old `.h5`, TensorFlow checkpoint) to begin with.
+            With another tokenizer, all but the last layer is taken.
         freeze: `frontend`: what lies before the first recurrent layer stays as it is.
-        grammar: File of a grammar for decoding (see `grammar`); empty: GRID's own; `none`: no such decoding.
-        beam_width: Hypotheses that the beam keeps.
-        word_share: How much the word head's vote on each word counts beside CTC's, which counts 1, when decoding by a
-            grammar of words that the head knows; 0: not at all.
+        grammar: File of a grammar for decoding; empty: GRID's own; `none`: no such decoding.
+        word_head_weight: Weight of the word head's vote on each word beside CTC's, which counts 1, when decoding by a
+            grammar of words that the head knows; 0: CTC alone.
     """
 
-    face_detector: str = ""
-    box: Literal["close", "follow", "fixed"] = "follow"
-    speakers: tuple[str, ...] = ()
-    alphabet: str = "compact"
+    mouth_crop: MouthCrop = "tracked"
+    tokenizer: Literal["compact", "notebook"] = "compact"
     num_frames: int = ranged(75, ge=1)
-    crop_height: int = ranged(48, ge=1)
-    crop_width: int = ranged(92, ge=1)
+    crop_size: tuple[int, int] = ranged((48, 92), ge=1, count=2)
     normalize: Literal["clip", "wrapped"] = "clip"
-    max_labels: int = ranged(40, ge=1)
-    split: Literal["auto", "lists", "speaker", "fraction"] = "auto"
     train_list: str = ""
     val_list: str = ""
     test_list: str = ""
     val_speakers: tuple[str, ...] = ()
     test_speakers: tuple[str, ...] = ()
-    max_unusable: float = ranged(0.01, ge=0, lt=1)
-    mirror: bool = True
+    flip: bool = True
     crop_jitter: bool = True
     brightness: float = ranged(0.3, ge=0, lt=2)
-    speed: float = ranged(0.07, ge=0, lt=0.5)
-    shift: int = ranged(3, ge=0)
-    drop: float = ranged(0.02, ge=0, lt=0.5)
-    splice: float = ranged(0.0, ge=0, le=1)
-    model: Literal["notebook", "paper", "cpu"] = "cpu"
-    filters: tuple[int, ...] = ranged((32, 64, 96), ge=1, count=3)
-    widths: tuple[int, ...] = ranged((), ge=1, count=0)
+    speed_perturb: float = ranged(0.07, ge=0, lt=0.5)
+    shift_frames: int = ranged(3, ge=0)
+    frame_drop_rate: float = ranged(0.02, ge=0, lt=0.5)
+    word_splice_prob: float = ranged(0.0, ge=0, le=1)
+    model: Literal["notebook", "paper", "conv3d", "resnet"] = "conv3d"
+    filters: tuple[int, ...] = ranged((32, 64, 96), ge=1)
     dense_units: int = ranged(256, ge=1)
     rnn_units: int = ranged(160, ge=1)
-    unroll: bool = True
     dropout: float = ranged(0.2, ge=0, lt=1)
-    word_weight: float = ranged(1.0, ge=0)
-    feedback: bool = False
-    ctc_weight: float = ranged(0.04, gt=0)
-    sound_weight: float = ranged(0.0, ge=0)
+    word_loss_weight: float = ranged(1.0, ge=0)
+    self_conditioning: bool = False
+    mel_loss_weight: float = ranged(0.0, ge=0)
     precision: Precision = "mixed_bfloat16"
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = ranged(1.5e-3, gt=0, le=1)
@@ -114,39 +99,43 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     init: str = ""
     freeze: Literal["", "frontend"] = ""
     grammar: str = ""
-    beam_width: int = ranged(50, ge=1)
-    word_share: float = ranged(0.0, ge=0)
+    word_head_weight: float = ranged(0.0, ge=0)
 
     def __post_init__(self):
         """Refuses values that contradict one another."""
         super().__post_init__()
-        alphabet(self.alphabet)
-        if self.widths and self.model != "cpu":
-            raise UsageError(f"only the model cpu has widths. Leave them out for model={self.model}.")
-        if self.word_weight and self.model != "cpu":
-            raise UsageError(f"only the model cpu has a word head. Set word_weight=0 for model={self.model}.")
-        if self.feedback and not self.word_weight:
+        if self.model != "resnet" and len(self.filters) != 3:
+            raise UsageError(f"filters must be three numbers for model={self.model}. Received: filters={self.filters}")
+        if self.model not in _WITH_HEADS:
+            for field, head in (("word_loss_weight", "a word head"), ("mel_loss_weight", "a head for audio")):
+                if getattr(self, field):
+                    models = " and ".join(_WITH_HEADS)
+                    raise UsageError(f"only the models {models} have {head}. Set {field}=0 for model={self.model}.")
+        if self.self_conditioning and not self.word_loss_weight:
             raise UsageError(
-                "feedback is what the word head says: it needs a word_weight above 0. Set feedback=False, too."
+                "self_conditioning is on the word head: it needs a word_loss_weight above 0. Set "
+                "self_conditioning=False, too."
             )
-        if self.sound_weight and self.model != "cpu":
-            raise UsageError(f"only the model cpu has a head for sound. Set sound_weight=0 for model={self.model}.")
         if self.freeze and not self.init:
             raise UsageError("freeze=frontend needs init: there is nothing to keep in a model that begins at random.")
-        if self.split == "lists" and not self.train_list:
-            raise UsageError("split=lists needs train_list.")
-        if self.split == "speaker" and not (self.val_speakers or self.test_speakers):
-            raise UsageError("split=speaker needs val_speakers or test_speakers.")
+        if self.train_list and (self.val_speakers or self.test_speakers):
+            raise UsageError("a split is by train_list, or by val_speakers and test_speakers. Give one of them.")
 
-    def symbols(self) -> Alphabet:
-        """The alphabet itself."""
-        return alphabet(self.alphabet)
+    def symbols(self) -> Tokenizer:
+        """The tokenizer itself."""
+        return TOKENIZERS[self.tokenizer]
 
 
-_STILL = {"mirror": False, "crop_jitter": False, "brightness": 0.0, "speed": 0.0, "shift": 0, "drop": 0.0}
+_STILL = {
+    "flip": False,
+    "crop_jitter": False,
+    "brightness": 0.0,
+    "speed_perturb": 0.0,
+    "shift_frames": 0,
+    "frame_drop_rate": 0.0,
+}
 _PLAIN = {
-    "word_weight": 0.0,
-    "ctc_weight": 1.0,
+    "word_loss_weight": 0.0,
     "precision": "float32",
     "weight_decay": 0.0,
     "clip_norm": 0.0,
@@ -155,15 +144,14 @@ _PLAIN = {
 
 # Each preset: the fields in which it differs from the defaults above.
 PRESETS: dict[str, dict] = {
-    # The course notebook: its fixed box, its 40 symbols, batches of 2, nothing augmented; Adam 1e-4, 100 epochs.
-    # tfav train lipnet --preset notebook --data-dir fixed_box_shards --run-dir runs/notebook. Not measured.
+    # The course notebook: its fixed crop, its 40 symbols, batches of 2, nothing augmented; Adam 1e-4, 100 epochs.
+    # tfav train lipnet --preset notebook --data-dir fixed_crop_shards --run-dir runs/notebook. Not measured.
     "notebook": {
         **_STILL,
         **_PLAIN,
-        "box": "fixed",
-        "alphabet": "notebook",
-        "crop_height": 46,
-        "crop_width": 140,
+        "mouth_crop": "fixed",
+        "tokenizer": "notebook",
+        "crop_size": (46, 140),
         "batch_size": 2,
         "model": "notebook",
         "filters": (128, 256, 75),
@@ -173,15 +161,14 @@ PRESETS: dict[str, dict] = {
         "schedule": "notebook",
         "epochs": 100,
     },
-    # LipNet's own: landmark crop 100 x 50, mirrored at random, 5 % of the frames dropped or doubled, Adam 1e-4,
+    # LipNet's own: landmark crop 100 x 50, flipped at random, 5 % of the frames dropped or doubled, Adam 1e-4,
     # batches of 50. It was published on 32,000 clips. Not measured.
     "paper": {
         **_STILL,
         **_PLAIN,
-        "crop_height": 50,
-        "crop_width": 100,
-        "mirror": True,
-        "drop": 0.05,
+        "crop_size": (50, 100),
+        "flip": True,
+        "frame_drop_rate": 0.05,
         "batch_size": 50,
         "model": "paper",
         "rnn_units": 256,
@@ -196,26 +183,25 @@ PRESETS: dict[str, dict] = {
     #   speaker, which chose the settings, 5.3 % of the words were wrong greedily and 4.0 % by the grammar. The README
     #   tells which weights ship.
     "cpu": {
-        "widths": (32, 64, 96, 128),
+        "model": "resnet",
+        "filters": (32, 64, 96, 128),
         "rnn_units": 192,
-        "feedback": True,
-        "sound_weight": 0.5,
-        "splice": 0.7,
+        "self_conditioning": True,
+        "mel_loss_weight": 0.5,
+        "word_splice_prob": 0.7,
         "optimizer": "muon",
         "learning_rate": 3e-3,
         "epochs": 40,
-        "word_share": 2.0,
+        "word_head_weight": 2.0,
     },
-    # Small, on the clips of `made`. Not measured.
+    # Small, on the clips of `demo`. Not measured.
     "demo": {
-        "crop_height": 24,
-        "crop_width": 48,
+        "crop_size": (24, 48),
         "num_frames": 40,
         "val_fraction": 0.2,
         "filters": (8, 16, 24),
         "dense_units": 48,
         "rnn_units": 32,
-        "unroll": False,
         "dropout": 0.0,
         "precision": "float32",
         "learning_rate": 5e-3,
@@ -224,3 +210,81 @@ PRESETS: dict[str, dict] = {
     },
 }
 Config.PRESETS = PRESETS
+
+
+# Flags of other commands --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Workers):
+    """Recordings of faces with their words become shards of mouth crops, beside a contact sheet to look at.
+
+    Example:
+        tfav prepare lipnet --source grid --out grid_shards --speakers s1 s2
+    """
+
+    mouth_crop: MouthCrop = "tracked"
+    """Mouth crop: tracked follows the mouth, tight follows the lips, fixed is the course notebook's place."""
+    speakers: tuple[str, ...] = ()
+    """Prepare only these speakers, such as s1 s2. Default: all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Word and character error rates, greedy, by beam search and by the grammar, with 95 % intervals.
+
+    Example:
+        tfav evaluate lipnet --run-dir pretrained --data-dir grid_shards
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(RunOptions):
+    """What a person says in each video, with word times, as text, subtitles and an alignment.
+
+    Example:
+        tfav predict lipnet --run-dir pretrained speech.mp4 --captions speech_captions.mp4
+    """
+
+    face: int | None = ranged(None, ge=1)
+    """Which face to read, counted from the left from 1. Default: the one that speaks."""
+    out: Path | None = None
+    """Folder for subtitles and alignments. Default: predictions/ in the run folder."""
+    captions: Path | None = None
+    """Video to write with the words drawn in, an .mp4 file; goes with one video."""
+    grammar: str | None = None
+    """Grammar file of what may be said, or none. Default: the run's own."""
+
+
+def _files_and_face(values, out: Path) -> dict:
+    return {"out": out, "captions": out / "captions.mp4", "face": values["face"] or None}
+
+
+def _write_example(path: Path) -> Path:
+    from tfav.speech import synthetic_speaker
+
+    return synthetic_speaker.write_speaking_face(path)
+
+
+TAB = Tab(
+    system=SYSTEM,
+    title="Lip reading",
+    intro="Reads what a person says from the movements of the mouth alone, without the sound. Show one face from the "
+    "front.",
+    button="Read the lips",
+    make_run="tfav train lipnet --preset cpu --data-dir grid_shards --run-dir runs/lips",
+    example_label="Use a made video: a drawn face",
+    write_example=_write_example,
+    controls=(
+        Control(
+            name="face",
+            label="Which face",
+            info="Counted from the left; 0 is the one that speaks",
+            low=0,
+            high=20,
+            start=0,
+        ),
+    ),
+    options=_files_and_face,
+    position=1,
+)

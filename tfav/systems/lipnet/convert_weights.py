@@ -1,4 +1,4 @@
-"""Weights from elsewhere: the TensorFlow checkpoint of the course notebook, and Keras-2 files of older LipNet ports."""
+"""Weights to begin with: of other runs, of the course notebook's TensorFlow checkpoint, of Keras-2 files of LipNet."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,67 @@ import keras
 import numpy as np
 
 from tfav import weights
-from tfav.errors import TfavError
+from tfav.errors import TfavError, UsageError
+from tfav.systems.lipnet.config import SYSTEM, Config
+from tfav.systems.lipnet.model import BACKEND, build_model
+from tfav.training import checkpoints
+from tfav.training import run_folder as runs
 from tfav.weights.report import Report, Translation
 
 _MODELS = ("notebook", "paper")
 # In the newer `.weights.h5` layers are called by their class and counted; these are all that hold weights here.
 _CLASSES = {"conv3d": ("conv1", "conv2", "conv3"), "bidirectional": ("rnn1", "rnn2"), "dense": ("labels_dense",)}
+_LAST = ("labels_dense",)  # the one layer that depends on the tokenizer
+_HEADS = {"words": "word_loss_weight", "sound": "mel_loss_weight"}  # layers for training alone, and what asks for them
+
+
+def load_init(model: keras.Model, config: Config) -> list[str]:
+    """Fills a model from `config.init`, all but the last layer where the tokenizer is another one; then freezes.
+
+    Args:
+        model: Of `config`, not compiled yet.
+        config: `init`: a run folder, `pretrained`, an `.npz`, or an old `.h5` file or TensorFlow checkpoint of the
+            same builder; `freeze`.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        UsageError: There is no such run or file.
+        TfavError: Weights that do not fit; the message names the tensor.
+    """
+    said = []
+    if config.init:
+        said = _fill(model, config)
+    if config.freeze == "frontend":
+        for layer in model.layers:
+            layer.trainable = layer.name in BACKEND
+    return said
+
+
+def _fill(model: keras.Model, config: Config) -> list[str]:
+    path = Path(config.init)
+    if not runs.is_shipped(config.init) and not path.exists() and not path.with_name(path.name + ".index").exists():
+        raise UsageError(f"{path}: there are no weights to begin with. Give --init a run folder or a weights file.")
+    if path.suffix == ".npz":
+        return [f"{path}: {len(checkpoints.load_arrays(model, path))} variables"]
+    if runs.is_shipped(config.init) or (path / "config.json").exists():
+        return _fill_from_run(model, config)
+    return load_old_weights(model, path).render().splitlines()
+
+
+def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
+    run = runs.load(config.init, SYSTEM)
+    before = Config.from_dict(run.config, str(run.dir / "config.json"))
+    new = {}
+    if before.symbols() != config.symbols():
+        new |= dict.fromkeys(_LAST, f"the tokenizer is {config.tokenizer} and was {before.tokenizer}")
+    for head, weight in _HEADS.items():
+        if getattr(config, weight) and not getattr(before, weight):
+            new[head] = "the run had no such head"
+    source = checkpoints.best_model(run.dir, lambda: build_model(before))
+    filled = checkpoints.begin_with(model, source, run.dir, new=tuple(new))
+    return [f"{run.dir}: {len(filled)} variables", *(f"{name}: new, since {why}" for name, why in new.items())]
 
 
 def load_old_weights(model: keras.Model, path: Path | str) -> Report:
@@ -22,7 +77,7 @@ def load_old_weights(model: keras.Model, path: Path | str) -> Report:
     Layers are taken in order: three convolutions, two recurrent layers, the last Dense. Nothing stored is run.
 
     Args:
-        model: From `build_model`, of the file's sizes: picture, units, alphabet.
+        model: From `build_model`, of the file's sizes: picture, units, tokenizer.
         path: An HDF5 file of Keras 1 or 2 (`.h5` with weights alone or a whole model, or the newer `.weights.h5`), or a
             TensorFlow checkpoint (its prefix, `.index` file or folder).
 
@@ -42,7 +97,7 @@ def load_old_weights(model: keras.Model, path: Path | str) -> Report:
         load = weights.load_legacy_weights if path.suffix == ".h5" else weights.load_checkpoint
         _, report = load(model, path, with_report=True)
     if model.name.endswith("notebook"):
-        report.note("the notebook's pictures were standardised in wrapping bytes: set normalize=wrapped, box=fixed")
+        report.note("its pictures were standardised in wrapping bytes: set normalize=wrapped, mouth_crop=fixed")
     return report
 
 
@@ -83,7 +138,7 @@ def _load_newer_format(model: keras.Model, path: Path) -> Report:
             raise weights.WeightsError(
                 path,
                 f"{name} is stored as {list(stored[name].shape)}, but {variable.path} has {list(variable.shape)}",
-                "Set the sizes, the picture and the alphabet to those of the file.",
+                "Set the sizes, the picture and the tokenizer to those of the file.",
             )
     report = Report(str(path), keras_version="2, newer weights format", backend="tensorflow")
     for name, variable in pairs:

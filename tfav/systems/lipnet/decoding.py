@@ -9,11 +9,12 @@ import numpy as np
 from scipy import special
 
 from tfav.errors import UsageError
-from tfav.systems.lipnet import corpus
-from tfav.systems.lipnet.alignment import align_spans
-from tfav.systems.lipnet.grammar import Grammar
-from tfav.systems.lipnet.tokenizer import Alphabet
+from tfav.speech import grid
+from tfav.speech.alignment import align_spans
+from tfav.speech.grammar import Grammar
+from tfav.speech.tokenizer import Tokenizer
 
+BEAM_WIDTH = 50  # hypotheses that a beam keeps
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
 
@@ -22,14 +23,14 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return special.log_softmax(np.asarray(logits, np.float64), axis=-1)
 
 
-def greedy(log_probs: np.ndarray, symbols: Alphabet) -> str:
+def greedy(log_probs: np.ndarray, symbols: Tokenizer) -> str:
     """The best class of each frame; repeats and blanks fall out."""
     best = np.argmax(log_probs, axis=-1)
     kept = best[np.concatenate([[True], best[1:] != best[:-1]])]
     return symbols.decode(kept[kept != symbols.blank])
 
 
-def beam(log_probs: np.ndarray, symbols: Alphabet, width: int = 50) -> str:
+def beam(log_probs: np.ndarray, symbols: Tokenizer, width: int = BEAM_WIDTH) -> str:
     """The most probable text that a beam of so many hypotheses finds; its paths are summed up."""
     import tensorflow as tf
 
@@ -42,12 +43,12 @@ def beam(log_probs: np.ndarray, symbols: Alphabet, width: int = 50) -> str:
 
 def decode_grammar(
     log_probs: np.ndarray,
-    symbols: Alphabet,
+    symbols: Tokenizer,
     grammar: Grammar,
     *,
     word_log_probs: np.ndarray | None = None,
-    word_share: float = 0.0,
-    width: int = 50,
+    head_weight: float = 0.0,
+    width: int = BEAM_WIDTH,
 ) -> tuple[str, float]:
     """The most probable sentence of a grammar.
 
@@ -63,10 +64,10 @@ def decode_grammar(
 
     Args:
         log_probs: `[T, K]`.
-        symbols: The alphabet.
+        symbols: The tokenizer.
         grammar: What may be said.
         word_log_probs: `[T, 52]`, log-probabilities of the word head.
-        word_share: How much its vote counts, CTC's being 1; 0: not at all.
+        head_weight: How much its vote counts, CTC's being 1; 0: not at all.
         width: Hypotheses kept, for a word list.
 
     Returns:
@@ -74,17 +75,17 @@ def decode_grammar(
         sentence is "" where not one fits into the frames.
 
     Raises:
-        UsageError: A word share without a word head, or with words it does not know.
+        UsageError: A weight without a word head, or with words it does not know.
     """
-    if word_share and word_log_probs is None:
-        raise UsageError("word_share needs a model with a word head. Set word_share=0.")
+    if head_weight and word_log_probs is None:
+        raise UsageError("word_head_weight needs a model with a word head. Set word_head_weight=0.")
     if grammar.loop:
         return _decode_word_list(log_probs, symbols, grammar, width), 0.0
     lattice = _Lattice(log_probs, symbols, grammar)
-    if not lattice.fits or not word_share:
+    if not lattice.fits or not head_weight:
         return lattice.best()
     pairs = zip(lattice.slot_log_probs(), _head_votes(grammar.slots, word_log_probs), strict=True)
-    numbers = [int(np.argmax(ctc + word_share * head)) for ctc, head in pairs]
+    numbers = [int(np.argmax(ctc + head_weight * head)) for ctc, head in pairs]
     words = [slot[number] for slot, number in zip(grammar.slots, numbers, strict=True)]
     return " ".join(words), lattice.log_share(numbers)
 
@@ -209,18 +210,18 @@ class _Chain:
 
 def _head_votes(slots, word_log_probs):
     """Of each slot the word head's log-probabilities among its words, `[W]`, the mean over the slot's frames."""
-    unknown = [word for slot in slots for word in slot if word not in corpus.WORDS]
+    unknown = [word for slot in slots for word in slot if word not in grid.WORDS]
     if unknown:
-        raise UsageError(f"the word head does not know {unknown[0]!r}. Set word_share=0 for this grammar.")
+        raise UsageError(f"the word head does not know {unknown[0]!r}. Set word_head_weight=0 for this grammar.")
     word_log_probs = np.asarray(word_log_probs, np.float64)
-    scores = [word_log_probs[:, [1 + corpus.WORDS.index(word) for word in slot]] for slot in slots]
+    scores = [word_log_probs[:, [1 + grid.WORDS.index(word) for word in slot]] for slot in slots]
     # Where a slot stands is said by the best of its words in each frame, not by the one that CTC would take.
-    spans = align_spans(np.stack([of_slot.max(-1) for of_slot in scores], axis=1), word_log_probs[:, corpus.SILENCE])
+    spans = align_spans(np.stack([of_slot.max(-1) for of_slot in scores], axis=1), word_log_probs[:, grid.SILENCE])
     votes = zip(scores, spans, strict=True)
     return [np.mean(log_softmax(of_slot[start:end]), axis=0) for of_slot, (start, end) in votes]
 
 
-def _decode_word_list(log_probs, symbols: Alphabet, grammar: Grammar, width: int) -> str:
+def _decode_word_list(log_probs, symbols: Tokenizer, grammar: Grammar, width: int) -> str:
     """Prefix beam search in which only words of the list, one space between, can be spelt."""
     trie: dict = {}
     for word in grammar.words:

@@ -1,7 +1,6 @@
 """What a run reads of clips whose sentences are known: error rates by each way of decoding, and times of words."""
 
 import collections
-import dataclasses
 import time
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import partial_file
 from tfav.metrics import text as text_metrics
-from tfav.systems.lipnet import alignment, dataset
+from tfav.speech import alignment, recordings
+from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.inference import DECODERS, Posteriors, Reader, open_reader
+from tfav.systems.lipnet.predict import DECODERS, Posteriors, Reader, open_reader
 from tfav.training import run_folder as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
@@ -41,7 +41,7 @@ def evaluate(
             the run's own.
         part: `train`, `val` or `test` of the run's split, or `all` clips.
         progress: Show a bar.
-        **changes: Fields that only decoding and the data look at, such as `grammar`, `word_share`, `cache_dir`.
+        **changes: Fields that only decoding and the data look at, such as `grammar`, `word_head_weight`, `cache_dir`.
 
     Returns:
         JSON-ready: for each way of decoding `wer_greedy`, `cer_greedy`, `wer_greedy_interval` and so on; `clips`,
@@ -51,12 +51,12 @@ def evaluate(
         reason.
 
     Raises:
-        UsageError: No run, no such part, or a box that does not fit.
+        UsageError: No run, no such part, or another mouth crop.
         DataError: Not one usable clip.
     """
     started = time.monotonic()
     reader = open_reader(run_dir, **changes)
-    config = _at_home(reader.config, data_dir, part)
+    config = recordings.at_home(reader.config, **({} if data_dir is None else {"data_dir": str(data_dir)}))
     index, unprepared = dataset.prepared_index(config)
     failed = [{"path": name, "reason": reason} for name, reason in unprepared.items()]
     names = [entry.id for entry in index.entries]
@@ -152,18 +152,6 @@ def describe_evaluation(result: dict) -> str:
         lines.append(f"  {row['path']}: {row['reference']!r} read as {row['greedy']!r}")
     lines += [f"failed: {row['path']}: {row['reason']}" for row in result["failed"]]
     return "\n".join(lines)
-
-
-def _at_home(config: Config, data_dir: Path | str | None, part: str) -> Config:
-    """The configuration on this machine, for these data."""
-    changes: dict = {}
-    if config.face_detector and not Path(config.face_detector).is_file():
-        changes["face_detector"] = ""
-    if config.cache_dir and not Path(config.cache_dir).is_dir():
-        changes["cache_dir"] = ""
-    if data_dir is not None:
-        changes |= {"data_dir": str(data_dir), "speakers": config.speakers if part != "all" else ()}
-    return dataclasses.replace(config, **changes)
 
 
 def _part(names: list[str], config: Config, part: str) -> list[str]:

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfav.systems.lipnet.corpus import UNKNOWN
+from tfav.speech.grid import UNKNOWN
 
 
 @keras.saving.register_keras_serializable(package="tfav")
@@ -15,7 +15,7 @@ class CTCLoss(keras.losses.Loss):
     the blank certain in padded frames, which adds exactly nothing to the loss.
 
     A label that does not fit into its frames has an infinite loss and no gradient, and one of more symbols than T is
-    TensorFlow's error; `data.encode_entries` refuses such clips by name.
+    TensorFlow's error; `dataset.encode_entries` refuses such clips by name.
 
     Args:
         blank: Class number of the blank.

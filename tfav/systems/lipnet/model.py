@@ -2,7 +2,7 @@
 
 Every model takes `frames` `[B, T, H, W, 1]` and `frame_count` `[B]` int32, and gives a dict: `labels` `[B, T, K]`
 float32, logits of the alphabet's classes, with a word head `words` `[B, T, 52]` float32, logits of silence and
-`corpus.WORDS`, and with one for sound `sound` `[B, T, 80]` float32, as `sound.describe_sound` has it. A softmax is part
+`grid.WORDS`, and with one for audio `sound` `[B, T, 80]` float32, as `log_mel` has it. A softmax is part
 of the loss and of decoding. In frames beyond `frame_count` the blank is certain, so that whatever reads all T frames,
 CTC's loss among them, gives what it would give for the true length.
 """
@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from tfav.errors import UsageError
 from tfav.layers import BidirectionalGRU, FusedBatchNormalization, residual_block
-from tfav.systems.lipnet import corpus, log_mel
+from tfav.speech import grid, log_mel
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.layers import BlankInPadding, FrameMask, StemConv3D
 from tfav.training import mixed_precision
@@ -24,15 +24,15 @@ BACKEND = ("rnn1", "rnn2", "words", "cond_proj", "sound", "labels_dense")
 
 
 def build_model(config: Config) -> keras.Model:
-    """The model of a configuration, with random weights; `transfer.load_init` fills them.
+    """The model of a configuration, with random weights; `convert_weights.load_init` fills them.
 
     Raises:
         UsageError: The picture is too small for it.
     """
-    if not config.widths and min(config.crop_height, config.crop_width) < _SMALLEST:
+    if config.model != "resnet" and min(config.crop_size) < _SMALLEST:
         raise UsageError(
-            f"crop_height and crop_width must be {_SMALLEST} or more for three convolutions, which halve them four "
-            f"times. Received: crop_height={config.crop_height}, crop_width={config.crop_width}"
+            f"both sides of crop_size must be {_SMALLEST} or more for three convolutions, which halve them four times. "
+            f"Received: crop_size={config.crop_size}"
         )
     with mixed_precision(config.precision):
         return _BUILDERS[config.model](config)
@@ -75,33 +75,36 @@ def build_paper(config: Config) -> keras.Model:
     x = layers.TimeDistributed(layers.Flatten(), name="flatten")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     for number in (1, 2):
-        x = BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
+        x = _bidirectional_gru(config, number)(x, mask=mask)
     return _finish(config, inputs, _labels_dense(config)(x))
 
 
-def build_cpu(config: Config) -> keras.Model:
-    """Smaller throughout, with batch normalisation, and a word head on the first recurrent layer.
+def build_with_heads(config: Config) -> keras.Model:
+    """Smaller throughout, with batch normalisation, and heads on the first recurrent layer.
 
-    The head says for each frame which word is being spoken. Its loss reaches the convolutions from the first step on,
-    where CTC's needs some thousand steps to find out which frames belong to which letters. With `feedback` the second
-    recurrent layer sees the head's probabilities, and once more what the first one saw.
+    Three 3-D convolutions (`conv3d`) or a residual network on each frame (`resnet`).
+
+    The word head says for each frame which word is being spoken. Its loss reaches the convolutions from the first step
+    on, where CTC's needs some thousand steps to find out which frames belong to which letters. With `self_conditioning`
+    the second recurrent layer sees the head's probabilities, and once more what the first one saw.
 
     Reference:
         Nozaki and Komatsu, 2021, "Relaxing the conditional independence assumption of CTC-based ASR by conditioning on
-        intermediate predictions", section 3, for the feedback.
+        intermediate predictions", section 3, for the conditioning.
     """
     inputs = _inputs(config)
-    x = _apply_residual(inputs["frames"], config) if config.widths else _apply_convolutions(inputs["frames"], config)
+    apply_front = _apply_residual if config.model == "resnet" else _apply_convolutions
+    x = apply_front(inputs["frames"], config)
     x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     first = _apply_recurrent(x, config, mask, 1)
     sizes = {}
-    if config.word_weight:
-        sizes["words"] = 1 + len(corpus.WORDS)
-    if config.sound_weight:
+    if config.word_loss_weight:
+        sizes["words"] = 1 + len(grid.WORDS)
+    if config.mel_loss_weight:
         sizes["sound"] = log_mel.SIZE
     heads = {name: layers.Dense(size, dtype="float32", name=name)(first) for name, size in sizes.items()}
-    if config.feedback:
+    if config.self_conditioning:
         word_probs = layers.Softmax(dtype="float32", name="word_probs")(heads["words"])
         projected = layers.Dense(first.shape[-1], name="cond_proj")(word_probs)
         x = layers.Concatenate(name="cond_concat")([layers.Add(name="cond_add")([first, projected]), x])
@@ -114,7 +117,12 @@ def build_cpu(config: Config) -> keras.Model:
 
 def _apply_recurrent(x, config: Config, mask, number: int):
     x = layers.Dropout(config.dropout, name=f"rnn_drop{number}")(x) if config.dropout else x
-    return BidirectionalGRU(config.rnn_units, config.unroll, name=f"rnn{number}")(x, mask=mask)
+    return _bidirectional_gru(config, number)(x, mask=mask)
+
+
+def _bidirectional_gru(config: Config, number: int) -> BidirectionalGRU:
+    # Unrolled in training on a CPU it is faster, but takes seconds to begin, which `conv3d`, the demo's, is done in.
+    return BidirectionalGRU(config.rnn_units, unroll=config.model != "conv3d", name=f"rnn{number}")
 
 
 def _apply_convolutions(x, config: Config):
@@ -137,11 +145,11 @@ def _apply_residual(x, config: Config):
     Reference:
         Stafylakis and Tzimiropoulos, 2017, "Combining residual networks with LSTMs for lipreading", section 3.
     """
-    x = StemConv3D(config.widths[0], 5, use_bias=False, name="conv1")(x)
+    x = StemConv3D(config.filters[0], 5, use_bias=False, name="conv1")(x)
     x = ops.reshape(x, (-1, *x.shape[2:]))
     x = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(x)
     x = layers.Activation("relu", name="relu1")(_normalize(x, "norm1"))
-    for number, width in enumerate(config.widths, 1):
+    for number, width in enumerate(config.filters, 1):
         x = residual_block(x, 2, width, 1 if number == 1 else 2, f"block{number}", _normalize)
         x = layers.SpatialDropout2D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
     return ops.reshape(x, (-1, config.num_frames, int(np.prod(x.shape[1:]))))
@@ -153,7 +161,7 @@ def _normalize(x, name: str):
 
 
 def _inputs(config: Config) -> dict:
-    shape = (config.num_frames, config.crop_height, config.crop_width, 1)
+    shape = (config.num_frames, *config.crop_size, 1)
     return {
         "frames": keras.Input(shape, name="frames"),
         "frame_count": keras.Input((), dtype="int32", name="frame_count"),
@@ -171,4 +179,9 @@ def _finish(config: Config, inputs: dict, labels, **heads) -> keras.Model:
     return keras.Model(inputs, {"labels": labels, **heads}, name=f"lipnet_{config.model}")
 
 
-_BUILDERS = {"notebook": build_notebook, "paper": build_paper, "cpu": build_cpu}
+_BUILDERS = {
+    "notebook": build_notebook,
+    "paper": build_paper,
+    "conv3d": build_with_heads,
+    "resnet": build_with_heads,
+}

@@ -1,10 +1,12 @@
 """Any person's video to text with times: mouth found and followed, windows read and stitched, captions written."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,20 +16,25 @@ from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.isolate_errors import row_of
-from tfav.io.mouth import WIDE, Box, choose_face, crop_fixed, crop_mouths, describe_faces, follow
+from tfav.io.mouth import WIDE, Box, choose_face, crop_mouths, describe_faces, follow
 from tfav.io.output_names import as_paths, check_target, name_results, short_name
 from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
-from tfav.systems.lipnet import alignment
-from tfav.systems.lipnet import captions as drawing
-from tfav.systems.lipnet.alignment import TimedWord
+from tfav.speech import alignment, grid, subtitles
+from tfav.speech.grammar import Grammar, grammar_of
+from tfav.speech.grid import FPS
+from tfav.speech.mouth_crops import crop_fixed
+from tfav.speech.transcripts import TimedWord
+from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.augment import to_input
-from tfav.systems.lipnet.corpus import FPS
-from tfav.systems.lipnet.crops import FOLLOWING
-from tfav.systems.lipnet.inference import Posteriors, Reader, open_reader
+from tfav.systems.lipnet.config import SYSTEM, Config
+from tfav.systems.lipnet.dataset import CROPS
+from tfav.systems.lipnet.model import build_model
+from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 
+DECODERS = ("greedy", "beam", "grammar")
 OVERLAP = 25  # frames that two windows of a long video share
 # Mean over the symbols read. Of 150 clips of the speaker, read by the same training without them, none is below; of 15
 # clips of other speakers, read by the shipped weights, 14 are.
@@ -35,6 +42,93 @@ MIN_POSTERIOR = 0.92
 _MIN_FRAMES = 10
 _TIMES, _MOUTH = (".srt", ".vtt", ".align"), "_mouth.gif"  # what is written of a video, behind its name
 _MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eight
+
+
+# A run ---------------------------------------------------------------------------------------------------------------
+
+
+class Posteriors(NamedTuple):
+    """Of one clip's real frames: `labels` `[T, K]` and `words` `[T, 52]` or None, log-probabilities, float64."""
+
+    labels: np.ndarray
+    words: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A model with what is needed to read from its posteriors."""
+
+    config: Config
+    model: keras.Model
+    grammar: Grammar | None
+
+    def posteriors(self, frames: np.ndarray, frame_count: np.ndarray) -> list[Posteriors]:
+        """Of each clip of a batch as the data sets give it."""
+        logits = self.model.predict_on_batch({"frames": frames, "frame_count": frame_count})
+        # Never less than 1e-30, so that no path through a frame is impossible.
+        log_probs = {name: np.log(np.exp(decoding.log_softmax(value)) + 1e-30) for name, value in logits.items()}
+        words = log_probs.get("words", [None] * len(frame_count))
+        return [
+            Posteriors(labels[:count], None if heads is None else heads[:count])
+            for labels, heads, count in zip(log_probs["labels"], words, frame_count, strict=True)
+        ]
+
+    def read(self, posteriors: Posteriors, decoders=DECODERS) -> dict[str, str]:
+        """The sentence by each way of decoding; `grammar` only where there is one."""
+        symbols = self.config.symbols()
+        read = {}
+        if "greedy" in decoders:
+            read["greedy"] = decoding.greedy(posteriors.labels, symbols)
+        if "beam" in decoders:
+            read["beam"] = decoding.beam(posteriors.labels, symbols)
+        if "grammar" in decoders and self.grammar is not None:
+            is_known = posteriors.words is not None and set(self.grammar.words) <= set(grid.WORDS)
+            read["grammar"], _ = decoding.decode_grammar(
+                posteriors.labels,
+                symbols,
+                self.grammar,
+                word_log_probs=posteriors.words,
+                head_weight=self.config.word_head_weight if is_known else 0.0,
+            )
+        return read
+
+
+def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
+    """Reads a run folder of this system, or `pretrained`; without what only training has, the head for sound."""
+    run = runs.load(run_dir, SYSTEM)
+    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    return run, dataclasses.replace(config, mel_loss_weight=0.0)
+
+
+def open_reader(run_dir: Path | str, **changes) -> Reader:
+    """A run's model, ready to read.
+
+    Args:
+        run_dir: A run folder, or `pretrained`.
+        **changes: Fields of the configuration that only decoding looks at, such as `grammar`.
+
+    Raises:
+        UsageError: Not a run of this system, or a grammar file that is not there.
+        DataError: A broken grammar.
+        TfavError: There is no readable model.
+    """
+    run, config = open_run(run_dir)
+    config = dataclasses.replace(config, **changes)
+    return Reader(config, load_model(run.dir, config), grammar_of(config.grammar, config.symbols()))
+
+
+def load_model(run_dir: Path, config: Config) -> keras.Model:
+    """The best model of a run, or the one that its exported weights make; without a head for sound.
+
+    Raises:
+        TfavError: There is none.
+    """
+    model = checkpoints.best_model(run_dir, lambda: build_model(config))
+    outputs = {name: output for name, output in model.output.items() if name != "sound"}
+    return model if len(outputs) == len(model.output) else keras.Model(model.input, outputs, name=model.name)
+
+
+# Files --------------------------------------------------------------------------------------------------------------
 
 
 class Mouth(NamedTuple):
@@ -116,10 +210,7 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
         FetchError: The face detector is not here and cannot be fetched.
     """
     reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
-    given = reader.config.face_detector
-    detector = None
-    if reader.config.box in FOLLOWING:
-        detector = FaceDetector(detector_file(given if given and Path(given).is_file() else None))
+    detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
 
     def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = no_progress) -> dict:
         stem = Path(out) / (name or short_name(Path(path).stem))
@@ -129,21 +220,21 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
 
 
 def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captions, progress: Progress) -> dict:
-    box = FOLLOWING.get(reader.config.box, WIDE)
+    box = CROPS[reader.config.mouth_crop] if detector else WIDE
     mouth = find_mouth(path, detector, face, box, progress=lambda share, what: progress(0.6 * share, what))
     progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
     progress(0.8, "Writing subtitles")
     stem.parent.mkdir(parents=True, exist_ok=True)
     wrote = [
-        str(alignment.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
+        str(subtitles.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
         for suffix in _TIMES
     ]
-    pictures = drawing.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
+    pictures = subtitles.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
     wrote.append(str(write_gif(stem.with_name(f"{stem.name}{_MOUTH}"), pictures, FPS)))
     progress(0.9, "Drawing captions")
     if captions is not None:
-        wrote.append(str(drawing.burn_captions(path, captions, reading.words)))
+        wrote.append(str(subtitles.burn_captions(path, captions, reading.words)))
     return {
         "path": str(path),
         "text": reading.text,
@@ -168,7 +259,7 @@ def find_mouth(
 
     Args:
         path: The video, of any rate; it is taken at 25 frames a second by time, upright.
-        detector: Finds faces; None takes the notebook's fixed box.
+        detector: Finds faces; None takes the course notebook's fixed place.
         face: Which face, counted from 1; None: the one that speaks.
         box: What the crops show of it.
         progress: Told frame by frame; see `tfav.io.progress`.
@@ -236,7 +327,7 @@ def stitched_posteriors(reader: Reader, crops: np.ndarray) -> Posteriors:
     config = reader.config
     starts = window_starts(len(crops), config.num_frames)
     batch, counts = [], []
-    cut = center_crop(config.crop_height, config.crop_width)
+    cut = center_crop(*config.crop_size)
     for start in starts:
         frames = tf.constant(crops[start : start + config.num_frames, ..., None])
         counts.append(len(frames))

@@ -1,7 +1,6 @@
 """Training: thin functions over Keras' own, each usable alone."""
 
 import functools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,41 +8,38 @@ import keras
 
 from tfav import training
 from tfav.data import shards
-from tfav.data.shards import Index
 from tfav.io.console import say
 from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
+from tfav.systems.lipnet.convert_weights import load_init
 from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.shipped_weights import load_init
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
-from tfav.training.callbacks import RunFolder
-from tfav.training.optimizers import epoch_rate
+from tfav.training.optimizers import make_optimizer, schedule_callback
 
 # What Muon's authors leave to AdamW.
 _FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
+_CTC_SHARE = 0.04  # weight of CTC's loss beside the word loss
 _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
 
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: the optimizer, CTC and the losses of the other heads, the character error rate."""
-    options = {"global_clipnorm": config.clip_norm or None}
-    if config.ema_momentum:
-        options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
-    if config.optimizer == "muon":
-        options |= {"weight_decay": config.weight_decay, "adam_lr_ratio": 0.5, "exclude_layers": _FIRST_AND_LAST}
-        optimizer = training.Muon(config.learning_rate, **options)
-    elif config.weight_decay:
-        optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **options)
-    else:
-        optimizer = keras.optimizers.Adam(config.learning_rate, **options)
+    optimizer = make_optimizer(
+        config.learning_rate,
+        name=config.optimizer,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        ema_momentum=config.ema_momentum,
+        muon_exclude=_FIRST_AND_LAST,
+    )
     blank = config.symbols().blank
-    losses, weights = {"labels": CTCLoss(blank)}, {"labels": config.ctc_weight}
-    if config.word_weight:
-        losses["words"], weights["words"] = WordLoss(), config.word_weight
-    if config.sound_weight:
-        losses["sound"], weights["sound"] = SoundLoss(), config.sound_weight
+    losses, weights = {"labels": CTCLoss(blank)}, {"labels": _CTC_SHARE if config.word_loss_weight else 1.0}
+    if config.word_loss_weight:
+        losses["words"], weights["words"] = WordLoss(), config.word_loss_weight
+    if config.mel_loss_weight:
+        losses["sound"], weights["sound"] = SoundLoss(), config.mel_loss_weight
     return {
         "optimizer": optimizer,
         "loss": losses,
@@ -62,15 +58,16 @@ def callbacks(
     The best checkpoint goes by the character error rate in validation; without a validation part (`has_val` False) it
     is the last epoch's. With `config.ema_momentum` it holds the averaged weights.
     """
-    standard = training_callbacks.standard(
+    return training_callbacks.standard(
         run_dir,
         monitor=_monitor(config) if has_val else None,
         mode="min",
         patience=config.patience,
-        schedule=keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
-        extra=[*([training_callbacks.ValidateAveraged()] if config.ema_momentum else []), *extra],
+        schedule=schedule_callback(config.schedule, config.learning_rate, config.epochs),
+        averaged=config.ema_momentum > 0,
+        start=functools.partial(start_run, config, run_dir),
+        extra=extra,
     )
-    return [RunFolder(functools.partial(start_run, config, run_dir)), *standard]
 
 
 def start_run(config: Config, run_dir: Path | str) -> None:
@@ -80,15 +77,6 @@ def start_run(config: Config, run_dir: Path | str) -> None:
         UsageError: The folder belongs to another run.
     """
     runs.start(run_dir, SYSTEM, config, _metadata(config))
-
-
-def learning_rate(config: Config, epoch: int) -> float:
-    """The rate of an epoch, counted from 0."""
-    if config.schedule == "cosine":
-        return epoch_rate("cosine", config.learning_rate, epoch, config.epochs)
-    if config.schedule == "notebook":  # its function: unchanged below epoch 30, then times exp(-0.1) in each epoch
-        return config.learning_rate * math.exp(-0.1 * max(0, epoch - 29))
-    return config.learning_rate
 
 
 def train(
@@ -112,32 +100,31 @@ def train(
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     runs.check(run_dir, SYSTEM, config, _metadata(config))
     keras.utils.set_random_seed(config.seed)
-    datasets = dataset.build_datasets(config)
+    data = dataset.open_data(config)
+    datasets = dataset.build_datasets(config, opened=data)
     with training.strategy(devices):
         model = build_model(config)
         for line in load_init(model, config):
             say(line)
         model.compile(**compile_args(config))
     start_run(config, run_dir)  # only now: what cannot be used leaves no folder behind
-    index, _ = dataset.prepared_index(config)
-    examples = example_predictions(config, index, run_dir)
     return training.fit(
         model,
         datasets.train,
         datasets.val,
         epochs=config.epochs,
-        callbacks=callbacks(config, run_dir, [examples], has_val=datasets.val is not None),
+        callbacks=callbacks(config, run_dir, [example_predictions(data, run_dir)], has_val=datasets.val is not None),
         run_dir=run_dir,
         verbose=verbose,
     )
 
 
-def example_predictions(config: Config, index: Index, run_dir: Path | str) -> keras.callbacks.Callback:
+def example_predictions(data: dataset.Data, run_dir: Path | str) -> keras.callbacks.Callback:
     """A callback that prints what is said and what is read in a few clips, after each epoch."""
-    split = dataset.make_split([entry.id for entry in index.entries], config)
+    config, split = data.config, data.split
     names = (split.val or split.test or split.train)[:_NUM_EXAMPLES]
-    entries = shards.in_stored_order(index, names)
-    clips = next(iter(dataset.build_dataset(config, index, names).unbatch().batch(len(names))))[0]
+    entries = shards.in_stored_order(data.index, names)
+    clips = next(iter(dataset.build_dataset(config, data.index, names).unbatch().batch(len(names))))[0]
     counts = clips["frame_count"].numpy()
 
     def describe(model: keras.Model) -> list[dict]:
@@ -157,4 +144,4 @@ def _metadata(config: Config) -> dict:
 
 
 def _monitor(config: Config) -> str:
-    return "val_labels_cer" if config.word_weight or config.sound_weight else "val_cer"
+    return "val_labels_cer" if config.word_loss_weight or config.mel_loss_weight else "val_cer"

@@ -11,6 +11,8 @@ from tfav.data.splits import read_lines
 from tfav.errors import DataError
 from tfav.io.text_files import same_form
 
+MAX_UNUSABLE = 0.01  # share of the recordings, and of those in a list to train on, that may be unusable
+
 
 class NamedSplit(NamedTuple):
     """Names of the recordings of each part."""
@@ -94,28 +96,23 @@ def _readings(row: str) -> list[str]:
     return readings
 
 
-def by_lists(
-    names: Sequence[str], lists: tuple[str, str, str], *, val_fraction: float, max_missing: float, seed: int = 0
-) -> NamedSplit:
+def by_lists(names: Sequence[str], config) -> NamedSplit:
     """Divides by list files of the training, the validation and the test part; an empty path is an empty part.
 
     Args:
         names: Those that there are.
-        lists: The three files.
-        val_fraction: Without a list of the validation part, this share of the training list becomes it, by `by_hash`.
-        max_missing: Share of the training list that may be missing; the other two must be complete.
-        seed: For that share.
+        config: `train_list`, of which one name in a hundred may be missing; `val_list` and `test_list`, which must be
+            complete; without the second, the share `val_fraction` of the training list becomes it, by `by_hash` and
+            `seed`.
 
     Raises:
         UsageError: A file cannot be read.
         DataError: As `read_names`.
     """
-    train, val, test = (
-        read_names(path, names, max_missing=allowed) if path else []
-        for path, allowed in zip(lists, (max_missing, 0.0, 0.0), strict=True)
-    )
-    if not lists[1] and val_fraction:
-        train, val, _ = by_hash(train, val=val_fraction, test=0.0, seed=seed)
+    lists = ((config.train_list, MAX_UNUSABLE), (config.val_list, 0.0), (config.test_list, 0.0))
+    train, val, test = (read_names(path, names, max_missing=allowed) if path else [] for path, allowed in lists)
+    if not config.val_list and config.val_fraction:
+        train, val, _ = by_hash(train, val=config.val_fraction, test=0.0, seed=config.seed)
     return NamedSplit(train, val, test)
 
 

@@ -5,7 +5,7 @@ Words share sounds: `s`, `six`, `set` and `please` have one of them in common, w
 
 import tensorflow as tf
 
-from tfav.systems.lipnet.crops import SAMPLE_RATE, SAMPLES_PER_FRAME
+from tfav.speech.mouth_crops import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 BANDS = 20
 STEPS = 4  # spectra in a frame of a video, 10 ms apart

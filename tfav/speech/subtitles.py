@@ -1,4 +1,4 @@
-"""Words drawn into pictures as they are said: captions burned into a video, the mouth with its text."""
+"""What was said and when: subtitle files, GRID's alignments, words drawn into pictures as they are said."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,15 +7,21 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tfav.errors import DataError
+from tfav.io.atomic_write import partial_file
 from tfav.io.encoding import write_video
 from tfav.io.images import resize
+from tfav.io.text_files import write_text
 from tfav.io.video import iter_frames, probe
-from tfav.systems.lipnet.alignment import TimedWord
-from tfav.systems.lipnet.corpus import FPS
+from tfav.speech.grid import FPS, TICKS_PER_FRAME
+from tfav.speech.transcripts import TimedWord
 
 _SHOWN_HEIGHT, _LINE_HEIGHT = 168, 28  # pixels of the mouth's picture, and of the words below it
 _SAID, _NOW, _TO_COME = (235, 235, 235), (255, 210, 60), (130, 130, 130)  # RGB
 _MAX_WORDS = 8  # in a line
+
+
+# Pictures -----------------------------------------------------------------------------------------------------------
 
 
 def burn_captions(path: Path | str, out: Path | str, words: Sequence[TimedWord]) -> Path:
@@ -104,3 +110,67 @@ def _write(band: np.ndarray, line: Sequence[tuple[str, tuple]]) -> None:
         draw.text((x, y), word, fill=colour, font=font, anchor="lm")
         x += font.getlength(word + " ")
     band[:] = np.asarray(strip)
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: float) -> Path:
+    """Writes words with times as `.srt`, `.vtt` or `.align`, by the path's ending.
+
+    `.srt` has a cue for each word; `.vtt` one cue for the sentence with a time stamp before each word; `.align` is
+    GRID's own format, with pauses.
+
+    Raises:
+        DataError: Another ending.
+    """
+    path = Path(path)
+    if path.suffix not in _FORMATS:
+        raise DataError(f"{path}: times are written as {', '.join(_FORMATS)}; choose such a name.")
+    with partial_file(path) as partial:
+        write_text(partial, _FORMATS[path.suffix](list(words), duration_sec))
+    return path
+
+
+def format_srt(words: list[TimedWord], duration_sec: float) -> str:
+    """SubRip: a cue for each word."""
+    return "".join(
+        f"{number}\n{_clock(word.start_sec, ',')} --> {_clock(word.end_sec, ',')}\n{word.text}\n\n"
+        for number, word in enumerate(words, 1)
+    )
+
+
+def format_vtt(words: list[TimedWord], duration_sec: float) -> str:
+    """WebVTT: a cue for each stretch without a pause of a second, a time stamp before each of its words."""
+    cues: list[list[TimedWord]] = []
+    for word in words:
+        if not cues or word.start_sec - cues[-1][-1].end_sec >= 1.0:
+            cues.append([])
+        cues[-1].append(word)
+    lines = ["WEBVTT", ""]
+    for cue in cues:
+        said = " ".join(f"<{_clock(word.start_sec, '.')}>{word.text}" for word in cue)
+        lines += [f"{_clock(cue[0].start_sec, '.')} --> {_clock(cue[-1].end_sec, '.')}", said, ""]
+    return "\n".join(lines)
+
+
+def format_align(words: list[TimedWord], duration_sec: float) -> str:
+    """GRID's alignment: `start end word`, in 1/1000 of a frame; `sil` at the ends and `sp` between."""
+    rows, place = [], 0.0
+    for word in words:
+        if word.start_sec > place:
+            rows.append((place, word.start_sec, "sp" if rows else "sil"))
+        rows.append(word[1:] + word[:1])
+        place = word.end_sec
+    if duration_sec > place:
+        rows.append((place, duration_sec, "sil"))
+    scale = FPS * TICKS_PER_FRAME
+    return "".join(f"{round(start * scale)} {round(end * scale)} {text}\n" for start, end, text in rows)
+
+
+def _clock(sec: float, point: str) -> str:
+    whole = round(sec * 1000)
+    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{point}{whole % 1000:03}"
+
+
+_FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align}

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfav.errors import UsageError
-from tfav.systems.av_words.windows import cut_window, first_frame, samples_per_frame
+from tfav.speech.windows import cut_window, first_frame
 
 
 @pytest.mark.parametrize(
@@ -29,12 +28,6 @@ def test_the_window_is_centred_on_the_word(start, end, length, first):
 def test_its_middle_is_within_half_a_frame_of_the_words(start, length, num_frames):
     first = first_frame(start, start + length, num_frames)
     assert abs(first + num_frames / 2 - (start + length / 2) * 25) <= 0.5 + 1e-6
-
-
-def test_a_rate_that_does_not_fit_the_frames():
-    assert samples_per_frame(16000) == 640
-    with pytest.raises(UsageError, match=r"multiple of 25\. Received: sample_rate=44101"):
-        samples_per_frame(44101)
 
 
 @pytest.mark.parametrize("first", [-20, -3, 0, 4, 9, 12, 40])

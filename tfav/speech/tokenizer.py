@@ -1,18 +1,18 @@
-"""From text to the class numbers of CTC and back. Two alphabets: the course notebook's and a compact one."""
+"""From text to the class numbers of CTC and back. Two tokenizers: the course notebook's and a compact one."""
 
 import dataclasses
 
 import numpy as np
 
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
-class Alphabet:
-    """Symbols and their class numbers.
+class Tokenizer:
+    """Letters as symbols, and their class numbers.
 
     Attributes:
-        name: In `ALPHABETS`.
+        name: In `TOKENIZERS`.
         symbols: Each one's class number is `first` plus its place here.
         first: Class number of the first symbol.
         blank: Class number of CTC's blank.
@@ -29,12 +29,12 @@ class Alphabet:
         """Class numbers of a text, `[len(text)]` int32.
 
         Raises:
-            DataError: It holds a symbol that the alphabet does not have.
+            DataError: It holds a symbol that the tokenizer does not have.
         """
         unknown = sorted(set(text) - set(self.symbols))
         if unknown:
             raise DataError(
-                f"{text!r} holds {' '.join(map(repr, unknown))}, which the alphabet {self.name} does not have. "
+                f"{text!r} holds {' '.join(map(repr, unknown))}, which the tokenizer {self.name} does not have. "
                 f"It has {self.symbols!r}."
             )
         return np.array([self.first + self.symbols.index(symbol) for symbol in text], np.int32)
@@ -50,22 +50,11 @@ class Alphabet:
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
-ALPHABETS = {
+TOKENIZERS = {
     # The notebook's 39 symbols behind number 0, which stood for anything unknown, and the blank last: 41 classes.
-    "notebook": Alphabet("notebook", _LETTERS + "'?!123456789 ", first=1, blank=40, num_classes=41),
-    "compact": Alphabet("compact", _LETTERS + " ", first=1, blank=0, num_classes=28),
+    "notebook": Tokenizer("notebook", _LETTERS + "'?!123456789 ", first=1, blank=40, num_classes=41),
+    "compact": Tokenizer("compact", _LETTERS + " ", first=1, blank=0, num_classes=28),
 }
-
-
-def alphabet(name: str) -> Alphabet:
-    """An alphabet by name.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    if name not in ALPHABETS:
-        raise UsageError(f"unknown alphabet {name!r}. Valid: {', '.join(ALPHABETS)}.")
-    return ALPHABETS[name]
 
 
 def required_frames(classes) -> int:

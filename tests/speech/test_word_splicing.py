@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfav.systems.lipnet import corpus, splicing
-from tfav.systems.lipnet.config import Config
+from tfav.speech import grid
+from tfav.speech.tokenizer import TOKENIZERS
+from tfav.speech.word_splicing import splice_batch
 
 LENGTH = 24
-CONFIG = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=1.0)
+SYMBOLS = TOKENIZERS["compact"]
 # Sentence, and the frames of each word; silence before, between some, and after.
 CLIPS = (
     ("bin at a two", [(1, 5), (5, 9), (10, 14), (14, 18)], 20),
@@ -19,15 +20,15 @@ CLIPS = (
 def make_batch(clips, *, known=True):
     """Clip `i` has frames of the values `100 * i + 1 + place`; what is padding is 0."""
     frames = np.zeros((len(clips), LENGTH, 1, 1, 1), np.uint8)
-    words = np.full((len(clips), LENGTH), corpus.UNKNOWN, np.int32)
-    labels = np.full((len(clips), CONFIG.max_labels), CONFIG.symbols().blank, np.int32)
+    words = np.full((len(clips), LENGTH), grid.UNKNOWN, np.int32)
+    labels = np.full((len(clips), LENGTH), SYMBOLS.blank, np.int32)
     for row, (text, spans, count) in enumerate(clips):
         frames[row, :count, 0, 0, 0] = 100 * row + 1 + np.arange(count)
         if known:
-            words[row, :count] = corpus.SILENCE
+            words[row, :count] = grid.SILENCE
             for word, (start, end) in zip(text.split(), spans, strict=True):
-                words[row, start:end] = 1 + corpus.WORDS.index(word)
-        codes = CONFIG.symbols().encode(text)
+                words[row, start:end] = 1 + grid.WORDS.index(word)
+        codes = SYMBOLS.encode(text)
         labels[row, : len(codes)] = codes
     counts = np.array([count for *_, count in clips], np.int32)
     inputs = {"frames": tf.constant(frames), "frame_count": tf.constant(counts)}
@@ -42,19 +43,19 @@ def with_sound(batch):
     return inputs, {**targets, "sound": heard}
 
 
-def splice(batch, seed, config=CONFIG):
-    inputs, targets = splicing.splice_batch(config)(*batch, tf.constant([seed, 1], tf.int64))
+def splice(batch, seed, probability=1.0):
+    inputs, targets = splice_batch(SYMBOLS, probability, LENGTH)(*batch, tf.constant([seed, 1], tf.int64))
     return [x.numpy() for x in (inputs["frames"][..., 0, 0, 0], inputs["frame_count"], *targets.values())]
 
 
 def text_of(labels):
-    return CONFIG.symbols().decode([code for code in labels if code != CONFIG.symbols().blank])
+    return SYMBOLS.decode([code for code in labels if code != SYMBOLS.blank])
 
 
 def said_in(words):
     """The words that begin somewhere in the frame labels."""
-    pairs = zip(words, [corpus.SILENCE, *words], strict=False)
-    return [corpus.WORDS[word - 1] for word, before in pairs if word > 0 and word != before]
+    pairs = zip(words, [grid.SILENCE, *words], strict=False)
+    return [grid.WORDS[word - 1] for word, before in pairs if word > 0 and word != before]
 
 
 def test_frames_frame_labels_and_symbols_stay_together():
@@ -69,7 +70,7 @@ def test_frames_frame_labels_and_symbols_stay_together():
             assert (values > 0).all() and not frames[row, count:].any()
             sources, places = np.divmod(values - 1, 100)
             np.testing.assert_array_equal(words[row, :count], own_words[sources, places])
-            assert (words[row, count:] == corpus.UNKNOWN).all()
+            assert (words[row, count:] == grid.UNKNOWN).all()
             said = said_in(words[row])
             assert " ".join(said) == text_of(labels[row])
             # One stretch of words is the other's, and it stands where it stood.
@@ -124,8 +125,7 @@ def test_what_cannot_be_spliced_stays(batch):
 
 def test_share_of_spliced_clips():
     batch = make_batch(CLIPS)
-    config = Config.preset("cpu", num_frames=LENGTH, max_labels=16, splice=0.3)
-    changed = [text_of(splice(batch, seed, config)[2][0]) != CLIPS[0][0] for seed in range(200)]
+    changed = [text_of(splice(batch, seed, 0.3)[2][0]) != CLIPS[0][0] for seed in range(200)]
     assert 0.2 < np.mean(changed) < 0.4
 
 

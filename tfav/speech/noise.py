@@ -134,7 +134,7 @@ def build_source(config, kinds: Sequence[str], voices: Voices | None = None) -> 
 
     Args:
         config: `num_samples`, `sample_rate`, `babble_voices`, `noise_dir`.
-        kinds: Of `config.NOISES`.
+        kinds: `white`, `pink`, `babble` or `folder`.
         voices: For babble.
 
     Raises:
@@ -161,7 +161,7 @@ def read_voices(index: Index, names: Sequence[str]) -> Voices:
         DataError: The shards hold no sound, or names are not there.
     """
     if index.audio_type != "int16":
-        raise DataError(f"{index.folder}: no sound in it. Prepare the videos with tfav prepare av_words.")
+        raise DataError(f"{index.folder}: no sound in it. Prepare videos that have sound.")
     chosen = np.unique(np.linspace(0, len(names) - 1, min(MAX_RECORDINGS, len(names))).round().astype(int))
     entries = shards.in_stored_order(index, [sorted(names)[number] for number in chosen])
     decode = shards.decoder(index)

@@ -49,6 +49,7 @@ _OTHER_UNITS = {
     "units of 100 ns": FPS * TICKS_PER_FRAME / 1e7,
 }
 WORDS = tuple(word for slot in SLOTS for word in slot.values())  # 51
+SILENCE, UNKNOWN = 0, -1  # as the label of a frame; a word's is 1 + its place in `WORDS`
 
 
 class Word(NamedTuple):

@@ -9,17 +9,18 @@ from tests.io.sounds import write_sound
 from tests.systems.av_words.conftest import RATE, flashes_and_clicks
 from tfav.cli.commands import parsed
 from tfav.data import shards
-from tfav.errors import MediaError, UsageError
+from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.encoding import write_video
-from tfav.systems.av_words import corpus
-from tfav.systems.av_words.crops import make_word
-from tfav.systems.av_words.preparation import export_npz, prepare
+from tfav.speech import lrw
+from tfav.speech.mouth_crops import LRW_PLACE, crop_fixed, make_word
+from tfav.systems.av_words.dataset import prepare
 
+FIXED = LRW_PLACE._replace(width=24, height=24)
 MOMENTS = (6, 11, 17, 33, 38)
 
 
 def run(source, out, **options):
-    return prepare(source, out, box="fixed", crop=(24, 24), workers=0, quiet=True, **options)
+    return prepare(source, out, mouth_crop="fixed", crop_size=(24, 24), workers=0, quiet=True, **options)
 
 
 def record_of(index, name):
@@ -61,7 +62,7 @@ def test_sound_that_begins_late_keeps_its_place(tmp_path, make_clip):
     frames, sound = flashes_and_clicks(40, MOMENTS)
     path = tmp_path / "WORD" / "test" / "WORD_1.mkv"
     write_sound(path, sound[3200:], RATE, frames=frames, start_sec=0.2)  # the first 5 frames have no sound
-    record, _ = make_word([str(path)], "WORD/test/WORD_1", "WORD", "fixed", (24, 24), "")
+    record, _ = make_word([str(path)], "WORD/test/WORD_1", "WORD", FIXED, "")
     np.testing.assert_allclose(click_frames(record.audio), 640 * np.array(MOMENTS), atol=16)
     assert not record.audio[:3100].any()
 
@@ -97,9 +98,9 @@ def test_bad_recordings_are_named_each_with_its_reason(grid_tree, tmp_path, make
 def test_options_that_do_not_fit(grid_tree, tmp_path):
     for options, words in (
         ({"layout": "cd"}, r"\(--from\) must be one of grid, lrw"),
-        ({"box": "none"}, "follow, fixed"),
-        ({"crop": (4, 4)}, "8 pixels or more"),
-        ({"box": "fixed", "speakers": ("s9",)}, r"no speaker s9\. There are: s1"),
+        ({"mouth_crop": "none"}, "tracked, fixed"),
+        ({"crop_size": (4, 4)}, "8 pixels or more"),
+        ({"mouth_crop": "fixed", "speakers": ("s9",)}, r"no speaker s9\. There are: s1"),
         ({"layout": "lrw", "speakers": ("s1",)}, "no speakers"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -107,9 +108,9 @@ def test_options_that_do_not_fit(grid_tree, tmp_path):
 
 
 def test_flags_of_the_command_line():
-    words = ["av_words", "--source", "a", "--out", "b", "--from", "lrw", "--crop", "96", "96"]
+    words = ["av_words", "--source", "a", "--out", "b", "--from", "lrw", "--crop-size", "96", "96"]
     _, _, options = parsed("prepare", words)
-    assert (options.layout, options.crop) == ("lrw", (96, 96))
+    assert (options.layout, options.crop_size) == ("lrw", (96, 96))
 
 
 # LRW ----------------------------------------------------------------------------------------------------------------
@@ -143,11 +144,11 @@ def test_lrw_becomes_one_recording_a_clip(tmp_path):
 
 def test_the_last_samples_count_where_a_codec_put_some_before(tmp_path):
     path = lrw_clip(tmp_path / "a.mkv")
-    plain, _ = make_word([str(path)], "a", "A", "fixed", (24, 24), "")
+    plain, _ = make_word([str(path)], "a", "A", FIXED, "")
     frames, sound = flashes_and_clicks(29, (3, 14, 28))
     sound = np.concatenate([np.zeros(1024), sound, np.zeros(896)])  # 20,480 samples, as some decoders give them
     longer = write_sound(tmp_path / "b.mkv", sound, RATE, frames=frames)
-    record, _ = make_word([str(longer)], "b", "A", "fixed", (24, 24), "")
+    record, _ = make_word([str(longer)], "b", "A", FIXED, "")
     assert len(record.audio) == 19456
     np.testing.assert_array_equal(click_frames(record.audio), click_frames(plain.audio))
 
@@ -155,7 +156,7 @@ def test_the_last_samples_count_where_a_codec_put_some_before(tmp_path):
 @pytest.mark.parametrize("num_frames", [28, 30])
 def test_a_frame_too_few_or_too_many_is_used_with_a_warning(tmp_path, num_frames):
     path = lrw_clip(tmp_path / "a.mkv", num_frames, seconds=num_frames / 25)
-    record, warning = make_word([str(path)], "a", "A", "fixed", (24, 24), "")
+    record, warning = make_word([str(path)], "a", "A", FIXED, "")
     assert len(record.frames) == num_frames and len(record.audio) == num_frames * 640
     assert f"it has {num_frames} frames, not 29" in warning
     np.testing.assert_allclose(record.word_times_sec, [[0, num_frames / 25]])
@@ -164,53 +165,60 @@ def test_a_frame_too_few_or_too_many_is_used_with_a_warning(tmp_path, num_frames
 @pytest.mark.parametrize(("rate", "layout"), [(8000, "mono"), (48000, "5.1")])
 def test_any_rate_and_channels(tmp_path, rate, layout):
     path = lrw_clip(tmp_path / "a.mkv", rate=rate, layout=layout)
-    record, _ = make_word([str(path)], "a", "A", "fixed", (24, 24), "")
+    record, _ = make_word([str(path)], "a", "A", FIXED, "")
     assert len(record.audio) >= 29 * 640
     np.testing.assert_allclose(click_frames(record.audio), [1920, 8960, 17920], atol=8)
 
 
 def test_the_fixed_box_is_lrws(tmp_path):
-    top, bottom, left, right = corpus.BOX
+    top, bottom, left, right = lrw.BOX
     frames = np.full((29, 256, 256, 3), 40, np.uint8)
     frames[:, top:bottom, left:right] = 200
     path = write_sound(tmp_path / "a.mkv", np.zeros(19456), RATE, frames=frames)
-    record, _ = make_word([str(path)], "a", "A", "fixed", (96, 96), "")
+    record, _ = make_word([str(path)], "a", "A", LRW_PLACE, "")
     assert record.frames.shape == (29, 96, 96, 1)
     assert np.median(record.frames) > 190 and (record.frames > 150).mean() > 0.97
     small = write_sound(tmp_path / "b.mkv", np.zeros(19456), RATE, frames=frames[:, :128, :128])
     with pytest.raises(MediaError, match="made for 256x256, this video is 128x128"):
-        make_word([str(small)], "b", "A", "fixed", (96, 96), "")
+        make_word([str(small)], "b", "A", LRW_PLACE, "")
 
 
-def test_arrays_go_out_and_come_in_again(grid_tree, tmp_path):
-    run(grid_tree, tmp_path / "out", speakers=("s1",))
+def test_arrays_of_the_notebook_become_recordings(tmp_path):
+    frames = np.full((29, 24, 24), 30, np.uint8)
+    frames[[3, 14]] = 220
+    sound = np.zeros(19456, np.float32)
+    sound[[3 * 640, 14 * 640]] = 0.8
+    lrw.write_npz(tmp_path / "npz/video/at/test/at_1.npz", frames)
+    lrw.write_npz(tmp_path / "npz/audio/at/test/at_1.npz", sound)
+    report = run(tmp_path / "npz", tmp_path / "out", layout="lrw")
+    assert report.ok and report.done == ["at/test/at_1"]
     index = shards.read_index(tmp_path / "out")
-    assert export_npz(index, tmp_path / "npz") == 30
-    frames = corpus.read_npz(tmp_path / "npz" / "video" / "at" / "test" / "s1_bbaf2n_2.npz")
-    sound = corpus.read_npz(tmp_path / "npz" / "audio" / "at" / "test" / "s1_bbaf2n_2.npz")
-    assert (frames.shape, frames.dtype, sound.shape, sound.dtype) == ((29, 24, 24), np.uint8, (19456,), np.float32)
-    # "at" is said in frames 14 to 20, its window begins with frame 3
-    assert bright_frames(frames).tolist() == [3, 8, 14]
-    np.testing.assert_allclose(click_frames(sound * 32768), 640 * np.array([3, 8, 14, 30]), atol=2)
-    report = run(tmp_path / "npz", tmp_path / "again", layout="lrw")
-    assert report.ok and len(report.done) == 30
-    again = shards.read_index(tmp_path / "again")
-    assert again.settings["words"] == ["at", "bin", "blue", "f", "now"]
-    record = record_of(again, "at/test/s1_bbaf2n_2")
+    assert index.settings["words"] == ["at"]
+    record = record_of(index, "at/test/at_1")
     np.testing.assert_array_equal(record["frames"][..., 0], frames)
     np.testing.assert_allclose(record["audio"], sound * 32768, atol=1)
 
 
 def test_arrays_that_cannot_be_used(tmp_path):
-    corpus.write_npz(tmp_path / "video/A/test/A_1.npz", np.zeros((29, 96, 96, 3), np.float32))
-    corpus.write_npz(tmp_path / "audio/A/test/A_1.npz", np.zeros(19456, np.float32))
-    corpus.write_npz(tmp_path / "video/B/test/B_1.npz", np.full((29, 96, 96, 3), 9, np.uint8))
+    lrw.write_npz(tmp_path / "video/A/test/A_1.npz", np.zeros((29, 96, 96, 3), np.float32))
+    lrw.write_npz(tmp_path / "audio/A/test/A_1.npz", np.zeros(19456, np.float32))
+    lrw.write_npz(tmp_path / "video/B/test/B_1.npz", np.full((29, 96, 96, 3), 9, np.uint8))
     np.savez((tmp_path / "audio/B/test").mkdir(parents=True) or tmp_path / "audio/B/test/B_1.npz", sound=np.zeros(9))
-    corpus.write_npz(tmp_path / "video/C/test/C_1.npz", np.full((29, 96, 96, 3), 9, np.uint8))
-    corpus.write_npz(tmp_path / "audio/C/test/C_1.npz", np.full(19000, 0.5))
+    lrw.write_npz(tmp_path / "video/C/test/C_1.npz", np.full((29, 96, 96, 3), 9, np.uint8))
+    lrw.write_npz(tmp_path / "audio/C/test/C_1.npz", np.full(19000, 0.5))
     report = run(tmp_path, tmp_path / "out", layout="lrw")
     assert report.done == ["C/test/C_1"]
     assert "expected pictures [T, H, W, 3] or [T, H, W], uint8" in report.failed["A/test/A_1"]
     assert "it holds no array called data (found: sound)" in report.failed["B/test/B_1"]
     record = record_of(shards.read_index(tmp_path / "out"), "C/test/C_1")
     assert (record["audio"][:19000] == 16384).all() and not record["audio"][19000:].any()
+
+
+def test_the_fixed_box_is_the_notebooks_and_refuses_other_sizes():
+    frame = np.random.default_rng(0).integers(0, 255, (288, 360, 3), np.uint8)
+    (crop,) = crop_fixed([frame])
+    expected = frame[190:236, 80:220] @ np.array([0.299, 0.587, 0.114])
+    assert crop.shape == (46, 140)
+    assert np.abs(crop - expected).max() <= 1
+    with pytest.raises(DataError, match="made for 360x288, this video is 320x240"):
+        list(crop_fixed([np.zeros((240, 320, 3), np.uint8)]))

@@ -1,5 +1,7 @@
 """The sound of each frame: what is told of it, its way from a video into training, and that reading does without."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,19 +9,19 @@ from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import UsageError
 from tfav.io.encoding import write_video
-from tfav.systems.lipnet import dataset, shipped_weights
+from tfav.speech.log_mel import BANDS, SIZE, STEPS, describe_sound
+from tfav.speech.mouth_crops import SAMPLE_RATE, SAMPLES_PER_FRAME
+from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.crops import SAMPLE_RATE, SAMPLES_PER_FRAME
-from tfav.systems.lipnet.inference import open_reader
-from tfav.systems.lipnet.log_mel import BANDS, SIZE, STEPS, describe_sound
+from tfav.systems.lipnet.export import write_pretrained
+from tfav.systems.lipnet.predict import open_reader
 from tfav.systems.lipnet.train import train
 from tfav.training import run_folder as runs
 
 NUM_FRAMES = 16
 WORDS = (("bin", 0.08, 0.24), ("blue", 0.24, 0.4))
 SMALL = {
-    "crop_height": 16,
-    "crop_width": 32,
+    "crop_size": (16, 32),
     "num_frames": NUM_FRAMES,
     "filters": (2, 3, 4),
     "dense_units": 8,
@@ -64,7 +66,7 @@ def test_sound_is_prepared_where_there_is_some(grid, tmp_path):
     path = grid / "s1" / "bbaf2n.mp4"
     frames = np.full((40, 288, 360, 3), 90, np.uint8)
     write_video(path, frames, 25, sound=tone(440, 38).astype(np.float32) / 32768, sample_rate=SAMPLE_RATE)
-    dataset.prepare(grid, tmp_path / "out", box="fixed", workers=0, quiet=True)
+    dataset.prepare(grid, tmp_path / "out", mouth_crop="fixed", workers=0, quiet=True)
     index = shards.read_index(tmp_path / "out")
     entries = index.by_id()
     assert entries["s1/srwi5a"].audio_samples == 0
@@ -86,13 +88,14 @@ def heard_folder(tmp_path):
         times = np.array([word[1:] for word in WORDS], np.float32)
         return Record(name, frames, 25.0, "bin blue", tuple(word[0] for word in WORDS), times, audio, SAMPLE_RATE)
 
-    settings = {"system": "lipnet", "format": 2, "box": "follow"}
+    settings = {"system": "lipnet", "format": 2, "mouth_crop": "tracked"}
     return shards.write_shards(tmp_path / "heard", [f"s1/c{i}" for i in range(8)], load, settings=settings)
 
 
 @pytest.mark.parametrize("splice", [0.0, 0.7])
 def test_batches_have_the_sound_of_their_frames(heard_folder, splice):
-    config = Config.preset("demo", **SMALL, data_dir=str(heard_folder.folder), splice=splice, sound_weight=1.0)
+    config = Config.preset("demo", **SMALL, data_dir=str(heard_folder.folder), mel_loss_weight=1.0)
+    config = dataclasses.replace(config, word_splice_prob=splice)
     names = [entry.id for entry in heard_folder.entries]
     for training in (False, True):
         heard = [
@@ -107,17 +110,17 @@ def test_batches_have_the_sound_of_their_frames(heard_folder, splice):
 
 
 def test_a_run_learns_from_sound_and_reads_without_it(heard_folder, tmp_path, monkeypatch):
-    config = Config.preset("demo", **SMALL, data_dir=str(heard_folder.folder), sound_weight=1.0, val_fraction=0.3)
+    config = Config.preset("demo", **SMALL, data_dir=str(heard_folder.folder), mel_loss_weight=1.0, val_fraction=0.3)
     rows = train(config, tmp_path / "run", verbose=0)
     assert {"sound_loss", "val_sound_loss", "words_loss", "val_labels_cer"} <= set(rows[0])
     assert np.isfinite(rows[-1]["sound_loss"]) and rows[-1]["sound_loss"] > 0
     batch = np.zeros((2, NUM_FRAMES, 16, 32, 1), np.float32), np.array([NUM_FRAMES, 9])
-    shipped_weights.write_pretrained(tmp_path / "run", tmp_path / "systems/lipnet/pretrained")
+    write_pretrained(tmp_path / "run", tmp_path / "systems/lipnet/pretrained")
     monkeypatch.setattr(runs, "_SYSTEMS", tmp_path / "systems")
     read = []
     for place in (tmp_path / "run", "pretrained"):
         reader = open_reader(place)
-        assert set(reader.model.output) == {"labels", "words"} and reader.config.sound_weight == 0
+        assert set(reader.model.output) == {"labels", "words"} and reader.config.mel_loss_weight == 0
         read.append(reader.posteriors(*batch))
     for here, there in zip(*read, strict=True):
         np.testing.assert_allclose(np.exp(here.labels), np.exp(there.labels), atol=0.01)
@@ -125,13 +128,11 @@ def test_a_run_learns_from_sound_and_reads_without_it(heard_folder, tmp_path, mo
 
 def test_sound_is_wanted_where_there_is_none(shard_folder):
     index = shard_folder({"s1/c0": ("bin blue", [], 15)})
-    config = Config.preset(
-        "demo", **{**SMALL, "crop_height": 8, "crop_width": 16}, data_dir=str(index.folder), sound_weight=1.0
-    )
-    with pytest.raises(UsageError, match=r"sound_weight=1\.0 needs clips with sound\. Prepare the videos again"):
+    config = Config.preset("demo", **{**SMALL, "crop_size": (8, 16)}, data_dir=str(index.folder), mel_loss_weight=1.0)
+    with pytest.raises(UsageError, match=r"mel_loss_weight=1\.0 needs clips with sound\. Prepare the videos again"):
         dataset.build_dataset(config, index, ["s1/c0"])
-    with pytest.raises(UsageError, match="only the model cpu has a head for sound"):
-        Config.preset("notebook", sound_weight=1.0)
+    with pytest.raises(UsageError, match="only the models conv3d and resnet have a head for audio"):
+        Config.preset("notebook", mel_loss_weight=1.0)
 
 
 def test_what_is_softer_than_a_hundredth_of_the_mean_counts_as_silence():

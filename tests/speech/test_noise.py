@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.io.sounds import write_sound
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.systems.av_words import noise
+from tfav.speech import noise
 from tfav.systems.av_words.config import Config
 
 LENGTH = 19456

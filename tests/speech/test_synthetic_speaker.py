@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfav.data import drawn_face
 from tfav.io.faces import FaceDetector, track_faces
+from tfav.speech import synthetic_speaker
 
 
 def mouth_darkness(frame):
@@ -11,28 +11,28 @@ def mouth_darkness(frame):
 
 
 def test_the_mouth_opens_with_the_letters():
-    closed, open_wide = drawn_face.draw(0, 0), drawn_face.draw(1, 0)
+    closed, open_wide = synthetic_speaker.draw_face(0, 0), synthetic_speaker.draw_face(1, 0)
     assert closed.shape == (288, 360, 3) and closed.dtype == np.uint8
     assert (closed[:140] == open_wide[:140]).all() and (closed[170:210] != open_wide[170:210]).any()
-    frames = list(drawn_face.speak("ba"))
+    frames = list(synthetic_speaker.speak("ba"))
     assert len(frames) == 2 * 10 + 2 * 2
     assert mouth_darkness(frames[12]) > mouth_darkness(frames[3]) + 5
 
 
-def test_the_mouths_of_made_speech_are_drawn_on_it():
-    closed, wide, toothy = (frame[:, :, 0].astype(int) for frame in drawn_face.mouth_letters(" lx"))
+def test_the_mouths_of_letters_are_drawn_on_it():
+    closed, wide, toothy = (frame[:, :, 0].astype(int) for frame in synthetic_speaker.mouth_letters(" lx"))
     assert closed[187, 180] > 100 > 40 > wide[187, 180] and toothy[187, 180] > 100
     assert abs(closed - wide)[:150].max() < 40 < abs(closed - wide)[165:210].max()  # the rest differs by noise alone
 
 
 def test_same_seed_same_frames():
-    first, again, other = (np.stack(list(drawn_face.speak("a", seed=seed))) for seed in (1, 1, 2))
+    first, again, other = (np.stack(list(synthetic_speaker.speak("a", seed=seed))) for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any()
 
 
 def test_yunet_sees_a_face_that_speaks(shared_data):
     detector = FaceDetector(shared_data("weights/face_detection_yunet_2023mar.onnx"))
-    scene = track_faces(drawn_face.speak("bin blue"), detector)
+    scene = track_faces(synthetic_speaker.speak("bin blue"), detector)
     (track,) = scene.tracks
     assert len(track.frames) == -(-scene.num_frames // scene.every) and track.motion > 0.05
     assert np.allclose([face.mouth for face in track.faces], (180, 185), atol=12)

@@ -4,11 +4,14 @@ GRID draws its words independently of one another, and a few hundred sentences c
 knows that `green` was followed by `at` once has no need to look. Spliced clips close that way.
 """
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfav.data import ops
-from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.corpus import SILENCE, UNKNOWN
+from tfav.speech.grid import SILENCE, UNKNOWN
+from tfav.speech.tokenizer import Tokenizer
 
 # A shorter word runs into the one behind it, as GRID's prepositions do into the letter: the two are not cut apart.
 _SHORT = 4  # frames
@@ -17,23 +20,29 @@ _SHORT = 4  # frames
 _PADDING = {"frames": 0, "words": UNKNOWN, "sound": float("nan")}
 
 
-def splice_batch(config: Config):
+def splice_batch(symbols: Tokenizer, probability: float, num_frames: int) -> Callable:
     """A function of `(inputs, targets, seed)` on batches of clips as stored, before they are augmented.
 
     Each clip gives up the words from a place drawn at random to another, with their frames and sound, for those in the
-    same places of the clip before it in the batch, with probability `config.splice`. A word of less than four frames
-    stays with the one behind it. Clips stay as they are where it is not known when the words are spoken, where the two
-    differ in their number, and where the outcome would be too long.
+    same places of the clip before it in the batch. A word of less than four frames stays with the one behind it. Clips
+    stay as they are where it is not known when the words are spoken, where the two differ in their number, and where
+    the outcome would be too long.
+
+    Args:
+        symbols: Of the labels.
+        probability: Share of the clips that are spliced.
+        num_frames: Length of a clip, and of its labels, in the batch.
     """
-    symbols = config.symbols()
     space = tf.constant(symbols.encode(" ")[0], tf.int32)
+
+    splice_one = functools.partial(_splice, probability, num_frames, symbols.blank, space)
 
     def apply(inputs, targets, seed):
         clips = {**inputs, **targets}
         others = {name: tf.roll(column, 1, axis=0) for name, column in clips.items()}
         size = tf.shape(inputs["frame_count"])[0]
         spliced = tf.map_fn(
-            lambda row: _splice(config, symbols.blank, space, row[0], row[1], ops.split_seed(seed, row[2])),
+            lambda row: splice_one(row[0], row[1], ops.split_seed(seed, row[2])),
             (clips, others, tf.range(size)),
             fn_output_signature={name: tf.TensorSpec(x.shape[1:], x.dtype) for name, x in clips.items()},
         )
@@ -42,7 +51,7 @@ def splice_batch(config: Config):
     return apply
 
 
-def _splice(config: Config, blank: int, space, clip, other, seed):
+def _splice(probability: float, num_frames: int, blank: int, space, clip, other, seed):
     """One clip with words of another; both are what `apply` takes, of one row."""
     count, labels, words = clip["frame_count"], clip["labels"], clip["words"]
     other_count, other_labels, other_words = other["frame_count"], other["labels"], other["words"]
@@ -53,7 +62,7 @@ def _splice(config: Config, blank: int, space, clip, other, seed):
     same = (tf.size(ends) == tf.size(starts)) & (tf.size(places) == tf.size(starts))
     same &= (tf.size(other_places) == tf.size(starts)) & (number > 1)
     same &= tf.reduce_all(words[:count] != UNKNOWN) & tf.reduce_all(other_words[:other_count] != UNKNOWN)
-    same &= tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < config.splice
+    same &= tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < probability
 
     def spliced():
         # The words `first` to `last`, exclusive, are the other's; with the last word goes the silence after it.
@@ -66,7 +75,7 @@ def _splice(config: Config, blank: int, space, clip, other, seed):
         chosen = tf.concat(
             [
                 tf.range(starts[first]),
-                config.num_frames + tf.range(ends[first], ends[last]),
+                num_frames + tf.range(ends[first], ends[last]),
                 tf.range(starts[last], count),
             ],
             axis=0,
@@ -83,17 +92,17 @@ def _splice(config: Config, blank: int, space, clip, other, seed):
         new_count, new_size = tf.size(chosen), tf.size(spelled)
 
         def fits():
-            padded = tf.pad(spelled, [[0, config.max_labels - new_size]], constant_values=blank)
+            padded = tf.pad(spelled, [[0, num_frames - new_size]], constant_values=blank)
             new = {"frame_count": new_count, "labels": padded}
             for name, padding in _PADDING.items():
                 if name in clip:
                     taken = tf.gather(tf.concat([clip[name], other[name]], axis=0), chosen)
-                    paddings = [[0, config.num_frames - new_count], *[[0, 0]] * (len(taken.shape) - 1)]
+                    paddings = [[0, num_frames - new_count], *[[0, 0]] * (len(taken.shape) - 1)]
                     new[name] = tf.pad(taken, paddings, constant_values=tf.constant(padding, taken.dtype))
             return {name: new[name] for name in clip}
 
         needed = new_size + tf.reduce_sum(tf.cast(spelled[1:] == spelled[:-1], tf.int32))  # CTC parts double letters
-        ok = (new_count <= config.num_frames) & (new_size <= config.max_labels) & (needed <= new_count)
+        ok = (new_count <= num_frames) & (needed <= new_count)
         return tf.cond(ok, fits, lambda: clip)
 
     result = tf.cond(same, spliced, lambda: clip)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfav.errors import DataError
 from tfav.io.text_files import read_lines
-from tfav.systems.lipnet.tokenizer import Alphabet
+from tfav.speech.tokenizer import Tokenizer
 
 GRID_GRAMMAR = Path(__file__).with_name("grid.grammar")
 
@@ -45,8 +45,8 @@ class Grammar:
                 what = f"holds {twice[0]!r} twice" if twice else "is empty"
                 raise DataError(f"{self.source or 'the grammar'}: slot {number} {what}.")
 
-    def check(self, symbols: Alphabet) -> "Grammar":
-        """The grammar itself, if the alphabet can spell it.
+    def check(self, symbols: Tokenizer) -> "Grammar":
+        """The grammar itself, if the tokenizer can spell it.
 
         Raises:
             DataError: Naming the first word that it cannot.
@@ -56,7 +56,7 @@ class Grammar:
                 unknown = sorted(set(word) - set(symbols.symbols.replace(" ", "")))
                 if unknown:
                     raise DataError(
-                        f"{self.source or 'the grammar'}, slot {number}: unknown word {word!r}; the alphabet "
+                        f"{self.source or 'the grammar'}, slot {number}: unknown word {word!r}; the tokenizer "
                         f"{symbols.name} has no {' '.join(map(repr, unknown))}."
                     )
         return self
@@ -85,8 +85,6 @@ def read_grammar(path: Path | str) -> Grammar:
     return Grammar(tuple(rows), source=str(path))
 
 
-def grammar_of(config) -> Grammar | None:
-    """The grammar that a configuration names: `grammar` empty is GRID's, `none` is none; checked for its alphabet."""
-    if config.grammar == "none":
-        return None
-    return read_grammar(config.grammar or GRID_GRAMMAR).check(config.symbols())
+def grammar_of(name: str, symbols: Tokenizer) -> Grammar | None:
+    """The grammar of a file, checked for a tokenizer; an empty name is GRID's own, `none` is none."""
+    return None if name == "none" else read_grammar(name or GRID_GRAMMAR).check(symbols)

@@ -1,4 +1,4 @@
-"""What is known of LRW, "Lip Reading in the Wild": its tree, its clips, its words. GRID is in `tfav.data.grid`.
+"""What is known of LRW, "Lip Reading in the Wild": its tree, its clips, its words. GRID is in `grid`.
 
     ABOUT/train/ABOUT_00001.mp4         the data set's own: 500 words, 256x256, 29 frames, the word in the middle
     video/ABOUT/test/ABOUT_00001.npz    as the course notebook keeps it: pictures `[29, 96, 96, 3]` under the key
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfav.data.grid import Found
 from tfav.data.splits import read_lines
 from tfav.errors import DataError, MediaError
 from tfav.io.atomic_write import partial_file
@@ -22,6 +21,7 @@ from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, walk_files
 from tfav.io.npz import ArraysError
 from tfav.io.npz import read_npz as read_npz_arrays
 from tfav.io.text_files import same_form
+from tfav.speech.grid import Found
 
 PARTS = ("train", "val", "test")
 NUM_FRAMES, NUM_SAMPLES = 29, 19456

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.systems.av_words.corpus import Clip, find_clips, read_npz, read_words, write_npz
+from tfav.speech.lrw import Clip, find_clips, read_npz, read_words, write_npz
 
 
 def touch(root, *names):

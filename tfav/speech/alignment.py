@@ -1,31 +1,20 @@
-"""When each word of a sentence is spoken, and files that say so: subtitles and alignments."""
+"""When each word of a sentence is spoken, by a word head or by the letters of CTC."""
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tfav.errors import DataError
-from tfav.io.atomic_write import partial_file
-from tfav.io.text_files import write_text
-from tfav.systems.lipnet import corpus
-from tfav.systems.lipnet.tokenizer import Alphabet, required_frames
+from tfav.speech import grid
+from tfav.speech.tokenizer import Tokenizer, required_frames
+from tfav.speech.transcripts import TimedWord
 
 _NEVER = -1e30
 
 
-class TimedWord(NamedTuple):
-    """A word with its start and end in seconds."""
-
-    text: str
-    start_sec: float
-    end_sec: float
-
-
 def align(
-    text: str, log_probs: np.ndarray, symbols: Alphabet, word_log_probs: np.ndarray | None = None
+    text: str, log_probs: np.ndarray, symbols: Tokenizer, word_log_probs: np.ndarray | None = None
 ) -> list[TimedWord]:
     """Times of the words of a sentence, decoded or given.
 
@@ -36,7 +25,7 @@ def align(
     Args:
         text: The sentence.
         log_probs: `[T, K]`.
-        symbols: The alphabet.
+        symbols: The tokenizer.
         word_log_probs: `[T, 52]` or None.
 
     Raises:
@@ -45,16 +34,14 @@ def align(
     words = text.split()
     if not words:
         return []
-    if word_log_probs is not None and all(word in corpus.WORDS for word in words):
+    if word_log_probs is not None and all(word in grid.WORDS for word in words):
         spans = align_words(words, word_log_probs)
     else:
         spans = _spans_of_letters(words, align_letters(" ".join(words), log_probs, symbols), len(log_probs))
-    return [
-        TimedWord(word, start / corpus.FPS, end / corpus.FPS) for word, (start, end) in zip(words, spans, strict=True)
-    ]
+    return [TimedWord(word, start / grid.FPS, end / grid.FPS) for word, (start, end) in zip(words, spans, strict=True)]
 
 
-def align_letters(text: str, log_probs: np.ndarray, symbols: Alphabet) -> np.ndarray:
+def align_letters(text: str, log_probs: np.ndarray, symbols: Tokenizer) -> np.ndarray:
     """First and last frame of each letter on CTC's best path for a text, `[len(text), 2]` int64.
 
     Raises:
@@ -78,8 +65,8 @@ def align_words(words: Sequence[str], word_log_probs: np.ndarray) -> list[tuple[
     Raises:
         DataError: There are more words than frames.
     """
-    scores = word_log_probs[:, [1 + corpus.WORDS.index(word) for word in words]]
-    return align_spans(scores, word_log_probs[:, corpus.SILENCE])
+    scores = word_log_probs[:, [1 + grid.WORDS.index(word) for word in words]]
+    return align_spans(scores, word_log_probs[:, grid.SILENCE])
 
 
 def align_spans(scores: np.ndarray, silence: np.ndarray) -> list[tuple[int, int]]:
@@ -138,67 +125,3 @@ def _spans_of_letters(words: Sequence[str], letters: np.ndarray, num_frames: int
     for before, after in itertools.pairwise(spans):
         before[1] = max(before[1], after[0] if after[0] - before[1] <= 3 else before[1])
     return [(start, min(end, float(num_frames))) for start, end in spans]
-
-
-# Files --------------------------------------------------------------------------------------------------------------
-
-
-def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: float) -> Path:
-    """Writes words with times as `.srt`, `.vtt` or `.align`, by the path's ending.
-
-    `.srt` has a cue for each word; `.vtt` one cue for the sentence with a time stamp before each word; `.align` is
-    GRID's own format, with pauses.
-
-    Raises:
-        DataError: Another ending.
-    """
-    path = Path(path)
-    if path.suffix not in _FORMATS:
-        raise DataError(f"{path}: times are written as {', '.join(_FORMATS)}; choose such a name.")
-    with partial_file(path) as partial:
-        write_text(partial, _FORMATS[path.suffix](list(words), duration_sec))
-    return path
-
-
-def format_srt(words: list[TimedWord], duration_sec: float) -> str:
-    """SubRip: a cue for each word."""
-    return "".join(
-        f"{number}\n{_clock(word.start_sec, ',')} --> {_clock(word.end_sec, ',')}\n{word.text}\n\n"
-        for number, word in enumerate(words, 1)
-    )
-
-
-def format_vtt(words: list[TimedWord], duration_sec: float) -> str:
-    """WebVTT: a cue for each stretch without a pause of a second, a time stamp before each of its words."""
-    cues: list[list[TimedWord]] = []
-    for word in words:
-        if not cues or word.start_sec - cues[-1][-1].end_sec >= 1.0:
-            cues.append([])
-        cues[-1].append(word)
-    lines = ["WEBVTT", ""]
-    for cue in cues:
-        said = " ".join(f"<{_clock(word.start_sec, '.')}>{word.text}" for word in cue)
-        lines += [f"{_clock(cue[0].start_sec, '.')} --> {_clock(cue[-1].end_sec, '.')}", said, ""]
-    return "\n".join(lines)
-
-
-def format_align(words: list[TimedWord], duration_sec: float) -> str:
-    """GRID's alignment: `start end word`, in 1/1000 of a frame; `sil` at the ends and `sp` between."""
-    rows, place = [], 0.0
-    for word in words:
-        if word.start_sec > place:
-            rows.append((place, word.start_sec, "sp" if rows else "sil"))
-        rows.append(word[1:] + word[:1])
-        place = word.end_sec
-    if duration_sec > place:
-        rows.append((place, duration_sec, "sil"))
-    scale = corpus.FPS * corpus.TICKS_PER_FRAME
-    return "".join(f"{round(start * scale)} {round(end * scale)} {text}\n" for start, end, text in rows)
-
-
-def _clock(sec: float, point: str) -> str:
-    whole = round(sec * 1000)
-    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{point}{whole % 1000:03}"
-
-
-_FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align}

@@ -6,19 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.systems.lipnet.conftest import ALIGNMENT
-from tfav.data import grid
-from tfav.errors import DataError, UsageError
-from tfav.systems.lipnet import corpus
-from tfav.systems.lipnet.corpus import Word, describe_speech, find_clips, read_alignment, sentence_of
-from tfav.systems.lipnet.tokenizer import ALPHABETS, alphabet, required_frames
+from tfav.errors import DataError
+from tfav.speech import grid
+from tfav.speech.grid import Word, describe_speech, find_clips, read_alignment, sentence_of
+from tfav.speech.tokenizer import TOKENIZERS, required_frames
 
 # Alphabets ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", list(ALPHABETS))
+@pytest.mark.parametrize("name", list(TOKENIZERS))
 @given(data=st.data())
 def test_decoding_is_the_inverse_of_encoding(name, data):
-    symbols = ALPHABETS[name]
+    symbols = TOKENIZERS[name]
     text = data.draw(st.text(symbols.symbols, max_size=60))
     classes = symbols.encode(text)
     assert classes.dtype == np.int32
@@ -30,21 +29,19 @@ def test_decoding_is_the_inverse_of_encoding(name, data):
 
 @given(st.lists(st.integers(1, 39), max_size=60))
 def test_encoding_is_the_inverse_of_decoding(classes):
-    assert ALPHABETS["notebook"].encode(ALPHABETS["notebook"].decode(classes)).tolist() == classes
+    assert TOKENIZERS["notebook"].encode(TOKENIZERS["notebook"].decode(classes)).tolist() == classes
 
 
 def test_the_numbers_are_those_of_the_notebook_and_of_keras():
-    assert ALPHABETS["notebook"].encode("az'?!19 ").tolist() == [1, 26, 27, 28, 29, 30, 38, 39]
-    assert (ALPHABETS["notebook"].blank, ALPHABETS["notebook"].num_classes) == (40, 41)
-    assert ALPHABETS["compact"].encode("az ").tolist() == [1, 26, 27]
-    assert (ALPHABETS["compact"].blank, ALPHABETS["compact"].num_classes) == (0, 28)
+    assert TOKENIZERS["notebook"].encode("az'?!19 ").tolist() == [1, 26, 27, 28, 29, 30, 38, 39]
+    assert (TOKENIZERS["notebook"].blank, TOKENIZERS["notebook"].num_classes) == (40, 41)
+    assert TOKENIZERS["compact"].encode("az ").tolist() == [1, 26, 27]
+    assert (TOKENIZERS["compact"].blank, TOKENIZERS["compact"].num_classes) == (0, 28)
 
 
 def test_an_unknown_symbol_or_alphabet_is_refused():
-    with pytest.raises(DataError, match="'caf\u00e9 2' holds '2' '\u00e9', which the alphabet compact does not have"):
-        ALPHABETS["compact"].encode("caf\u00e9 2")
-    with pytest.raises(UsageError, match="Valid: notebook, compact"):
-        alphabet("cyrillic")
+    with pytest.raises(DataError, match="'caf\u00e9 2' holds '2' '\u00e9', which the tokenizer compact does not have"):
+        TOKENIZERS["compact"].encode("caf\u00e9 2")
 
 
 @given(st.lists(st.integers(1, 3), max_size=12))
@@ -99,7 +96,7 @@ def test_names_spell_sentences():
     assert sentence_of("srizza") == "set red in z zero again"
     for name in ("bbaf2", "bbaf2nn", "xbaf2n", "bbaw2n", "bbaf0n", "clip01"):
         assert sentence_of(name) == ""
-    assert len(corpus.WORDS) == len(set(corpus.WORDS)) == 51
+    assert len(grid.WORDS) == len(set(grid.WORDS)) == 51
 
 
 UNITS = {"seconds": 25_000, "1/100 of a second": 250, "milliseconds": 25, "frames": 1000}
