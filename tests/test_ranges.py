@@ -59,7 +59,7 @@ def test_every_number_of_a_command_has_a_range(cls):
     "command",
     [
         "train cnn_lstm --preset demo --run-dir r --data-dir v --seed -1",
-        "train cnn_lstm --preset demo --run-dir r --data-dir v --shift=-3",
+        "train cnn_lstm --preset demo --run-dir r --data-dir v --shift-px=-3",
         "train cnn_lstm --preset demo --run-dir r --data-dir v --learning-rate nan",
         "train cnn_lstm --preset demo --run-dir r --data-dir v --accumulate 0",
         "prepare cnn_lstm --source v --out o --every-sec -1",
@@ -85,7 +85,7 @@ def test_functions_refuse_in_one_line(tmp_path):
     from tfav.io.flow_extraction import extract_flow
     from tfav.io.frame_extraction import extract_frames
     from tfav.metrics.ranking import ranking
-    from tfav.systems.next_frame.train import prepare
+    from tfav.systems.next_frame.dataset import prepare
 
     nan = float("nan")
     for call in (

@@ -1,8 +1,8 @@
 """Ten epochs over a frozen MobileNetV2: `make bench BENCH=transfer`.
 
-The straightforward model is `TimeDistributed` over the frozen extractor under an LSTM, fitted for ten epochs to the
+The straightforward model is `TimeDistributed` over the frozen backbone under an LSTM, fitted for ten epochs to the
 frames of all clips, decoded before and in memory. Ours decodes the videos, computes the features once, as filmed and
-mirrored, and trains the same LSTM on them, with nothing in the cache beforehand. Same extractor, frames, batch and
+mirrored, and trains the same LSTM on them, with nothing in the cache beforehand. Same backbone, frames, batch and
 epochs.
 """
 
@@ -18,8 +18,8 @@ from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
 from tfav.data.class_folders import scan
 from tfav.systems.cnn_lstm import Config, build_model, clip_reader, compile_args
-from tfav.systems.cnn_lstm.backbone import build_extractor
 from tfav.systems.cnn_lstm.dataset import build_dataset
+from tfav.systems.cnn_lstm.model import build_backbone
 
 EPOCHS, NUM_FRAMES, SIZE, BATCH = 10, 10, 160, 8
 
@@ -42,10 +42,10 @@ def main() -> None:
             "num_classes": len(tree.labels),
             "num_frames": NUM_FRAMES,
             "image_size": SIZE,
-            "extractor": "mobilenet_v2",
-            "extractor_alpha": 0.35,
-            "extractor_weights": str(arguments.weights),
-            "extractor_trainable": False,
+            "backbone": "mobilenet_v2",
+            "backbone_alpha": 0.35,
+            "backbone_weights": str(arguments.weights),
+            "backbone_trainable": False,
             "flip": not arguments.no_flip,
             "batch_size": BATCH,
             "epochs": EPOCHS,
@@ -57,10 +57,10 @@ def main() -> None:
         targets = np.eye(len(tree.labels), dtype="f")[[tree.labels.index(e.label) for e in examples]]
 
         def each_epoch():
-            extractor = build_extractor(Config(**base))
-            extractor.trainable = False
+            backbone = build_backbone(Config(**base))
+            backbone.trainable = False
             inputs = keras.Input(frames.shape[1:])
-            x = keras.layers.TimeDistributed(extractor)(inputs)
+            x = keras.layers.TimeDistributed(backbone)(inputs)
             x = keras.layers.LSTM(128)(x)
             x = keras.layers.Dense(32, activation="relu")(x)
             model = keras.Model(inputs, keras.layers.Dense(len(tree.labels), activation="softmax")(x))

@@ -34,11 +34,11 @@ def train_and_score(config: Config) -> list[tuple[str, bool]]:
     model.compile(**arguments)
     model.fit(train, epochs=config.epochs, verbose=0, shuffle=False)
     hits = []
-    front = open_data(config).front
+    pca = open_data(config).pca
     for example in make_split(tree.examples, config).test:
         (file,) = feature_cache.compute([example.path], config)
         both, mask = feature_cache.read_file(file, config)
-        inputs = {"features": front.predict_on_batch({"features": both, "mask": mask}), "mask": mask}
+        inputs = {"features": pca.predict_on_batch({"features": both, "mask": mask}), "mask": mask}
         probabilities = model.predict_on_batch(inputs)["class"].mean(0)  # of both orientations, as tfav evaluate does
         hits.append((example.name, tree.labels[int(probabilities.argmax())] == example.label))
     keras.backend.clear_session()
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> dict:
     fields = {
         name.lstrip("-").replace("-", "_"): _value(value) for name, value in zip(rest[::2], rest[1::2], strict=True)
     }
-    base = {"data_dir": options.data_dir, "extractor_weights": options.weights, "split": "group", **fields}
+    base = {"data_dir": options.data_dir, "backbone_weights": options.weights, "split": "group", **fields}
     names = [example.name for example in scan(options.data_dir).examples]
     groups = sorted({name.split("_")[1][1:] for name in names})
     places = sorted({name.split("_")[0] for name in names})

@@ -83,7 +83,7 @@ def test_a_stored_number_out_of_range_names_its_file():
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("cnn_lstm", {"num_classes": 3, "image_size": 8, "shift": 0, "num_frames": 1}),
+        ("cnn_lstm", {"num_classes": 3, "image_size": 8, "shift_px": 0, "num_frames": 1}),
         ("two_stream", {"num_classes": 3, "image_size": 32, "stack_length": 1}),
         ("next_frame", {"input_frames": 1, "output_frames": 1}),
         *(("lipnet", {"crop_size": (16, 16), "model": m, "word_loss_weight": 0.0}) for m in ("conv3d", "paper")),

@@ -144,5 +144,5 @@ def test_true_frames_are_shown_for_as_many_epochs_as_asked(tmp_path):
     shares = []
     for epoch in range(6):
         sampling.on_epoch_begin(epoch)
-        shares.append(float(keras.ops.convert_to_numpy(model.get_layer("forecaster").true_share)))
+        shares.append(float(keras.ops.convert_to_numpy(model.get_layer("forecaster").teacher_forcing_ratio)))
     assert shares == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0, 0.0])

@@ -107,7 +107,7 @@ class Tab:
         button: What its button says.
         make_run: The command that makes a run, for who has none.
         example_label: What the button of the example video says.
-        write_example: Makes that video at a path, without TensorFlow.
+        example: Which video: `write_EXAMPLE` of `tfav.data.synthetic_videos` makes it.
         controls: What a person may set.
         options: From the controls' values and the folder for results to the options of the predictor.
         where: From what `tfav serve --run-dir SYSTEM=` was given to the arguments of `open_predictor`; None: one run.
@@ -120,11 +120,17 @@ class Tab:
     button: str
     make_run: str
     example_label: str
-    write_example: Callable[[Path], Path]
+    example: str
     controls: tuple[Control, ...] = ()
     options: Callable[[Mapping[str, float], Path], dict] = _no_options
     where: Callable[[str], dict] | None = None
     position: int = 0
+
+    def write_example(self, path: Path) -> Path:
+        """Makes the example video, without TensorFlow, and gives its path."""
+        from tfav.data import synthetic_videos
+
+        return getattr(synthetic_videos, f"write_{self.example}")(path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,9 @@ def test_presets_survive_json(name):
         ("demo", {"split": "lists"}, "needs train_list"),
         ("demo", {"cache_features": True}, "needs a frozen"),
         ("demo", {"views": ("change",)}, "need cache_features"),
-        ("demo", {"image_size": 7, "shift": 0}, "image_size must be 8 or more for extractor=cnn"),
-        ("transfer", {"image_size": 31}, "image_size must be 32 or more for extractor=mobilenet_v2"),
-        ("demo", {"shift": 48}, "shift must be below image_size"),
+        ("demo", {"image_size": 7, "shift_px": 0}, "image_size must be 8 or more for backbone=cnn"),
+        ("transfer", {"image_size": 31}, "image_size must be 32 or more for backbone=mobilenet_v2"),
+        ("demo", {"shift_px": 48}, "shift_px must be below image_size"),
         ("demo", {"cnn_depths": (1,)}, "one number per stage"),
     ],
 )

@@ -15,7 +15,6 @@ from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frame_extraction import extract_frames
 from tfav.systems.cnn_lstm import (
     Config,
-    backbone,
     build_datasets,
     build_model,
     clip_reader,
@@ -23,8 +22,10 @@ from tfav.systems.cnn_lstm import (
     feature_cache,
     train,
 )
+from tfav.systems.cnn_lstm import model as models
 from tfav.systems.cnn_lstm.dataset import build_dataset, open_data
-from tfav.systems.cnn_lstm.train import load_scorer, start_run
+from tfav.systems.cnn_lstm.predict import load_scorer
+from tfav.systems.cnn_lstm.train import start_run
 
 
 def test_batches_have_the_promised_form(small_config):
@@ -96,11 +97,11 @@ def transfer_config(videos, tmp_path_factory):
         "transfer",
         data_dir=str(videos),
         cache_dir=str(folder / "cache"),
-        extractor_weights=str(folder / "m.weights.h5"),
-        extractor_alpha=0.35,
+        backbone_weights=str(folder / "m.weights.h5"),
+        backbone_alpha=0.35,
         image_size=96,
         num_frames=4,
-        projection=4,
+        pca_components=4,
         lstm_units=4,
         epochs=2,
         passes_per_epoch=2,
@@ -115,15 +116,15 @@ def test_features_are_computed_once_for_both_orientations(transfer_config, video
     stored = np.fromfile(files[0], np.float16).reshape(2, 4, -1)
     assert (stored.std(-1) > 0.01).all()
     clip = clip_reader.read_clip(paths[0], transfer_config)
-    frozen = backbone.cached_extractor(transfer_config)
+    frozen = models.cached_backbone(transfer_config)
     for orientation, pixels in enumerate((clip.pixels, clip.pixels[:, :, :, ::-1])):
         views = [frozen.predict(view.astype("f"), verbose=0) for view in pixels]
         expected = np.concatenate(views, axis=-1)
         np.testing.assert_allclose(stored[orientation], expected, rtol=5e-3, atol=5e-3)
-    monkeypatch.setattr(feature_cache, "extract", lambda *_: pytest.fail("the extractor ran again"))
+    monkeypatch.setattr(feature_cache, "extract", lambda *_: pytest.fail("the backbone ran again"))
     assert feature_cache.compute(paths, transfer_config) == files
     again = next(iter(build_datasets_of(transfer_config, videos, paths)))
-    assert again[0]["features"].shape == (3, 4, 4 * transfer_config.projection)
+    assert again[0]["features"].shape == (3, 4, 4 * transfer_config.pca_components)
 
 
 def build_datasets_of(config, videos, paths):
@@ -166,16 +167,16 @@ def test_flip_draws_an_orientation(transfer_config, videos):
 def test_front_is_fitted_to_the_training_part_alone(transfer_config, videos):
     config = dataclasses.replace(transfer_config, test_groups=("03",), split="group")
     train, _, test = build_datasets(config)
-    front = open_data(config).front
+    pca = open_data(config).pca
     files = feature_cache.compute([e.path for e in make_split(scan(videos).examples, config).train], config)
-    projected = np.concatenate([front.predict_on_batch(_inputs(file, config)) for file in files])
-    projected = projected.reshape(-1, 4, config.projection)  # two views, each with its changes
+    projected = np.concatenate([pca.predict_on_batch(_inputs(file, config)) for file in files])
+    projected = projected.reshape(-1, 4, config.pca_components)  # two views, each with its changes
     np.testing.assert_allclose(projected.mean(0), 0, atol=0.05)
     np.testing.assert_allclose((projected**2).mean((0, 2)), 1, rtol=0.05)
     batch = next(iter(test))[0]["features"].numpy()
     direct = [feature_cache.compute([e.path], config)[0] for e in make_split(scan(videos).examples, config).test]
-    np.testing.assert_allclose(batch[0], front.predict_on_batch(_inputs(direct[0], config))[0], atol=1e-3)
-    assert next(iter(train))[0]["features"].shape[-1] == 4 * config.projection
+    np.testing.assert_allclose(batch[0], pca.predict_on_batch(_inputs(direct[0], config))[0], atol=1e-3)
+    assert next(iter(train))[0]["features"].shape[-1] == 4 * config.pca_components
 
 
 def _inputs(file, config):
@@ -268,8 +269,8 @@ def test_frames_are_resized_alike_in_training_and_prediction(tmp_path, size):
 
 WITH_FEATURES = {
     "cache_features": True,
-    "extractor": "mobilenet_v2",
-    "extractor_trainable": False,
+    "backbone": "mobilenet_v2",
+    "backbone_trainable": False,
     "views": ("frame", "change"),
 }
 
@@ -321,7 +322,7 @@ def test_a_run_keeps_the_networks_that_its_head_stands_on(transfer_config, video
     """So that it predicts where neither the weights file nor the training videos are."""
     run_dir = tmp_path / "run"
     start_run(transfer_config, run_dir)
-    kept = {name: run_dir / name for name in ("extractor.keras", "front.keras")}
+    kept = {name: run_dir / name for name in ("backbone.keras", "pca.keras")}
     assert all(path.is_file() for path in kept.values())
     marks = {name: path.stat().st_mtime_ns for name, path in kept.items()}
     start_run(transfer_config, run_dir)  # going on, it leaves them alone
@@ -332,15 +333,15 @@ def test_a_run_keeps_the_networks_that_its_head_stands_on(transfer_config, video
     logits.kernel.assign(np.random.default_rng(0).normal(0, 0.3, logits.kernel.shape))
     model.save(run_dir / "best.keras")
     clip = clip_reader.read_clip(next(videos.glob("grow/*.mp4")), transfer_config)
-    elsewhere = dataclasses.replace(transfer_config, extractor_weights=str(tmp_path / "gone.h5"))
+    elsewhere = dataclasses.replace(transfer_config, backbone_weights=str(tmp_path / "gone.h5"))
     found = load_scorer(run_dir, elsewhere)(clip)
     # By hand: both orientations through the kept networks, and the mean of what the head says of each.
-    extractor_, front = (keras.saving.load_model(path) for path in kept.values())
+    backbone_, pca = (keras.saving.load_model(path) for path in kept.values())
     both = []
     for pixels in (clip.pixels, clip.pixels[:, :, :, ::-1]):
-        views = [extractor_.predict(view.astype("f"), verbose=0) for view in pixels]
+        views = [backbone_.predict(view.astype("f"), verbose=0) for view in pixels]
         inputs = {"features": np.concatenate(views, axis=-1)[None], "mask": np.ones((1, 4), "f")}
-        inputs["features"] = front.predict(inputs, verbose=0)
+        inputs["features"] = pca.predict(inputs, verbose=0)
         both.append(model.predict(inputs, verbose=0)["class"][0])
     np.testing.assert_allclose(found, np.mean(both, axis=0), atol=1e-4)
     assert np.abs(both[0] - both[1]).max() > 1e-4

@@ -1,4 +1,4 @@
-"""The models: the notebook's counts, masks, saving, the extractors."""
+"""The models: the notebook's counts, masks, saving, the backbones."""
 
 import keras
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tfav.errors import TfavError, UsageError
-from tfav.systems.cnn_lstm import Config, build_extractor, build_head, build_model
-from tfav.systems.cnn_lstm.backbone import feature_size
+from tfav.systems.cnn_lstm import Config, build_backbone, build_head, build_model
+from tfav.systems.cnn_lstm.model import feature_size
 
 TINY = {"num_classes": 3, "num_frames": 4, "image_size": 32}
 TINY_CNN = {**TINY, "cnn_filters": (4, 8), "cnn_depths": (1, 1), "lstm_units": 8}
@@ -18,7 +18,7 @@ def test_notebook_presets_have_the_notebook_counts(preset, count):
     model = build_model(Config.preset(preset))
     assert model.count_params() == count
     assert model.input["clip"].shape == (None, 10, 224, 224, 3)
-    assert build_extractor(Config.preset(preset)).count_params() == 696_864
+    assert build_backbone(Config.preset(preset)).count_params() == 696_864
 
 
 def inputs(config, real=None, seed=0):
@@ -89,16 +89,16 @@ def mobilenet_weights(tmp_path_factory):
 
 def transfer(weights, **fields):
     return Config.preset(
-        "transfer", **{**TINY, "image_size": 96, "extractor_weights": weights, "extractor_alpha": 0.35, **fields}
+        "transfer", **{**TINY, "image_size": 96, "backbone_weights": weights, "backbone_alpha": 0.35, **fields}
     )
 
 
 def test_mobilenet_sees_pixels_from_minus_one_to_one(mobilenet_weights):
-    extractor = build_extractor(transfer(mobilenet_weights))
+    backbone = build_backbone(transfer(mobilenet_weights))
     frames = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype("f")
-    backbone = extractor.get_layer("mobilenet_v2")
+    backbone = backbone.get_layer("mobilenet_v2")
     last_map = backbone.predict(keras.applications.mobilenet_v2.preprocess_input(frames.copy()), verbose=0)
-    whole = build_extractor(transfer(mobilenet_weights, pooling="mean")).predict(frames, verbose=0)
+    whole = build_backbone(transfer(mobilenet_weights, pooling="mean")).predict(frames, verbose=0)
     np.testing.assert_allclose(whole, last_map.mean((1, 2)), rtol=1e-3, atol=1e-4)
     for wrong in (frames / 255, frames, frames[..., ::-1] / 127.5 - 1):
         other = backbone.predict(wrong, verbose=0).mean((1, 2))
@@ -107,48 +107,48 @@ def test_mobilenet_sees_pixels_from_minus_one_to_one(mobilenet_weights):
 
 def test_bands_are_the_thirds_of_the_last_map(mobilenet_weights):
     config = transfer(mobilenet_weights)
-    extractor = build_extractor(config)
+    backbone = build_backbone(config)
     frames = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype("f")
-    last_map = extractor.get_layer("mobilenet_v2").predict(frames / 127.5 - 1, verbose=0)
+    last_map = backbone.get_layer("mobilenet_v2").predict(frames / 127.5 - 1, verbose=0)
     assert last_map.shape[1:3] == (3, 3)
     expected = np.concatenate([last_map[:, row].mean(1) for row in range(3)], axis=-1)
-    np.testing.assert_allclose(extractor.predict(frames, verbose=0), expected, atol=1e-5)
+    np.testing.assert_allclose(backbone.predict(frames, verbose=0), expected, atol=1e-5)
     assert feature_size(config) == 2 * 3 * 1280
 
 
 def test_real_mobilenet_weights_load(shared_data):
     weights = str(shared_data("weights/mobilenet_v2_0.35_224_no_top.h5"))
-    extractor = build_extractor(Config.preset("transfer", extractor_weights=weights, extractor_alpha=0.35))
-    assert extractor.count_params() == 410_208
+    backbone = build_backbone(Config.preset("transfer", backbone_weights=weights, backbone_alpha=0.35))
+    assert backbone.count_params() == 410_208
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"extractor_alpha": 1.0}, r"mobilenet\.weights\.h5: does not fit MobileNetV2 with alpha 1\.0"),
-        ({"extractor_weights": "gone.h5"}, "gone.h5: no such weights file"),
-        ({"extractor_alpha": 0.33, "extractor_weights": "imagenet"}, "MobileNetV2 cannot be built"),
+        ({"backbone_alpha": 1.0}, r"mobilenet\.weights\.h5: does not fit MobileNetV2 with alpha 1\.0"),
+        ({"backbone_weights": "gone.h5"}, "gone.h5: no such weights file"),
+        ({"backbone_alpha": 0.33, "backbone_weights": "imagenet"}, "MobileNetV2 cannot be built"),
     ],
 )
 def test_weights_that_do_not_fit(mobilenet_weights, fields, message):
-    fields = {"extractor_weights": mobilenet_weights, "extractor_alpha": 0.35, **fields}
+    fields = {"backbone_weights": mobilenet_weights, "backbone_alpha": 0.35, **fields}
     with pytest.raises(UsageError, match=message):
-        build_extractor(Config.preset("transfer", **TINY, **fields))
+        build_backbone(Config.preset("transfer", **TINY, **fields))
 
 
 def test_bands_need_three_rows(mobilenet_weights):
     with pytest.raises(UsageError, match="larger image_size"):
-        build_extractor(transfer(mobilenet_weights, image_size=64))
+        build_backbone(transfer(mobilenet_weights, image_size=64))
 
 
 def test_weights_file_that_is_none(tmp_path):
     bad = tmp_path / "page.h5"
     bad.write_text("<html>quota exceeded</html>")
     with pytest.raises(UsageError, match=r"page\.h5: does not fit"):
-        build_extractor(transfer(str(bad)))
+        build_backbone(transfer(str(bad)))
 
 
-def test_hub_module_as_extractor(tmp_path):
+def test_hub_module_as_backbone(tmp_path):
     class Module(tf.Module):
         def __init__(self):
             super().__init__()
@@ -160,16 +160,16 @@ def test_hub_module_as_extractor(tmp_path):
 
     tf.saved_model.save(Module(), str(tmp_path / "hub"))
     config = Config.preset(
-        "notebook", **{**TINY, "extractor": str(tmp_path / "hub"), "extractor_trainable": False, "lstm_units": 4}
+        "notebook", **{**TINY, "backbone": str(tmp_path / "hub"), "backbone_trainable": False, "lstm_units": 4}
     )
     model = build_model(config)
     batch = inputs(config)
     assert model.predict(batch, verbose=0).shape == (2, 3)
-    features = build_extractor(config).predict(batch["clip"][0].astype("f"), verbose=0)
+    features = build_backbone(config).predict(batch["clip"][0].astype("f"), verbose=0)
     expected = np.repeat(batch["clip"][0].mean((1, 2)).sum(-1)[:, None] / 255, 5, 1)
     np.testing.assert_allclose(features, expected, rtol=1e-4)
 
 
 def test_missing_hub_module_is_one_line():
     with pytest.raises(TfavError, match="no/such/module"):
-        build_extractor(Config.preset("notebook", **{**TINY, "extractor": "no/such/module"}))
+        build_backbone(Config.preset("notebook", **{**TINY, "backbone": "no/such/module"}))

@@ -10,10 +10,14 @@ from tfav.data import epoch_order
 from tfav.data.mnist import Digits, small_digits
 from tfav.errors import DataError, UsageError
 from tfav.io.encoding import write_video
-from tfav.systems.next_frame import Config, build_datasets, prepare
+from tfav.systems.next_frame import Config, build_datasets, dataset, frame_sequences, prepare, train
 from tfav.systems.next_frame.config import PRESETS
-from tfav.systems.next_frame.dataset import made_test_set, part_of
+from tfav.systems.next_frame.dataset import made_test_set, open_data
 from tfav.systems.next_frame.frame_sequences import cut_folder, read_frames
+
+
+def build_from(config, digits):
+    return build_datasets(config, opened=open_data(config, digits=digits))
 
 
 def on_disk(data_dir, cache, **fields):
@@ -69,7 +73,7 @@ def motion_in(frames):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_parts_share_neither_motion_nor_digits(preset, seed):
     counts = {"train_sequences": 40, "val_sequences": 30, "test_sequences": 30, "batch_size": 10}
-    parts = build_datasets(Config.preset(preset, seed=seed, **counts), digits=squares())
+    parts = build_from(Config.preset(preset, seed=seed, **counts), squares())
     motion = {}
     for name, part, value in zip(("train", "val", "test"), parts, (100, 200, 50), strict=True):
         batches = [np.asarray(frames) for _ in range(2) for frames, _ in part]
@@ -129,7 +133,7 @@ def test_frame_folders_as_data(tmp_path):
         cv2.imwrite(str(folder / f"frame_{number}.png"), np.full((20, 30, 3), 40 * number, np.uint8))
     np.testing.assert_array_equal(read_frames(folder, 16, 1)[:, 0, 0, 0], 40 * np.arange(6))
     np.testing.assert_array_equal(read_frames(folder, 16, 3, last=2)[:, 0, 0], [[160] * 3, [200] * 3])
-    assert len(part_of(on_disk(tmp_path / "frames", tmp_path / "cache"), "all")[1]) == 1
+    assert len(open_data(on_disk(tmp_path / "frames", tmp_path / "cache")).numbers("all")) == 1
 
 
 def test_a_file_as_data_goes_round(tmp_path):
@@ -177,7 +181,7 @@ def test_data_that_cannot_be_used(videos, tmp_path):
     with pytest.raises(DataError, match="too few for a"):
         build_datasets(on_disk(tmp_path / "one", tmp_path))
     with pytest.raises(UsageError, match="part must be one of"):
-        part_of(on_disk(tmp_path / "seq.npy", tmp_path), "dev")
+        open_data(on_disk(tmp_path / "seq.npy", tmp_path)).numbers("dev")
 
 
 def test_a_video_that_cannot_be_cut_stops_no_other(videos, tmp_path):
@@ -219,21 +223,21 @@ def test_no_digit_is_in_two_parts():
     config = Config.preset(
         "demo", train_sequences=120, val_sequences=40, test_sequences=60, batch_size=20, num_digits=2
     )
-    train, val, test = (digits_in(part) for part in build_datasets(config, digits=numbered_digits()))
+    train, val, test = (digits_in(part) for part in build_from(config, numbered_digits()))
     assert train == set(range(10, 43)) and val == set(range(43, 46)) and test == set(range(200, 212))
     assert digits_in(made_test_set(config, numbered_digits()).map(lambda frames: (frames, frames))) == test
 
 
 def test_settings_of_made_sequences_are_followed():
     config = Config.preset("demo", train_sequences=6, val_sequences=0, test_sequences=3, batch_size=4, num_digits=1)
-    train, val, test = build_datasets(config, digits=numbered_digits())
+    train, val, test = build_from(config, numbered_digits())
     assert val is None
     assert [len(frames) for frames, _ in train] == [4, 2] and [len(frames) for frames, _ in test] == [3]
     for frames, _ in train:
         for sequence in frames.numpy():
             assert len(np.unique(sequence)) == 2  # black and one digit
     same = Config.preset("demo", train_sequences=6, val_sequences=0, test_sequences=3, new_each_epoch=False)
-    train, given = build_datasets(same, digits=numbered_digits()).train, []
+    train, given = build_from(same, numbered_digits()).train, []
     for epoch in (0, 3):
         epoch_order.begin(epoch)
         given.append(sequences_in(train))
@@ -247,14 +251,14 @@ def test_sequences_first_are_the_same_data(tmp_path):
             clips[number, time, 2 * number : 2 * number + 2, time : time + 6] = 100 + number
     np.save(tmp_path / "sequences.npy", clips)
     np.save(tmp_path / "frames.npy", clips.transpose(1, 0, 2, 3))
-    expected, _ = part_of(on_disk(tmp_path / "frames.npy", tmp_path), "all")
+    expected, _ = open_data(on_disk(tmp_path / "frames.npy", tmp_path)).sequences
     with pytest.warns(UserWarning, match="taken as 8 sequences of 5 frames"):
-        found, _ = part_of(on_disk(tmp_path / "sequences.npy", tmp_path), "all")
+        found, _ = open_data(on_disk(tmp_path / "sequences.npy", tmp_path)).sequences
     np.testing.assert_array_equal(found, expected)
-    explicit, _ = part_of(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="sequences"), "all")
+    explicit, _ = open_data(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="sequences")).sequences
     np.testing.assert_array_equal(explicit, expected)
     with pytest.raises(DataError, match="16 x 16"):
-        part_of(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="frames", image_size=8), "all")
+        open_data(on_disk(tmp_path / "sequences.npy", tmp_path, first_axis="frames", image_size=8)).numbers("all")
 
 
 def test_prepare_cuts_a_folder_as_it_is_told(videos, tmp_path):
@@ -282,3 +286,18 @@ def test_prepare_makes_moving_mnist_of_the_asked_digits(tmp_path, part):
     assert {len(np.unique(made["one"][:, n])) for n in range(30)} == {2}  # black and one digit
     assert not np.array_equal(made["two"], made["other"])
     np.testing.assert_array_equal(made["two"], made["same"])
+
+
+def test_a_training_opens_the_sequences_once(videos, tmp_path, monkeypatch):
+    """The same for the file, for its table of videos, and for the folder it is cut from."""
+    opened, tables, cut = [], [], []
+    read, sizes, cached = dataset.open_sequences, frame_sequences.group_sizes, frame_sequences.cached_sequences
+    monkeypatch.setattr(dataset, "open_sequences", lambda *given: opened.append(given) or read(*given))
+    monkeypatch.setattr(frame_sequences, "group_sizes", lambda *given: tables.append(given) or sizes(*given))
+    monkeypatch.setattr(
+        frame_sequences, "cached_sequences", lambda *given, **how: cut.append(given) or cached(*given, **how)
+    )
+    parts = {"val_fraction": 0.5, "test_fraction": 0.0}
+    config = on_disk(videos, tmp_path, epochs=1, filters=(2,), sampling_epochs=0, **parts)
+    train(config, tmp_path / "run", verbose=0)
+    assert (len(opened), len(tables), len(cut)) == (1, 1, 1)

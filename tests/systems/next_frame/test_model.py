@@ -85,7 +85,7 @@ def test_scheduled_sampling_takes_true_frames_in_training_only():
         return np.abs(model(frames, training=True) - model(others, training=True)).max((2, 3, 4))
 
     assert (differ()[:, 4:] > 1e-5).all() and (differ()[:, :4] == 0).all()  # the first prediction is before them
-    layer.true_share.assign(0.0)
+    layer.teacher_forcing_ratio.assign(0.0)
     assert (differ() == 0).all()
     np.testing.assert_allclose(model(frames, training=True), model(frames, training=False), atol=1e-6)
 

@@ -28,8 +28,9 @@ from tfav.systems.next_frame import (
     predict_next,
     train,
 )
-from tfav.systems.next_frame.dataset import made_test_set, open_data
-from tfav.systems.next_frame.evaluate import EXAMPLES_NAME, load_model
+from tfav.systems.next_frame.dataset import made_test_set, read_sequences
+from tfav.systems.next_frame.evaluate import EXAMPLES_NAME
+from tfav.systems.next_frame.model import load_model
 
 
 def tfav(*arguments):
@@ -69,7 +70,7 @@ def test_facts_say_what_the_digits_are(run_dir):
 def test_scheduled_sampling_goes_down_by_epoch(tmp_path):
     config = Config.preset("demo", **{**SMALL, "epochs": 3, "sampling_epochs": 2})
     train(config, tmp_path / "run", verbose=0)
-    share = load_model(tmp_path / "run", config).get_layer("forecaster").true_share
+    share = load_model(tmp_path / "run", config).get_layer("forecaster").teacher_forcing_ratio
     assert float(share) in (0.0, 0.5, 1.0)  # of whichever epoch was best
     from tfav.systems.next_frame import build_model
     from tfav.systems.next_frame.train import ScheduledSampling
@@ -79,7 +80,7 @@ def test_scheduled_sampling_goes_down_by_epoch(tmp_path):
     shares = []
     for epoch in range(4):
         callback.on_epoch_begin(epoch)
-        shares.append(float(callback.model.get_layer("forecaster").true_share))
+        shares.append(float(callback.model.get_layer("forecaster").teacher_forcing_ratio))
     assert shares == [1.0, 0.5, 0.0, 0.0]
 
 
@@ -170,7 +171,7 @@ def test_evaluation_goes_on_past_what_cannot_be_used(run_dir, videos, tmp_path):
         assert (result["count"], result["scores"]) == (6, whole["scores"])
         assert "failed: " in describe_evaluation(result)
         with pytest.raises(DataError, match="2 of 5 videos cannot be used"):
-            open_data(Config.preset("demo", **{**SMALL, **cut}), mixed)
+            read_sequences(Config.preset("demo", **{**SMALL, **cut}), mixed)
     for name in "abc":
         (mixed / f"{name}.mp4").unlink()
     with pytest.raises(DataError, match="2 of 2 videos cannot be used"):

@@ -14,7 +14,7 @@ from tfav.io.flow_extraction import extract_flow, folders_of, picture_path
 from tfav.io.video import read_video
 from tfav.systems.two_stream import Config, build_datasets, dataset, predict, sampling, train
 from tfav.systems.two_stream import model as models
-from tfav.systems.two_stream.augment import build, build_augmenter, mirror_flow
+from tfav.systems.two_stream.augment import build, build_augmenter, flip_flow
 from tfav.systems.two_stream.stream import load_stream
 
 
@@ -237,7 +237,7 @@ def test_one_draw_holds_for_all_channels_of_a_stack():
 def test_mirrored_flow_changes_the_sign_of_u():
     stack = np.full((4, 6, 4), 127, np.uint8)
     stack[:, 0, :2], stack[:, 0, 2:] = 147, 157  # at the left edge: u of 20 levels, v of 30
-    mirrored = mirror_flow(stack).numpy()
+    mirrored = flip_flow(stack).numpy()
     assert (mirrored[:, -1, :2] == 107).all() and (mirrored[:, -1, 2:] == 157).all()
     assert (mirrored[:, :-1] == 127).all()
 
@@ -289,3 +289,14 @@ def test_a_cut_picture_ends_training_with_its_name(prepared, small_config, tmp_p
     config = dataclasses.replace(config, train_samples=8)
     with pytest.raises(MediaError, match=rf"{example.name}.*\.jpg: an image that is cut short"):
         train(config, tmp_path / "run", verbose=0)
+
+
+def test_a_training_lists_the_folder_once(small_config, tmp_path, monkeypatch):
+    """The same for the split and for the pictures."""
+    listed, divided, opened = [], [], []
+    find, divide, look = sampling.find_examples, dataset.make_split, sampling.open_pictures
+    monkeypatch.setattr(sampling, "find_examples", lambda *given: listed.append(given) or find(*given))
+    monkeypatch.setattr(dataset, "make_split", lambda *given: divided.append(given) or divide(*given))
+    monkeypatch.setattr(sampling, "open_pictures", lambda *given: opened.append(given) or look(*given))
+    train(small_config(stream="motion", epochs=1), tmp_path / "run", verbose=0)
+    assert (len(listed), len(divided), len(opened)) == (1, 1, 1)

@@ -13,7 +13,8 @@ from tfav.io.encoding import write_video
 from tfav.io.optical_flow import quantize_flow
 from tfav.io.video import read_video
 from tfav.systems.two_stream import predict, predict_files, predict_streams
-from tfav.systems.two_stream.predict import FlowSettings, Moment, Spool, score_video
+from tfav.systems.two_stream.demo_video import Moment, Spool
+from tfav.systems.two_stream.predict import FlowSettings, score_video
 from tfav.systems.two_stream.stream import load_stream
 
 

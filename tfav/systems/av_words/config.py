@@ -268,12 +268,6 @@ def _time_and_folder(values, out: Path) -> dict:
     return {"out": out, "at": values["at"] or None}
 
 
-def _write_example(path: Path) -> Path:
-    from tfav.speech import synthetic_speaker
-
-    return synthetic_speaker.write_singing_face(path)
-
-
 TAB = Tab(
     system=SYSTEM,
     title="Words",
@@ -281,7 +275,7 @@ TAB = Tab(
     button="Recognise the word",
     make_run="tfav demo, which leaves runs/demo/av_words/run",
     example_label="Use a made video: a drawn face that sings",
-    write_example=_write_example,
+    example="singing_face",
     controls=(
         Control(
             name="at",

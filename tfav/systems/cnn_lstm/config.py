@@ -1,11 +1,13 @@
-"""The settings of `cnn_lstm`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+"""The settings of `cnn_lstm`, named presets of them, and the flags of its other commands. Loads no TensorFlow."""
 
 import dataclasses
 from typing import Literal
 
 from tfav.errors import UsageError
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training.config import ClassifierConfig, ScheduleConfig
+from tfav.training.system import RunOptions, Tab
 
 SYSTEM = "cnn_lstm"
 
@@ -18,30 +20,30 @@ class Config(ClassifierConfig, ScheduleConfig):
         data_dir: Folder of `CLASS/VIDEO` files, or of `CLASS/VIDEO/` folders of frames.
         num_frames: Frames a clip has in the model, evenly spaced over the whole video.
         image_size: Height and width of a frame in the model, in pixels.
-        extractor: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
-        extractor_weights: Weights file of the extractor; `imagenet` downloads them; empty: random.
-        extractor_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
-        views: What the extractor sees of a frame; see `views.py`. More than one needs `cache_features`.
-        pooling: `mean` over the extractor's last map, or `bands`: means of its upper, middle and lower third.
-        extractor_trainable: Fine-tune the extractor.
-        cache_features: Compute the frozen extractor's features once per frame and keep them on disk.
+        backbone: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
+        backbone_weights: Weights file of the backbone; `imagenet` downloads them; empty: random.
+        backbone_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
+        views: What the backbone sees of a frame; see `motion_images`. More than one needs `cache_features`.
+        pooling: `mean` over the backbone's last map, or `bands`: means of its upper, middle and lower third.
+        backbone_trainable: Fine-tune the backbone.
+        cache_features: Compute the frozen backbone's features once per frame and keep them on disk.
         cnn_filters: Channels of each stage of our own CNN.
         cnn_depths: Convolutions of each stage, beside the stem.
         subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
         batch_norm_momentum: Of our own CNN; Keras' 0.99 needs some hundred steps before it can be evaluated.
         head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM's outputs, mean and
             maximum over time, times a linear classifier of means over six stretches of the clip.
-        projection: Principal components kept of each view's features and of their changes in time, fitted to the
+        pca_components: Principal components kept of each view's features and of their changes in time, fitted to the
             training part; 0: the features as they are. With `cache_features` only.
         lstm_units: Width of the LSTM.
         dense_units: Width of the layer between LSTM and classes, in the head `last`.
         dropout: Dropped share of the LSTM's input.
         recurrent_dropout: Dropped share of the LSTM's state; rules out the fast LSTM kernels.
-        flip: Mirror clips at random in training.
+        flip: Flip clips at random in training.
         time_jitter: Largest share of a clip cut off at either end in training; head `pooled` only.
         noise: Deviation of the noise added to projected features in training; head `pooled` only.
         mixup: Strength of mixing pairs of clips and their targets in training (Zhang et al., 2018); 0: none.
-        shift: Move clips at random by up to this many pixels in training; on pixels only.
+        shift_px: Move clips at random by up to this many pixels in training; on pixels only.
         color_jitter: Strength of random colour changes in training, 0-1; on pixels only.
         passes_per_epoch: Passes over the training part in an epoch; more than one where it is small.
         weight_decay: Decoupled weight decay (AdamW); 0 is Adam.
@@ -49,19 +51,19 @@ class Config(ClassifierConfig, ScheduleConfig):
 
     num_frames: int = ranged(10, ge=1)
     image_size: int = ranged(224, ge=1)
-    extractor: str = "cnn"
-    extractor_weights: str = ""
-    extractor_alpha: float = ranged(1.0, gt=0, le=1.4)
+    backbone: str = "cnn"
+    backbone_weights: str = ""
+    backbone_alpha: float = ranged(1.0, gt=0, le=1.4)
     views: tuple[str, ...] = ("frame",)
     pooling: Literal["mean", "bands"] = "mean"
-    extractor_trainable: bool = True
+    backbone_trainable: bool = True
     cache_features: bool = False
     cnn_filters: tuple[int, ...] = ranged((32, 32, 64, 128), ge=1)
     cnn_depths: tuple[int, ...] = ranged((1, 4, 4, 4), ge=0)
     subtract_mean: bool = False
     batch_norm_momentum: float = ranged(0.99, ge=0, lt=1)
     head: Literal["last", "pooled"] = "last"
-    projection: int = ranged(0, ge=0)
+    pca_components: int = ranged(0, ge=0)
     lstm_units: int = ranged(128, ge=1)
     dense_units: int = ranged(32, ge=1)
     dropout: float = ranged(0.0, ge=0, lt=1)
@@ -70,7 +72,7 @@ class Config(ClassifierConfig, ScheduleConfig):
     time_jitter: float = ranged(0.0, ge=0, lt=0.5)
     noise: float = ranged(0.0, ge=0)
     mixup: float = ranged(0.0, ge=0)
-    shift: int = ranged(0, ge=0)
+    shift_px: int = ranged(0, ge=0)
     color_jitter: float = ranged(0.0, ge=0, le=1)
     passes_per_epoch: int = ranged(1, ge=1)
     weight_decay: float = ranged(0.0, ge=0, lt=1)
@@ -83,25 +85,25 @@ class Config(ClassifierConfig, ScheduleConfig):
                 "cnn_filters and cnn_depths need one number per stage each. "
                 f"Received: {self.cnn_filters} and {self.cnn_depths}"
             )
-        smallest = {"cnn": 2 ** len(self.cnn_filters), "mobilenet_v2": 32}.get(self.extractor, 1)
+        smallest = {"cnn": 2 ** len(self.cnn_filters), "mobilenet_v2": 32}.get(self.backbone, 1)
         if self.image_size < smallest:
             raise UsageError(
-                f"image_size must be {smallest} or more for extractor={self.extractor}. "
+                f"image_size must be {smallest} or more for backbone={self.backbone}. "
                 f"Received: image_size={self.image_size}"
             )
-        if self.shift >= self.image_size:
+        if self.shift_px >= self.image_size:
             raise UsageError(
-                "shift must be below image_size, or nothing of a clip is left. "
-                f"Received: shift={self.shift} and image_size={self.image_size}"
+                "shift_px must be below image_size, or nothing of a clip is left. "
+                f"Received: shift_px={self.shift_px} and image_size={self.image_size}"
             )
         if not self.views:
             raise UsageError("views must name at least one.")
         if self.views != ("frame",) and not self.cache_features:
             raise UsageError(f"views other than the frame need cache_features. Received: views={self.views}")
-        if self.cache_features and (self.extractor_trainable or self.extractor == "cnn"):
+        if self.cache_features and (self.backbone_trainable or self.backbone == "cnn"):
             raise UsageError(
-                "cache_features needs a frozen, pretrained extractor: set extractor_trainable to false and extractor "
-                f"to mobilenet_v2 or a TF-Hub handle. Received: extractor={self.extractor}"
+                "cache_features needs a frozen, pretrained backbone: set backbone_trainable to false and backbone "
+                f"to mobilenet_v2 or a TF-Hub handle. Received: backbone={self.backbone}"
             )
 
     def outputs(self) -> tuple[str, ...]:
@@ -140,14 +142,14 @@ PRESETS: dict[str, dict] = {
     "transfer": {
         "num_frames": 24,
         "image_size": 160,
-        "extractor": "mobilenet_v2",
-        "extractor_weights": "imagenet",
-        "extractor_trainable": False,
+        "backbone": "mobilenet_v2",
+        "backbone_weights": "imagenet",
+        "backbone_trainable": False,
         "cache_features": True,
         "views": ("signed_change_crop", "change"),
         "pooling": "bands",
         "head": "pooled",
-        "projection": 256,
+        "pca_components": 256,
         "lstm_units": 32,
         "dropout": 0.5,
         "flip": True,
@@ -175,7 +177,7 @@ PRESETS: dict[str, dict] = {
         "lstm_units": 64,
         "dense_units": 32,
         "dropout": 0.3,
-        "shift": 6,
+        "shift_px": 6,
         "color_jitter": 0.3,
         "val_fraction": 0.15,
         "batch_size": 16,
@@ -186,3 +188,57 @@ PRESETS: dict[str, dict] = {
     },
 }
 Config.PRESETS = PRESETS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Workers):
+    """Videos become folders of JPEG frames: CLASS/VIDEO.mp4 becomes CLASS/VIDEO/VIDEO_frame_00.jpg and so on.
+
+    Example:
+        tfav prepare cnn_lstm --source data/UCF101 --out data/UCF101_frames --every-sec 1
+    """
+
+    every_sec: float | None = ranged(None, gt=0)
+    """Keep one frame every N seconds. Excludes --num-frames. Default: all frames."""
+    num_frames: int | None = ranged(None, ge=1)
+    """Keep N frames, evenly spaced over the whole video. Excludes --every-sec. Default: all frames."""
+    size: int | None = ranged(None, ge=1)
+    """Shorter side of a frame in pixels; smaller videos are not enlarged. Default: as filmed."""
+    quality: int = ranged(95, ge=1, le=100)
+    """Quality of the JPEG files, 1-100."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Top-1 and top-5 accuracy of every video, with 95 % intervals, per class and in all.
+
+    Example:
+        tfav evaluate cnn_lstm --run-dir runs/mine --data-dir unseen_videos
+    """
+
+    shuffle_frames: bool = False
+    """Put the frames of each clip in random order first, to measure what their order is worth."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions(RunOptions):
+    """Ranked classes of each video, or of each folder of frames.
+
+    Example:
+        tfav predict cnn_lstm --run-dir runs/mine holiday.mp4
+    """
+
+    top: int = ranged(5, ge=1)
+    """Number of classes to print."""
+
+
+TAB = Tab(
+    system="cnn_lstm",
+    title="Classification",
+    intro="Tells which class a video belongs to, among those the model was trained on.",
+    button="Classify the video",
+    make_run="tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/classes",
+    example_label="Use a made video: a shape that turns",
+    example="turning_shape",
+    position=4,
+)

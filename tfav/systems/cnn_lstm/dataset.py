@@ -25,10 +25,12 @@ from tfav.errors import DataError
 from tfav.io.cache import keyed_path
 from tfav.io.frame_extraction import extract_frames
 from tfav.io.frame_folders import inspect_frames
+from tfav.io.parallel import PrepareReport
 from tfav.io.sampling import indices_evenly
 from tfav.systems.cnn_lstm import feature_cache
 from tfav.systems.cnn_lstm.config import Config
-from tfav.systems.cnn_lstm.feature_pca import fit_front, head_size
+from tfav.systems.cnn_lstm.feature_pca import fit_pca
+from tfav.systems.cnn_lstm.model import head_size
 
 # Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
@@ -59,19 +61,19 @@ class Data:
         self.labels = check_class_count(self.tree.labels, config)
 
     @functools.cached_property
-    def front(self) -> keras.Model | None:
+    def pca(self) -> keras.Model | None:
         """The projection fitted to the training part's features; `None` where the configuration has none."""
-        if not (self.config.cache_features and self.config.projection):
+        if not (self.config.cache_features and self.config.pca_components):
             return None
         paths = [example.path for example in self.split.train]
-        return fit_front(self.config, feature_cache.compute(paths, self.config))
+        return fit_pca(self.config, feature_cache.compute(paths, self.config))
 
     def dataset(self, part: str) -> tf.data.Dataset | None:
         """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""
         examples = getattr(self.split, part)
         if not examples:
             return None
-        return build_dataset(self.config, examples, self.labels, training=part == "train", front=self.front)
+        return build_dataset(self.config, examples, self.labels, training=part == "train", pca=self.pca)
 
     def describe(self) -> dict:
         """How many examples of each class each part has: `{part: {label: count}}`."""
@@ -115,22 +117,27 @@ def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
     return Datasets(*map(opened.dataset, Datasets._fields))
 
 
+def prepare(source: Path | str, out: Path | str, **options) -> PrepareReport:
+    """Turns videos into folders of frames; options as in `tfav.io.frame_extraction.extract_frames`."""
+    return extract_frames(source, out, **options)
+
+
 def build_dataset(
     config: Config,
     examples: Sequence[Example],
     labels: Sequence[str],
     *,
     training: bool = False,
-    front: keras.Model | None = None,
+    pca: keras.Model | None = None,
 ) -> tf.data.Dataset:
-    """One data set of the given examples, in the form of `build_datasets`; `front` as in `Data`, or it is fitted."""
-    if front is None and config.cache_features and config.projection:
-        front = open_data(config).front
+    """One data set of the given examples, in the form of `build_datasets`; `pca` as in `Data`, or it is fitted."""
+    if pca is None and config.cache_features and config.pca_components:
+        pca = open_data(config).pca
     columns = {"label": np.array([labels.index(example.label) for example in examples], np.int32)}
     if config.cache_features:
         files = feature_cache.compute([example.path for example in examples], config)
         columns["path"] = np.array([os.fsencode(path) for path in files])
-        load, clip_bytes = _load_features(config, len(labels), front), 8 * config.num_frames * head_size(config)
+        load, clip_bytes = _load_features(config, len(labels), pca), 8 * config.num_frames * head_size(config)
     else:
         files, orientations = _frame_files(config, examples)
         columns["paths"] = pipeline.frame_column(files, config.num_frames)
@@ -203,8 +210,8 @@ def _augment_pixels(config: Config):
     operations = []
     if config.flip:
         operations.append(ops.random_flip())
-    if config.shift:
-        operations.append(ops.random_shift(config.shift))
+    if config.shift_px:
+        operations.append(ops.random_shift(config.shift_px))
     if config.color_jitter:
         strength = config.color_jitter
         operations.append(ops.color_jitter(strength, strength, strength))
@@ -214,8 +221,8 @@ def _augment_pixels(config: Config):
     return lambda inputs, target, seed: ({**inputs, "clip": apply(inputs["clip"], seed)}, target)
 
 
-def _load_features(config: Config, num_classes: int, front: keras.Model | None):
-    read = feature_cache.reader(config, front)
+def _load_features(config: Config, num_classes: int, pca: keras.Model | None):
+    read = feature_cache.reader(config, pca)
 
     def load(example):
         return read(example["path"]), _target(config, example["label"], num_classes)

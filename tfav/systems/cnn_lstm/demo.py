@@ -8,7 +8,8 @@ from tfav.data import synthetic
 from tfav.io.atomic_write import write_json
 from tfav.io.console import say
 from tfav.systems.cnn_lstm.config import Config
-from tfav.systems.cnn_lstm.train import describe_evaluation, evaluate, train
+from tfav.systems.cnn_lstm.evaluate import describe_evaluation, evaluate
+from tfav.systems.cnn_lstm.train import train
 
 
 def demo(out_dir: Path | str) -> dict:

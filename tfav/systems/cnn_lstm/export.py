@@ -4,9 +4,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfav.systems.cnn_lstm.config import Config
-from tfav.systems.cnn_lstm.train import Networks, open_networks, open_run
+from tfav.systems.cnn_lstm.config import SYSTEM, Config
+from tfav.systems.cnn_lstm.predict import Networks, class_probabilities, open_networks
 from tfav.training.export_spec import Exported, made_pictures, portable, resized
+from tfav.training.run_folder import open_run
 
 _NUM_EXAMPLES = 3
 
@@ -22,7 +23,7 @@ def export(run_dir: Path | str) -> Exported:
         UsageError: Not a run of this system.
         TfavError: There is no readable model.
     """
-    run, config = open_run(run_dir)
+    run, config = open_run(run_dir, SYSTEM, Config)
     networks = open_networks(run.dir, config)
     networks = networks._replace(**{name: portable(part) for name, part in networks._asdict().items() if part})
     metadata = {"labels": run.metadata["labels"]}
@@ -32,7 +33,7 @@ def export(run_dir: Path | str) -> Exported:
     def serve(frames):
         frames, mask = _choose(frames, config.num_frames, axis=1)
         clip = tf.cast(resized(frames, (config.image_size,) * 2), tf.uint8)
-        return {"class": _classes(networks.model({"clip": clip, "mask": mask}, training=False))}
+        return {"class": class_probabilities(networks.model({"clip": clip, "mask": mask}, training=False))}
 
     shape = (1, config.num_frames, config.image_size, config.image_size, 3)
     return Exported(
@@ -55,21 +56,21 @@ def _from_views(networks: Networks, config: Config, metadata: dict) -> Exported:
 
     def answer(pixels, mask):
         size = config.image_size
-        flat = networks.extractor(tf.reshape(pixels, [-1, size, size, 3]), training=False)
+        flat = networks.backbone(tf.reshape(pixels, [-1, size, size, 3]), training=False)
         features = tf.reshape(flat, [-1, num_views, config.num_frames, flat.shape[-1]])
         features = tf.transpose(features, [0, 2, 1, 3])
         features = tf.reshape(features, [-1, config.num_frames, num_views * flat.shape[-1]]) * mask[..., None]
         inputs = {"features": features, "mask": mask}
-        if networks.front is not None:
-            inputs["features"] = networks.front(inputs, training=False)
-        return _classes(networks.model(inputs, training=False))
+        if networks.pca is not None:
+            inputs["features"] = networks.pca(inputs, training=False)
+        return class_probabilities(networks.model(inputs, training=False))
 
     shape = (1, num_views, config.num_frames, config.image_size, config.image_size, 3)
     return Exported(
         serve,
         {"views": tf.TensorSpec([None, num_views, None, None, None, 3], tf.uint8, name="views")},
         [{"views": made_pictures(seed, shape)} for seed in range(_NUM_EXAMPLES)],
-        f"Inside: choosing frames evenly, resizing, scaling, the extractor, both orientations. Left to the caller: "
+        f"Inside: choosing frames evenly, resizing, scaling, the backbone, both orientations. Left to the caller: "
         f"decoding the video and drawing its views ({', '.join(config.views)}), which OpenCV does.",
         metadata,
     )
@@ -94,7 +95,3 @@ def _choose(frames, num_frames: int, axis: int):
     mask = tf.repeat(tf.sequence_mask([kept], num_frames, tf.float32), tf.shape(frames)[0], axis=0)
     shape = frames.shape.as_list()
     return tf.ensure_shape(frames, [*shape[:axis], num_frames, *shape[axis + 1 :]]), mask
-
-
-def _classes(outputs):
-    return outputs["class"] if isinstance(outputs, dict) else outputs

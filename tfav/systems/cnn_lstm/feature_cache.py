@@ -1,9 +1,9 @@
-"""Features of a frozen extractor, computed once per frame and kept on disk.
+"""Features of a frozen backbone, computed once per frame and kept on disk.
 
 A file holds `[O, T, D]` float16: the `T` frames of one video as filmed and, where clips are to be mirrored in training,
 mirrored as well (`O` is 2 then, else 1). Its folder is
-named by a hash of all that decides the numbers (extractor, weights, preprocessing), its name by the video, so nothing
-is ever taken for what it is not, and another run with the same extractor finds it done.
+named by a hash of all that decides the numbers (backbone, weights, preprocessing), its name by the video, so nothing
+is ever taken for what it is not, and another run with the same backbone finds it done.
 """
 
 import functools
@@ -23,8 +23,8 @@ from tfav.io.isolate_errors import failure_of
 from tfav.io.listing import file_state
 from tfav.io.output_names import short_name
 from tfav.systems.cnn_lstm import clip_reader, motion_images
-from tfav.systems.cnn_lstm.backbone import cached_extractor, feature_size
 from tfav.systems.cnn_lstm.config import Config
+from tfav.systems.cnn_lstm.model import cached_backbone, feature_size
 
 _SECONDS_BEFORE_BAR = 2.0
 
@@ -34,7 +34,7 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
 
     Args:
         paths: Video files or frame folders.
-        config: Names extractor, weights and preprocessing.
+        config: Names backbone, weights and preprocessing.
 
     Returns:
         The feature file of each path.
@@ -43,8 +43,8 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
         DataError: Videos that cannot be read, counted, the first with its reason. What could be computed is kept.
     """
     motion_images.check(config.views)
-    extractor = cached_extractor(config)
-    folder = _folder(config, extractor)
+    backbone = cached_backbone(config)
+    folder = _folder(config, backbone)
     files = [folder / f"{_video_key(path)}.f16" for path in paths]
     frame_bytes = np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)
     missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, frame_bytes)]
@@ -62,7 +62,7 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
             continue
         told += clip.warnings
         try:
-            found = extract(clip, extractor, orientations(config)).astype(np.float16)
+            found = extract(clip, backbone, orientations(config)).astype(np.float16)
         except Exception as error:
             failed.append(failure_of(path, error))
             continue
@@ -89,18 +89,18 @@ def orientations(config: Config) -> int:
     return 2 if config.flip else 1
 
 
-def extract(clip: clip_reader.Clip, extractor: keras.Model, count: int) -> np.ndarray:
+def extract(clip: clip_reader.Clip, backbone: keras.Model, count: int) -> np.ndarray:
     """Features of a clip, `[count, T_real, D]` float32: as filmed and, for 2, mirrored; views side by side in `D`."""
     pixels = clip.pixels[:, clip.mask]
     sides = np.stack([pixels, pixels[:, :, :, ::-1]][:count])
-    out = _run(extractor)(tf.constant(sides.reshape(-1, *sides.shape[3:]))).numpy()
+    out = _run(backbone)(tf.constant(sides.reshape(-1, *sides.shape[3:]))).numpy()
     _, num_views, time = sides.shape[:3]
     out = out.reshape(count, num_views, time, -1)
     return out.transpose(0, 2, 1, 3).reshape(count, time, -1)
 
 
-def reader(config: Config, front: keras.Model | None = None) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """A function, in graph ops, from a feature file to `features` `[O, T, D]`, through `front`, and `mask` `[T]`."""
+def reader(config: Config, pca: keras.Model | None = None) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """A function, in graph ops, from a feature file to `features` `[O, T, D]`, through `pca`, and `mask` `[T]`."""
     count, time, size = orientations(config), config.num_frames, feature_size(config)
 
     def read(path):
@@ -109,8 +109,8 @@ def reader(config: Config, front: keras.Model | None = None) -> Callable[[tf.Ten
         length = tf.shape(values)[1]
         values = tf.ensure_shape(tf.pad(values, [[0, 0], [0, time - length], [0, 0]]), [count, time, size])
         mask = tf.sequence_mask(length, time, tf.float32)
-        if front is not None:
-            values = front({"features": tf.cast(values, tf.float32), "mask": tf.stack([mask] * count)})
+        if pca is not None:
+            values = pca({"features": tf.cast(values, tf.float32), "mask": tf.stack([mask] * count)})
         return {"features": values, "mask": mask}
 
     return read
@@ -145,14 +145,14 @@ def first_orientation(inputs, target):
 
 
 @functools.lru_cache(maxsize=4)
-def _run(extractor: keras.Model):
-    return tf.function(lambda frames: extractor(tf.cast(frames, tf.float32), training=False), reduce_retracing=True)
+def _run(backbone: keras.Model):
+    return tf.function(lambda frames: backbone(tf.cast(frames, tf.float32), training=False), reduce_retracing=True)
 
 
-def _folder(config: Config, extractor: keras.Model) -> Path:
-    settings = (config.extractor, config.extractor_alpha, config.image_size, config.num_frames, config.views)
+def _folder(config: Config, backbone: keras.Model) -> Path:
+    settings = (config.backbone, config.backbone_alpha, config.image_size, config.num_frames, config.views)
     settings += (config.pooling, config.flip)
-    return keyed_path(config.cache_path(), "features", *settings, weights=extractor.get_weights())
+    return keyed_path(config.cache_path(), "features", *settings, weights=backbone.get_weights())
 
 
 def _video_key(path: Path) -> str:

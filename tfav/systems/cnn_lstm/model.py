@@ -1,11 +1,16 @@
-"""The models: a CNN that sees one frame, an LSTM over what it saw, and a classifier on top."""
+"""The models: a backbone that sees one frame, an LSTM over what it saw, and a classifier on top."""
+
+import functools
+import itertools
+import warnings
+from pathlib import Path
 
 import keras
 from keras import layers, ops
 
-from tfav.systems.cnn_lstm.backbone import build_extractor
+from tfav.errors import TfavError, UsageError
+from tfav.io.atomic_write import partial_file
 from tfav.systems.cnn_lstm.config import Config
-from tfav.systems.cnn_lstm.feature_pca import head_size
 from tfav.systems.cnn_lstm.layers import MaskedPool, PerFrame, SharedTarget, SubtractClipMean, SumToOne, TimeJitter
 from tfav.training import mixed_precision
 
@@ -18,7 +23,7 @@ def build_model(config: Config) -> keras.Model:
     """The model that `build_datasets(config)` feeds.
 
     Args:
-        config: With `cache_features` the model starts at the features, since the extractor's work is done once and kept
+        config: With `cache_features` the model starts at the features, since the backbone's work is done once and kept
             on disk; otherwise at the pixels.
 
     Returns:
@@ -32,12 +37,12 @@ def build_model(config: Config) -> keras.Model:
     with mixed_precision(config.precision):
         if config.cache_features:
             return build_head(config, head_size(config))
-        extractor = build_extractor(config)
-        extractor.trainable = config.extractor_trainable
+        backbone = build_backbone(config)
+        backbone.trainable = config.backbone_trainable
         clip = layers.Input((config.num_frames, config.image_size, config.image_size, 3), dtype="uint8", name="clip")
         mask = layers.Input((config.num_frames,), name="mask")  # float32: MirroredStrategy cannot take bool inputs
         x = SubtractClipMean(name="moving")(clip, mask) if config.subtract_mean else clip
-        features = PerFrame(extractor, name="frames")(x)
+        features = PerFrame(backbone, name="frames")(x)
         probabilities = build_head(config, features.shape[-1])({"features": features, "mask": mask})
         return _model({"clip": clip, "mask": mask}, probabilities, f"cnn_lstm_{config.preset_name}")
 
@@ -110,3 +115,139 @@ def _apply_classes(x, config: Config, name: str, **settings):
 
 
 _HEADS = {"last": _apply_last_head, "pooled": _apply_pooled_head}
+
+
+def head_size(config: Config) -> int:
+    """Numbers per frame that the head takes."""
+    return 2 * len(config.views) * config.pca_components if config.pca_components else feature_size(config)
+
+
+def build_backbone(config: Config) -> keras.Model:
+    """The model of one frame: `[N, S, S, 3]` (RGB, 0-255) to `[N, D]`, its own scaling of pixels included.
+
+    Raises:
+        UsageError: An unknown backbone, or weights that do not fit it.
+        TfavError: ImageNet weights are wanted and cannot be downloaded.
+    """
+    frame = layers.Input((config.image_size, config.image_size, 3), name="frame")
+    if config.backbone == "cnn":
+        return keras.Model(frame, _apply_cnn(frame, config), name="cnn")
+    if config.backbone == "mobilenet_v2":
+        backbone = _mobilenet_v2(config)
+        x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frame)  # -1..1, what the weights were trained on
+        return keras.Model(frame, _pool_map(backbone(x), config.pooling), name="mobilenet_v2_frame")
+    from tfav.weights.tf_hub import HubExtractor  # only here: it loads tensorflow-hub
+
+    x = layers.Rescaling(1 / 255, name="scale")(frame)
+    x = HubExtractor(config.backbone, trainable=config.backbone_trainable, name="hub")(x)
+    return keras.Model(frame, x, name="hub_frame")
+
+
+def _apply_cnn(frame, config: Config):
+    """Our own CNN: a strided convolution, then stages of 3 x 3 convolutions with a pooling between two of them."""
+    x = layers.Rescaling(1 / 255, name="scale")(frame)
+    momentum = config.batch_norm_momentum
+    x = _apply_convolution(x, config.cnn_filters[0], momentum, stride=2, name="stem")
+    for stage, (filters, depth) in enumerate(zip(config.cnn_filters, config.cnn_depths, strict=True), 1):
+        for index in range(depth):
+            x = _apply_convolution(x, filters, momentum, name=f"stage{stage}_{index + 1}")
+        if stage < len(config.cnn_filters):
+            x = layers.MaxPooling2D(name=f"stage{stage}_pool")(x)
+    return layers.Flatten(name="flatten")(x)
+
+
+def _apply_convolution(x, filters: int, momentum: float, *, stride: int = 1, name: str):
+    x = layers.Conv2D(filters, 3, strides=stride, padding="same", name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def feature_size(config: Config) -> int:
+    """`D` of the features the head takes: those of one frame, times the number of views."""
+    return cached_backbone(config).output_shape[-1] * len(config.views)
+
+
+def cached_backbone(config: Config) -> keras.Model:
+    """`build_backbone`, once per process and set of weights; for reading only, since all callers share it."""
+    return _backbone_of(
+        config.backbone, config.backbone_weights, config.backbone_alpha, config.image_size, config.pooling
+    )
+
+
+def save_backbone(config: Config, path: Path) -> None:
+    """Keeps the frozen backbone with the run, so that the run folder predicts wherever it is carried.
+
+    A TF-Hub module stays where it is: only its handle is stored, in `config.json`.
+    """
+    if config.cache_features and config.backbone == "mobilenet_v2" and not path.exists():
+        with partial_file(path) as partial:
+            cached_backbone(config).save(partial)
+
+
+@functools.lru_cache(maxsize=2)
+def _backbone_of(backbone, backbone_weights, backbone_alpha, image_size, pooling):
+    backbone = build_backbone(
+        Config(
+            backbone=backbone,
+            backbone_weights=backbone_weights,
+            backbone_alpha=backbone_alpha,
+            image_size=image_size,
+            pooling=pooling,
+            backbone_trainable=False,
+        )
+    )
+    backbone.trainable = False
+    return backbone
+
+
+def _mobilenet_v2(config: Config) -> keras.Model:
+    shape = (config.image_size, config.image_size, 3)
+    weights = config.backbone_weights
+    is_file = weights not in ("", "imagenet")
+    if is_file and not Path(weights).is_file():
+        raise UsageError(
+            f"{weights}: no such weights file. Give --backbone-weights a file, or imagenet to download them."
+        )
+    try:
+        backbone = keras.applications.MobileNetV2(
+            input_shape=shape,
+            alpha=config.backbone_alpha,
+            include_top=False,
+            weights=None if is_file or not weights else weights,
+            name="mobilenet_v2",
+        )
+    except ValueError as error:
+        raise UsageError(f"MobileNetV2 cannot be built: {' '.join(str(error).split())}") from error
+    except Exception as error:  # Keras raises a bare Exception when its download fails
+        raise TfavError(
+            "the ImageNet weights of MobileNetV2 cannot be downloaded. Give --backbone-weights a file that you have."
+        ) from error
+    if is_file:
+        try:
+            with warnings.catch_warnings():
+                # Keras only warns when parts of the file find no place, and leaves those layers random.
+                warnings.simplefilter("error", UserWarning)
+                backbone.load_weights(weights)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
+            raise UsageError(
+                f"{weights}: does not fit MobileNetV2 with alpha {config.backbone_alpha} "
+                f"({' '.join(str(error).split())[:160]}). Set --backbone-alpha to what the file was made with."
+            ) from error
+    return backbone
+
+
+def _pool_map(x, pooling: str):
+    """The last map of an backbone `[N, h, w, C]` as one vector per frame."""
+    if pooling == "mean":
+        return layers.GlobalAveragePooling2D(name="pool")(x)
+    height = x.shape[1]
+    if height < 3:
+        raise UsageError(
+            f"pooling=bands needs a last map of 3 rows or more, here it has {height}. Give a larger image_size."
+        )
+    edges = [round(height * third / 3) for third in range(4)]
+    bands = []
+    for index, (top, bottom) in enumerate(itertools.pairwise(edges)):
+        band = layers.Cropping2D(((top, height - bottom), (0, 0)), name=f"band_{index}")(x)
+        bands.append(layers.GlobalAveragePooling2D(name=f"pool_{index}")(band))
+    return layers.Concatenate(name="pool")(bands)

@@ -1,4 +1,4 @@
-"""What the extractor sees of a video: the frames as they are, or pictures of what moves in them.
+"""What the backbone sees of a video: the frames as they are, or pictures of what moves in them.
 
 A network trained on photographs also tells apart pictures of motion. They leave out the place: walls, light and clothes
 are gone, which is what carries a classifier from one room to another.

@@ -260,12 +260,6 @@ def _files_and_face(values, out: Path) -> dict:
     return {"out": out, "captions": out / "captions.mp4", "face": values["face"] or None}
 
 
-def _write_example(path: Path) -> Path:
-    from tfav.speech import synthetic_speaker
-
-    return synthetic_speaker.write_speaking_face(path)
-
-
 TAB = Tab(
     system=SYSTEM,
     title="Lip reading",
@@ -274,7 +268,7 @@ TAB = Tab(
     button="Read the lips",
     make_run="tfav train lipnet --preset cpu --data-dir grid_shards --run-dir runs/lips",
     example_label="Use a made video: a drawn face",
-    write_example=_write_example,
+    example="speaking_face",
     controls=(
         Control(
             name="face",

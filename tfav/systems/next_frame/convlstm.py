@@ -88,9 +88,9 @@ class ConvLSTMStep(keras.layers.Layer):
 class Forecaster(keras.layers.Layer):
     """Sees `input_frames` frames and goes on for `output_frames`, each made from the one before.
 
-    After the frames seen, its input is its own last output. In training a share of the true frames, `true_share`, takes
-    its place, sequence by sequence and step by step (scheduled sampling); outside of training true frames beyond
-    `input_frames` are never looked at, so they need not be there.
+    After the frames seen, its input is its own last output. In training a share of the true frames,
+    `teacher_forcing_ratio`, takes its place, sequence by sequence and step by step (scheduled sampling); outside of
+    training true frames beyond `input_frames` are never looked at, so they need not be there.
 
     Args:
         input_frames: Frames seen.
@@ -98,7 +98,7 @@ class Forecaster(keras.layers.Layer):
         one_step: Layer that makes the next frame: `ConvLSTMStep` or `MotionStep`.
         patch_size: Pixels on a side that become channels of one place.
         activation: Of the frames made: `"sigmoid"`, or `"linear"`.
-        true_share: At the start of training; a callback moves it.
+        teacher_forcing_ratio: At the start of training; a callback moves it.
         seed: Of the scheduled sampling.
     """
 
@@ -109,7 +109,7 @@ class Forecaster(keras.layers.Layer):
         one_step,
         patch_size=1,
         activation="sigmoid",
-        true_share=0.0,
+        teacher_forcing_ratio=0.0,
         seed=0,
         **kwargs,
     ):
@@ -119,7 +119,7 @@ class Forecaster(keras.layers.Layer):
             "output_frames": output_frames,
             "patch_size": patch_size,
             "activation": activation,
-            "true_share": true_share,
+            "teacher_forcing_ratio": teacher_forcing_ratio,
             "seed": seed,
         }
         self.input_frames = input_frames
@@ -133,10 +133,10 @@ class Forecaster(keras.layers.Layer):
         """Builds the step."""
         batch, _, *frame = input_shape
         self.one_step.build((batch, *frame))
-        self.true_share = self.add_weight(
-            name="true_share",
+        self.teacher_forcing_ratio = self.add_weight(
+            name="teacher_forcing_ratio",
             shape=(),
-            initializer=keras.initializers.Constant(self.settings["true_share"]),
+            initializer=keras.initializers.Constant(self.settings["teacher_forcing_ratio"]),
             trainable=False,
             dtype="float32",
             autocast=False,
@@ -173,7 +173,7 @@ class Forecaster(keras.layers.Layer):
 
     def _sample(self, true, own):
         drawn = keras.random.uniform((ops.shape(true)[0], 1, 1, 1), seed=self.draws)
-        return ops.where(drawn < self.true_share, ops.cast(true, own.dtype), own)
+        return ops.where(drawn < self.teacher_forcing_ratio, ops.cast(true, own.dtype), own)
 
     def compute_output_shape(self, input_shape):
         """`(B, T, H, W, C)` to `(B, input + output - 1, H, W, C)`."""

@@ -11,6 +11,8 @@ The course notebook trains on 900 and validates on 100 sequences of `mnist_test_
 set. Give it as `data_dir` to do the same, and do not call its figures the benchmark's.
 """
 
+import functools
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +24,10 @@ from tfav.data import epoch_order, moving_mnist
 from tfav.data.mnist import Digits, load_digits
 from tfav.data.pipeline import served
 from tfav.errors import DataError, UsageError
-from tfav.io.npy_sequences import open_sequences
+from tfav.io.npy_sequences import open_sequences, write_sequences
+from tfav.io.parallel import PrepareReport
+from tfav.io.workers import Workers
+from tfav.ranges import check_number
 from tfav.systems.next_frame import frame_sequences
 from tfav.systems.next_frame.config import Config
 
@@ -38,12 +43,107 @@ class Datasets(NamedTuple):
     test: tf.data.Dataset | None
 
 
-def build_datasets(config: Config, *, digits: Digits | None = None) -> Datasets:
-    """Training, validation and test data.
+class Data:
+    """The data of a configuration, opened once: the digits of Moving MNIST, or sequences on disk.
+
+    Attributes:
+        config: What it was opened by.
+        digits: What Moving MNIST is made of; None where the data are on disk.
+    """
+
+    def __init__(self, config: Config, digits: Digits | None = None):
+        self.config = config
+        self.digits = (digits or load_digits(config.mnist)) if config.is_made else None
+
+    @functools.cached_property
+    def sequences(self) -> tuple[np.ndarray, Path]:
+        """All sequences on disk and their file, as from `read_sequences`; read when they are first asked for."""
+        return read_sequences(self.config, self.config.data_dir)
+
+    @functools.cached_property
+    def _ends(self) -> np.ndarray:
+        """Up to which sequence each video goes."""
+        sequences, path = self.sequences
+        return np.cumsum(frame_sequences.group_sizes(path, len(sequences)))
+
+    @property
+    def metadata(self) -> dict:
+        """What a run stores of its data beside the configuration."""
+        return {"digits": self.digits.source if self.digits else ""}
+
+    def numbers(self, part: str) -> np.ndarray:
+        """The numbers of the sequences on disk in a part; videos stay whole, and in order.
+
+        Args:
+            part: `train`, `val`, `test`, or `all`.
+
+        Raises:
+            UsageError: There is no such part.
+            DataError: The data are too few for it, or cannot be used as they stand.
+        """
+        config = self.config
+        shares = {"train": 1, "val": config.val_fraction, "test": config.test_fraction, "all": 1}
+        if part not in shares:
+            raise UsageError(f"part must be one of {', '.join(shares)}. Received: part={part}")
+        if not shares[part]:
+            raise UsageError(f"there is no {part} part: {part}_fraction is 0. Give --data-dir other data, or part=all.")
+        sequences, _ = self.sequences
+        if part == "all":
+            return np.arange(len(sequences))
+        ends = self._ends
+        borders = [0]
+        for share in (1 - config.val_fraction - config.test_fraction, 1 - config.test_fraction, 1):
+            nearest = int(np.abs(ends - share * len(sequences)).argmin())
+            borders.append(max(borders[-1], int(ends[nearest])))
+        number = ("train", "val", "test").index(part)
+        numbers = np.arange(borders[number], borders[number + 1])
+        if not len(numbers):
+            raise DataError(
+                f"{config.data_dir}: {len(ends)} videos or sequences are too few for a {part} part. "
+                "Add some, or set --val-fraction and --test-fraction."
+            )
+        return numbers
+
+    def dataset(self, part: str) -> tf.data.Dataset | None:
+        """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""
+        if not self.describe()[part]:
+            return None
+        if self.digits is not None:
+            return _made(self.config, self.digits, part).map(_to_pairs(self.config))
+        return _from_disk(self.config, self.sequences[0], self.numbers(part), shuffle=part == "train")
+
+    def describe(self) -> dict[str, int]:
+        """How many sequences each part has."""
+        config = self.config
+        if self.digits is not None:
+            return {"train": config.train_sequences, "val": config.val_sequences, "test": config.test_sequences}
+        shares = {"train": 1, "val": config.val_fraction, "test": config.test_fraction}
+        return {part: len(self.numbers(part)) if share else 0 for part, share in shares.items()}
+
+
+def open_data(config: Config, *, digits: Digits | None = None) -> Data:
+    """Opens the data of a configuration once, for all that asks about them.
 
     Args:
         config: What to read or make.
         digits: To draw from; None: `load_digits(config.mnist)`.
+
+    Example:
+        >>> data = open_data(config)
+        >>> model.fit(data.dataset("train"), validation_data=data.dataset("val"))
+
+    Raises:
+        UsageError: There are no such digits. Data on disk are opened when they are first asked for.
+    """
+    return Data(config, digits)
+
+
+def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
+    """Training, validation and test data.
+
+    Args:
+        config: What to read or make.
+        opened: What `open_data(config)` gave, where that was called before.
 
     Returns:
         Three `tf.data.Dataset`s of `(frames, target)` float32, 0-1. `target` `[B, T - 1, H, W, C]` is what follows each
@@ -54,33 +154,8 @@ def build_datasets(config: Config, *, digits: Digits | None = None) -> Datasets:
         UsageError: A file or folder is not there.
         DataError: The data cannot be used as they stand.
     """
-    pairs = _to_pairs(config)
-    if not config.is_made:
-        return Datasets(
-            *(
-                _from_disk(config, *part_of(config, name), shuffle=name == "train") if share else None
-                for name, share in (("train", 1), ("val", config.val_fraction), ("test", config.test_fraction))
-            )
-        )
-    digits = digits or load_digits(config.mnist)
-    held_back = len(digits.train) // _VAL_SHARE
-    options = {"batch_size": config.batch_size, "num_frames": config.num_frames, "num_digits": config.num_digits}
-    train = moving_mnist.sequences(
-        digits.train[:-held_back],
-        count=config.train_sequences,
-        seed=moving_mnist.seed_of("train", config.seed),
-        new_each_epoch=config.new_each_epoch,
-        **options,
-    )
-    val = None
-    if config.val_sequences:
-        val = moving_mnist.sequences(
-            digits.train[-held_back:],
-            count=config.val_sequences,
-            seed=moving_mnist.seed_of("val", config.seed),
-            **options,
-        ).map(pairs)
-    return Datasets(train.map(pairs), val, made_test_set(config, digits).map(pairs))
+    opened = opened or open_data(config)
+    return Datasets(*map(opened.dataset, Datasets._fields))
 
 
 def made_test_set(config: Config, digits: Digits) -> tf.data.Dataset:
@@ -95,7 +170,9 @@ def made_test_set(config: Config, digits: Digits) -> tf.data.Dataset:
     )
 
 
-def open_data(config: Config, data_dir: Path | str, *, failed: dict[str, str] | None = None) -> tuple[np.ndarray, Path]:
+def read_sequences(
+    config: Config, data_dir: Path | str, *, failed: dict[str, str] | None = None
+) -> tuple[np.ndarray, Path]:
     """Sequences on disk, for a configuration.
 
     Args:
@@ -131,41 +208,79 @@ def open_data(config: Config, data_dir: Path | str, *, failed: dict[str, str] | 
     return sequences, path
 
 
-def part_of(config: Config, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """A part of the data in `config.data_dir`; videos stay whole, and in order.
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    sequences: int | None = None,
+    num_frames: int | None = None,
+    size: int | None = None,
+    channels: int = 1,
+    num_digits: int = 2,
+    seed: int = 0,
+    part: str = "train",
+    **workers,
+) -> PrepareReport:
+    """Writes sequences to disk once, in the benchmark's layout.
 
     Args:
-        config: Says where the data are, and how large the parts.
-        part: `train`, `val`, `test`, or `all`.
-
-    Returns:
-        All sequences, as from `open_data`, and the numbers of those in the part.
+        source: A folder of videos or frames, which is cut to sequences; or Keras' `mnist.npz`, to make Moving MNIST of.
+        out: The `.npy` file.
+        sequences: How many to make of `mnist.npz`; 10,000 where not given.
+        num_frames: Frames of each; 20 where not given.
+        size: Height and width of frames cut from videos, in pixels; 64 where not given.
+        channels: Of frames cut from videos: 1 grey, 3 colour.
+        num_digits: On the canvas of Moving MNIST.
+        seed: Of Moving MNIST.
+        part: `train` or `test`: which digits Moving MNIST is made of.
+        **workers: Fields of `tfav.io.workers.Workers`: who cuts videos. Moving MNIST is made by one process.
 
     Raises:
-        UsageError: There is no such part.
-        DataError: The data are too few for it, or cannot be used as they stand.
+        UsageError: Options that do not apply.
     """
-    shares = {"train": 1, "val": config.val_fraction, "test": config.test_fraction, "all": 1}
-    if part not in shares:
-        raise UsageError(f"part must be one of {', '.join(shares)}. Received: part={part}")
-    if not shares[part]:
-        raise UsageError(f"there is no {part} part: {part}_fraction is 0. Give --data-dir other data, or part=all.")
-    sequences, path = open_data(config, config.data_dir)
-    if part == "all":
-        return sequences, np.arange(len(sequences))
-    ends = np.cumsum(frame_sequences.group_sizes(path, len(sequences)))
-    borders = [0]
-    for share in (1 - config.val_fraction - config.test_fraction, 1 - config.test_fraction, 1):
-        nearest = int(np.abs(ends - share * len(sequences)).argmin())
-        borders.append(max(borders[-1], int(ends[nearest])))
-    number = ("train", "val", "test").index(part)
-    numbers = np.arange(borders[number], borders[number + 1])
-    if not len(numbers):
-        raise DataError(
-            f"{config.data_dir}: {len(ends)} videos or sequences are too few for a {part} part. "
-            "Add some, or set --val-fraction and --test-fraction."
-        )
-    return sequences, numbers
+    Workers(**workers).check()
+    if Path(out).suffix != ".npy":
+        raise UsageError(f"{out}: sequences are written as one .npy file; give --out such a name.")
+    for name, value in {"sequences": sequences, "num_frames": num_frames, "size": size}.items():
+        check_number(name, value, whole=True, ge=1)
+    num_frames = num_frames or moving_mnist.NUM_FRAMES
+    if Path(source).is_dir():
+        if sequences is not None:
+            raise UsageError("--sequences is for Moving MNIST; a folder of videos gives as many as it holds.")
+        size = size or 64
+        return frame_sequences.cut_folder(source, out, num_frames=num_frames, size=size, channels=channels, **workers)
+    started, count = time.monotonic(), sequences or 10_000
+    digits = load_digits(source)
+    made = moving_mnist.sequences(
+        getattr(digits, part),
+        count=count,
+        seed=moving_mnist.seed_of(part, seed),
+        batch_size=50,
+        num_frames=num_frames,
+        num_digits=num_digits,
+        dtype="uint8",
+    )
+    write_sequences(out, made.as_numpy_iterator(), count)
+    report = PrepareReport(done=[str(out)], settings={"sequences": count, "num_frames": num_frames, "seed": seed})
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _made(config: Config, digits: Digits, part: str) -> tf.data.Dataset:
+    """Whole sequences of a part of Moving MNIST."""
+    if part == "test":
+        return made_test_set(config, digits)
+    held_back = len(digits.train) // _VAL_SHARE
+    training = part == "train"
+    return moving_mnist.sequences(
+        digits.train[:-held_back] if training else digits.train[-held_back:],
+        count=config.train_sequences if training else config.val_sequences,
+        seed=moving_mnist.seed_of(part, config.seed),
+        new_each_epoch=training and config.new_each_epoch,
+        batch_size=config.batch_size,
+        num_frames=config.num_frames,
+        num_digits=config.num_digits,
+    )
 
 
 def _to_pairs(config: Config) -> Callable:

@@ -16,12 +16,10 @@ from tfav.io.atomic_write import partial_file
 from tfav.metrics import perceptual as perceptual_scores
 from tfav.metrics import video
 from tfav.systems.next_frame import dataset
-from tfav.systems.next_frame.config import Config
-from tfav.systems.next_frame.model import build_model
+from tfav.systems.next_frame.config import SYSTEM, Config
+from tfav.systems.next_frame.model import load_model
 from tfav.systems.next_frame.rollout import predict_next
-from tfav.systems.next_frame.train import open_run
-from tfav.training import checkpoints
-from tfav.training import run_folder as runs
+from tfav.training.run_folder import is_shipped, open_run
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_EXAMPLES = 5
@@ -90,7 +88,7 @@ def evaluate(
         DataError: The data cannot be used as they stand.
     """
     started = time.monotonic()
-    run, config = open_run(run_dir)
+    run, config = open_run(run_dir, SYSTEM, Config)
     changes = {name: value for name, value in changes.items() if value is not None}
     if data_dir is not None:
         changes = {"first_axis": "auto"} | changes  # of other data the run knows nothing
@@ -114,7 +112,7 @@ def evaluate(
                 bce += _one_step_bce(model, sequences).tolist()
             kept.add(np.concatenate([sequences, np.clip(forecast, 0, 1)], axis=1), ours[-1]["mse"].mean(1))
             bar.update(len(sequences))
-    if not runs.is_shipped(run_dir):
+    if not is_shipped(run_dir):
         kept.write(run.dir / EXAMPLES_NAME, config)
     result = {
         "data": source,
@@ -160,15 +158,6 @@ def describe_evaluation(result: dict) -> str:
     return "\n".join(lines)
 
 
-def load_model(run_dir: Path, config: Config) -> keras.Model:
-    """The run's best model, or what its shipped weights make.
-
-    Raises:
-        TfavError: There is none.
-    """
-    return checkpoints.best_model(run_dir, lambda: build_model(config))
-
-
 def _sequences(
     config: Config, data_dir: Path | str | None, part: str, failed: dict[str, str]
 ) -> tuple[Iterable[np.ndarray], int, str]:
@@ -184,9 +173,10 @@ def _sequences(
         source = f"Moving MNIST made of test digits, {digits.source}, {config.num_digits} on the canvas"
         return dataset.made_test_set(config, digits).as_numpy_iterator(), config.test_sequences, source
     if data_dir is None and part != "all":
-        sequences, numbers = dataset.part_of(config, part)
+        data = dataset.open_data(config)
+        sequences, numbers = data.sequences[0], data.numbers(part)
     else:
-        sequences, _ = dataset.open_data(config, data_dir or config.data_dir, failed=failed)
+        sequences, _ = dataset.read_sequences(config, data_dir or config.data_dir, failed=failed)
         numbers = np.arange(len(sequences))
     groups = np.array_split(numbers, -(-len(numbers) // config.batch_size))
     batches = (sequences[group, : config.num_frames].astype(np.float32) / 255 for group in groups)

@@ -1,11 +1,13 @@
 """The models: the keras.io example, and the encoder-forecaster."""
 
+from pathlib import Path
+
 import keras
 
 from tfav.systems.next_frame.config import Config
 from tfav.systems.next_frame.convlstm import ConvLSTMStep, Forecaster
 from tfav.systems.next_frame.pixel_advection import MotionStep
-from tfav.training import mixed_precision
+from tfav.training import checkpoints, mixed_precision
 
 FORECASTER = "forecaster"  # name of the layer that holds the recurrence
 STEPS = {"conv_lstm": ConvLSTMStep, "motion": MotionStep}
@@ -62,8 +64,17 @@ def build_forecaster(config: Config) -> keras.Model:
             one_step,
             config.patch_size,
             activation="sigmoid" if config.loss == "bce" else "linear",
-            true_share=1.0 if config.sampling_epochs else 0.0,
+            teacher_forcing_ratio=1.0 if config.sampling_epochs else 0.0,
             seed=config.seed,
             name=FORECASTER,
         )(frames)
     return keras.Model(frames, out, name="forecaster")
+
+
+def load_model(run_dir: Path, config: Config) -> keras.Model:
+    """The run's best model, or what its shipped weights make.
+
+    Raises:
+        TfavError: There is none.
+    """
+    return checkpoints.best_model(run_dir, lambda: build_model(config))

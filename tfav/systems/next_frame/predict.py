@@ -12,10 +12,10 @@ from tfav.io.output_names import as_paths, name_results, short_name
 from tfav.io.progress import Progress, no_progress
 from tfav.ranges import check_number
 from tfav.systems.next_frame import frame_sequences
-from tfav.systems.next_frame.evaluate import load_model
+from tfav.systems.next_frame.config import SYSTEM, Config
+from tfav.systems.next_frame.model import load_model
 from tfav.systems.next_frame.rollout import least_frames, predict_next
-from tfav.systems.next_frame.train import open_run
-from tfav.training import run_folder as runs
+from tfav.training.run_folder import open_run, predictions_folder
 
 _SHOWN_SIZE = 256  # pixels at least: a player shows 64 as a stamp
 _MARK = (235, 110, 40)  # RGB, the bar under frames that are predicted
@@ -46,7 +46,7 @@ def predict_files(
     """
     check_number("frames", frames, whole=True, ge=1)
     predict_file = open_predictor(run_dir)
-    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
+    folder = Path(out) if out is not None else predictions_folder(run_dir)
     files = as_paths(files)
     named = zip(files, name_results(files, folder, ("_next.gif", "_next.mp4")), strict=True)
     return {"files": [row_of(path, predict_file, out=folder, name=name, frames=frames) for path, name in named]}
@@ -67,7 +67,7 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         UsageError: No run.
         TfavError: There is no readable model.
     """
-    run, config = open_run(run_dir)
+    run, config = open_run(run_dir, SYSTEM, Config)
     model = load_model(run.dir, config)
 
     def predict_file(path, *, out, name: str = "", frames: int | None = None, progress: Progress = no_progress) -> dict:

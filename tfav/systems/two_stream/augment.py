@@ -1,4 +1,4 @@
-"""What is drawn anew for each training sample: mirroring that minds what flow means, and imgaug at three strengths."""
+"""What is drawn anew for each training sample: flipping that minds what flow means, and imgaug at three strengths."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -81,9 +81,9 @@ def build(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
     def augment(sample, seed):
         if config.flip:
-            mirror = mirror_flow if config.stream == "motion" else mirror_picture
+            flip = flip_flow if config.stream == "motion" else flip_picture
             sample = tf.cond(
-                tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < 0.5, lambda: mirror(sample), lambda: sample
+                tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < 0.5, lambda: flip(sample), lambda: sample
             )
         if apply_imgaug is not None:
             # To imgaug, a clip of one frame, however many channels that has.
@@ -93,14 +93,14 @@ def build(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     return augment
 
 
-def mirror_picture(sample: tf.Tensor) -> tf.Tensor:
+def flip_picture(sample: tf.Tensor) -> tf.Tensor:
     """`[H, W, C]`, left for right."""
     return tf.reverse(sample, axis=[1])
 
 
-def mirror_flow(sample: tf.Tensor) -> tf.Tensor:
+def flip_flow(sample: tf.Tensor) -> tf.Tensor:
     """`[H, W, 2 L]` uint8 flow as if the scene had been filmed in a mirror: u also changes its sign, v does not."""
     length = sample.shape[-1] // 2
-    mirrored = mirror_picture(sample)
-    u = 254 - tf.minimum(mirrored[..., :length], 254)  # 127 is no motion
-    return tf.concat([u, mirrored[..., length:]], axis=-1)
+    flipped = flip_picture(sample)
+    u = 254 - tf.minimum(flipped[..., :length], 254)  # 127 is no motion
+    return tf.concat([u, flipped[..., length:]], axis=-1)

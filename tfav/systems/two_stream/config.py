@@ -1,11 +1,15 @@
-"""The settings of `two_stream`, and named presets of them. Loads no TensorFlow, so that `--help` stays quick."""
+"""The settings of `two_stream`, named presets of them, and the flags of its other commands. Loads no TensorFlow."""
 
 import dataclasses
+from pathlib import Path
 from typing import Literal
 
 from tfav.errors import UsageError
+from tfav.io.workers import Workers
 from tfav.ranges import ranged
+from tfav.training import run_folder as runs
 from tfav.training.config import ClassifierConfig, ScheduleConfig
+from tfav.training.system import Tab
 
 SYSTEM = "two_stream"
 
@@ -35,7 +39,7 @@ class Config(ClassifierConfig, ScheduleConfig):
         flow_bound: Motion in pixels that becomes white; see `tfav.io.optical_flow.quantize_flow`.
         frames_size: Shorter side of the stored pictures, in pixels; 0 keeps the video's.
         augmentation: imgaug at `none`, `simple`, `medium` or `heavy` strength.
-        flip: Mirror samples at random in training; motion to the right then becomes motion to the left.
+        flip: Flip samples at random in training; motion to the right then becomes motion to the left.
         train_samples: Random samples of each training video in an epoch.
         samples_per_video: Samples of each video in evaluation, evenly spaced, whose scores are averaged.
         dropout: Dropped share of the pooled features.
@@ -157,3 +161,86 @@ PRESETS: dict[str, dict] = {
     },
 }
 Config.PRESETS = PRESETS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareOptions(Workers):
+    """Videos become folders of JPEG frames and of flow pictures, in the layout of UCF101's published ones.
+
+    Example:
+        tfav prepare two_stream --source data/UCF101 --out data/UCF101_flow --size 256
+    """
+
+    size: int | None = ranged(None, ge=1)
+    """Shorter side of a frame in pixels; flow is computed at this size. Default: as filmed."""
+    quality: int = ranged(95, ge=1, le=100)
+    """Quality of the JPEG files, 1-100."""
+    flow_method: Literal["tvl1", "dis", "farneback"] = "tvl1"
+    """Optical flow: tvl1 is the reference, dis and farneback are fast."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Top-1 and top-5 accuracy of every video; of a fusion also of each stream and of other ways to join them.
+
+    Example:
+        tfav evaluate two_stream --run-dir runs/fusion --part test
+    """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Ranked classes of each video and of each of its frames, by both streams.
+
+    Example:
+        tfav predict two_stream --run-dir runs/fusion holiday.mp4 --demo annotated.mp4
+    """
+
+    run_dir: Path | None = None
+    """Run folder of a fusion. For two streams without a fusion use --spatial and --motion."""
+    spatial: str | None = None
+    """Spatial stream: a run folder, or an old Keras .h5 file."""
+    motion: str | None = None
+    """Motion stream: a run folder, or an old Keras .h5 file."""
+    demo: Path | None = None
+    """Annotated video to write, an .mp4 file; goes with one video."""
+    labels: Path | None = None
+    """Text file of class names, one a line, for an .h5 file with other classes than UCF101's."""
+    flow_method: Literal["tvl1", "dis", "farneback"] | None = None
+    """Optical flow. Default: what the motion stream was trained on."""
+    stack_length: int | None = ranged(None, ge=1)
+    """Number of flow pictures in the motion stream's input, where an .h5 file does not take 10."""
+    top: int = ranged(5, ge=1)
+    """Number of classes to print."""
+
+
+def _demo_file(values, out: Path) -> dict:
+    return {"demo": out / "demo.mp4"}
+
+
+def _open_where(run: str) -> dict:
+    """A fusion run, or the two streams with a comma in between: run folders or old `.h5` files."""
+    if "," not in run:
+        if runs.load(run, SYSTEM).config.get("stream") != "fusion":
+            raise UsageError(f"{run}: one stream alone. Give both: --run-dir two_stream=SPATIAL,MOTION")
+        return {"run_dir": run}
+    spatial, motion = run.split(",", 1)
+    for stream in (spatial, motion):
+        if Path(stream).is_dir() or not Path(stream).exists():
+            runs.load(stream, SYSTEM)
+    return {"spatial": spatial, "motion": motion}
+
+
+TAB = Tab(
+    system="two_stream",
+    title="Actions",
+    intro="Says what somebody does, from pictures and from motion, frame by frame and on the whole.",
+    button="Recognise the action",
+    make_run="tfav demo, which leaves runs/demo/two_stream/spatial and runs/demo/two_stream/run; give both with a "
+    "comma in between",
+    example_label="Use a made video: a shape that turns",
+    example="turning_shape",
+    options=_demo_file,
+    where=_open_where,
+    position=3,
+)

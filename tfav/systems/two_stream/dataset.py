@@ -1,9 +1,11 @@
 """Data sets for `model.fit`: samples of one stream, or the features of both for the recurrent fusion.
 
-How the data lies on disk and how samples are drawn is in `samples`.
+How the data lies on disk and how samples are drawn is in `sampling`.
 """
 
+import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,8 @@ import tensorflow as tf
 from tfav.data import pipeline
 from tfav.data.class_folders import Example
 from tfav.data.classification import check_class_count, make_split
+from tfav.io.flow_extraction import extract_flow
+from tfav.io.parallel import PrepareReport
 from tfav.systems.two_stream import sampling, stream_features
 from tfav.systems.two_stream.config import Config
 
@@ -24,8 +28,68 @@ class Datasets(NamedTuple):
     test: tf.data.Dataset | None
 
 
-def build_datasets(config: Config) -> Datasets:
+class Data:
+    """The data set of a configuration, opened once: videos, labels, split, and their pictures.
+
+    Attributes:
+        config: What it was opened by.
+        labels: Class names; the index is the class number.
+        split: The videos of each part.
+    """
+
+    def __init__(self, config: Config):
+        found = sampling.find_examples(config)
+        self.config = config
+        self.labels = check_class_count(found.labels, config)
+        self.split = make_split(found.examples, config)
+
+    @functools.cached_property
+    def pictures(self) -> sampling.Opened | None:
+        """The pictures of all videos, extracted where needed; None for a fusion, whose streams say what they need.
+
+        Raises:
+            DataError: Videos that cannot be used, counted.
+        """
+        if self.config.stream == "fusion":
+            return None
+        examples = [example for part in self.split for example in part]
+        return sampling.open_pictures(self.config, examples).check(self.config.data_dir)
+
+    def dataset(self, part: str) -> tf.data.Dataset | None:
+        """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""
+        examples = getattr(self.split, part)
+        if not examples:
+            return None
+        return build_dataset(self.config, examples, self.labels, training=part == "train", opened=self.pictures)
+
+    def describe(self) -> dict:
+        """How many videos of each class each part has: `{part: {label: count}}`."""
+        return {
+            part: {label: sum(example.label == label for example in examples) for label in self.labels}
+            for part, examples in self.split._asdict().items()
+        }
+
+
+def open_data(config: Config) -> Data:
+    """Opens `config.data_dir` once, for all that asks about it.
+
+    Example:
+        >>> data = open_data(config)
+        >>> model.fit(data.dataset("train"), validation_data=data.dataset("val"))
+
+    Raises:
+        UsageError: The folder is not there, or has another number of classes than `num_classes`.
+        DataError: The data set cannot be used as it stands.
+    """
+    return Data(config)
+
+
+def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
     """Training, validation and test data of `config.data_dir` for the stream (or fusion) that `config` describes.
+
+    Args:
+        config: Names the data and what becomes of them.
+        opened: What `open_data(config)` gave, where that was called before.
 
     Returns:
         Three `tf.data.Dataset`s of `(input, target)`: input `[B, S, S, 3]` or `[B, S, S, 2 L]` float32, 0-1 (for the
@@ -36,17 +100,19 @@ def build_datasets(config: Config) -> Datasets:
         UsageError: The folder is not there, or has another number of classes than `num_classes`.
         DataError: The data set cannot be used as it stands, videos of fewer than L + 1 frames included.
     """
-    found = sampling.find_examples(config)
-    labels = check_class_count(found.labels, config)
-    split = make_split(found.examples, config)
-    opened = None  # of a fusion the streams say what they need
-    if config.stream != "fusion":
-        opened = sampling.open_pictures(config, [example for part in split for example in part]).check(config.data_dir)
-    return Datasets(
-        build_dataset(config, split.train, labels, training=True, opened=opened),
-        build_dataset(config, split.val, labels, opened=opened) if split.val else None,
-        build_dataset(config, split.test, labels, opened=opened) if split.test else None,
-    )
+    opened = opened or open_data(config)
+    return Datasets(*map(opened.dataset, Datasets._fields))
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    flow_method: str = "tvl1",
+    **options,
+) -> PrepareReport:
+    """Extracts frames and flow of all videos; options as in `tfav.io.flow_extraction.extract_flow`."""
+    return extract_flow(source, out, method=flow_method, **options)
 
 
 def build_dataset(
@@ -59,7 +125,7 @@ def build_dataset(
 ) -> tf.data.Dataset:
     """One data set of the given examples, in the form `build_datasets` describes.
 
-    `opened` is what `samples.open_pictures` gave for them, where it was asked before.
+    `opened` is what `sampling.open_pictures` gave for them, where it was asked before.
     """
     if config.stream == "fusion":
         return _fusion_dataset(config, examples, labels, training)

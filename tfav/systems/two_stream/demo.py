@@ -8,7 +8,9 @@ from tfav.data import synthetic
 from tfav.io.atomic_write import write_json
 from tfav.io.console import say
 from tfav.systems.two_stream.config import Config
-from tfav.systems.two_stream.train import evaluate, evaluate_fusion, predict_streams, train
+from tfav.systems.two_stream.evaluate import evaluate, evaluate_fusion
+from tfav.systems.two_stream.predict import predict_streams
+from tfav.systems.two_stream.train import train
 
 
 def demo(out_dir: Path | str) -> dict:

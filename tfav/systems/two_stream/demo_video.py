@@ -1,13 +1,15 @@
-"""The demo's picture: RGB frame, u, v, and three bar charts, laid out once and then only filled in.
+"""The demo video. Its picture: RGB frame, u, v, and three bar charts, laid out once and then only filled in.
 
 Matplotlib draws all that never changes (titles, axes, ticks) one single time. Each frame is a copy of that with the
 three pictures, the bars and the class names, drawn once for each class, painted into it as pixels.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import matplotlib
 import numpy as np
 from matplotlib import colormaps
@@ -16,8 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from PIL import Image, ImageDraw, ImageFont
 
+from tfav.io.encoding import write_video
 from tfav.io.images import resize
 from tfav.io.text_files import for_plots, shown
+from tfav.io.video import probe
 
 FIGURE_INCHES = (16, 12)
 DPI = 72  # 1152 x 864 pixels
@@ -28,6 +32,8 @@ _X_LIMITS = (-0.64, NUM_BARS - 1 + 0.64)  # what Matplotlib takes for five bars 
 _NAME_ANGLE = 75
 _NAME_SIZE = 13  # points
 _OVERSAMPLING = 4
+_SPOOL_SIZE = 360  # longer side of the pictures kept for the demo, about what it shows them at, in pixels
+_SPOOL_QUALITY = 95
 _PICTURE_TITLES = ("RGB frame", "{flow} Optical flow u-frame", "{flow} Optical flow v-frame")
 _CHART_TITLES = ("Spatial Stream Output scores", "Motion Stream Output scores", "Average Output scores")
 _AVERAGE_LINES = (("spatial stream", 0.91, "r"), ("motion stream", 0.87, "g"), ("both streams", 0.83, "b"))
@@ -178,3 +184,72 @@ def _ink_of(text: str, dpi: int) -> np.ndarray:
     # Drawn large, turned and made small: turning small letters would blur them.
     large = np.asarray(flat.rotate(_NAME_ANGLE, expand=True, resample=Image.Resampling.BILINEAR))
     return resize(large, *(max(1, round(side / _OVERSAMPLING)) for side in large.shape))
+
+
+class Moment(NamedTuple):
+    """One frame and its flow to the next: `rgb` `[H, W, 3]`, `u` and `v` `[h, w]`, all uint8."""
+
+    rgb: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+
+def draw_demo(path, scores, moments: "Spool", labels: list[str], *, flow_name: str = "TVL1") -> Path:
+    """Writes the demo video: frame, flow, three bar charts, and over them what the streams see on average.
+
+    Args:
+        path: The file to write, .mp4.
+        scores: What `predict.score_video` gave.
+        moments: What it handed to `keep`.
+        labels: Name of each class.
+        flow_name: What the flow is called in the titles.
+
+    Returns:
+        The path.
+    """
+    fused = scores.fused()
+    averages = [labels[int(rows.mean(axis=0).argmax())] for rows in (scores.spatial, scores.motion, fused)]
+
+    def frames() -> Iterator[np.ndarray]:
+        canvas = None
+        for moment, *rows in zip(moments, scores.spatial, scores.motion, fused, strict=False):
+            if canvas is None:
+                size = moment.rgb.shape[:2]
+                canvas = DemoCanvas(scores.path.name, averages, labels, size, flow_name=flow_name)
+            yield canvas.draw(*moment, rows)
+
+    return write_video(path, frames(), fps=probe(scores.path, exact=False).fps)
+
+
+class Spool:
+    """Moments of a video in a temporary file, as JPEGs of the size the demo shows; iterated over in order, once.
+
+    A context manager: the file goes with it.
+    """
+
+    def __init__(self):
+        self._file = tempfile.TemporaryFile(prefix="tfav-demo-")  # noqa: SIM115 (it is this object's own context)
+        self._sizes: list[int] = []
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def add(self, moment: Moment) -> None:
+        """Keep one; what `score_video(keep=...)` calls."""
+        for picture in moment:
+            scale = min(1.0, _SPOOL_SIZE / max(moment.rgb.shape[:2]))
+            small = resize(picture, *(max(1, round(side * scale)) for side in moment.rgb.shape[:2]))
+            _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _SPOOL_QUALITY])
+            self._sizes.append(self._file.write(data.tobytes()))
+
+    def __iter__(self) -> Iterator[Moment]:
+        self._file.seek(0)
+        pictures = (self._read(size) for size in self._sizes)
+        # Three at a time off the same iterator.
+        yield from map(Moment._make, zip(pictures, pictures, pictures, strict=True))
+
+    def _read(self, num_bytes: int) -> np.ndarray:
+        return cv2.imdecode(np.frombuffer(self._file.read(num_bytes), np.uint8), cv2.IMREAD_UNCHANGED)

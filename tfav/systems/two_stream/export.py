@@ -4,11 +4,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfav.systems.two_stream.config import Config
+from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.stream import load_stream, with_features
-from tfav.systems.two_stream.train import open_run
 from tfav.training import checkpoints
 from tfav.training.export_spec import Exported, made_pictures, portable, resized
+from tfav.training.run_folder import open_run
 
 _NUM_EXAMPLES = 3
 _INPUTS = {"spatial": "frames", "motion": "flow"}
@@ -26,7 +26,7 @@ def export(run_dir: Path | str) -> Exported:
         UsageError: Not a run of this system, or a fusion whose streams cannot be opened.
         TfavError: There is no readable model.
     """
-    run, config = open_run(run_dir)
+    run, config = open_run(run_dir, SYSTEM, Config)
     metadata = {"labels": run.metadata["labels"]}
     if config.stream == "fusion":
         return _fusion(run.dir, config, metadata)

@@ -1,4 +1,4 @@
-"""A video file through both streams in one pass: decode, flow, windows, scores; and the demo video drawn from it.
+"""A video file through both streams in one pass: decode, flow, windows, scores; and the rows that `tfav predict` gives.
 
 Memory does not grow with the length of the video: frames and flow live only as long as a window needs them. The flow of
 the windows to come is computed in other processes while the networks run. For the demo, whose title tells the average
@@ -8,8 +8,7 @@ over the whole video, small pictures of frames and flow wait in a temporary file
 import collections
 import dataclasses
 import functools
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,17 +18,20 @@ import numpy as np
 
 from tfav.errors import MediaError, UsageError
 from tfav.io import images
-from tfav.io.encoding import write_video
+from tfav.io.isolate_errors import row_of
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
+from tfav.io.output_names import as_paths, check_target
 from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.video import iter_frames, probe
-from tfav.systems.two_stream.demo_video import DemoCanvas
-from tfav.systems.two_stream.fusion import fuse
-from tfav.systems.two_stream.stream import Stream
+from tfav.metrics.ranking import ranking
+from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.systems.two_stream.demo_video import Moment, Spool, draw_demo
+from tfav.systems.two_stream.model import fuse
+from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, read_labels
+from tfav.training.run_folder import open_run
 
 _BATCH_SIZE = 8
-_SPOOL_SIZE = 360  # longer side of the pictures kept for the demo, about what it shows them at, in pixels
-_SPOOL_QUALITY = 95
+_FLOW_NAMES = {"tvl1": "TVL1", "dis": "DIS", "farneback": "Farneback"}
 _STILL = 127  # the grey level of no motion
 
 
@@ -80,14 +82,6 @@ class VideoScores(NamedTuple):
     def fused(self, spatial_weight: float = 0.5) -> np.ndarray:
         """`[N - L, K]`: both streams' mean for each frame that has a stack of flow."""
         return fuse(self.spatial[: len(self.motion)], self.motion, spatial_weight)
-
-
-class Moment(NamedTuple):
-    """One frame and its flow to the next: `rgb` `[H, W, 3]`, `u` and `v` `[h, w]`, all uint8."""
-
-    rgb: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
 
 
 def score_video(
@@ -148,67 +142,6 @@ def score_video(
     if not moves:
         warnings.append(f"{path}: nothing moves in it, so the motion stream has nothing to go by.")
     return VideoScores(path, np.array(source.times_sec), spatial_batches.finish(), motion_batches.finish(), warnings)
-
-
-def draw_demo(path, scores: VideoScores, moments: "Spool", labels: list[str], *, flow_name: str = "TVL1") -> Path:
-    """Writes the demo video: frame, flow, three bar charts, and over them what the streams see on average.
-
-    Args:
-        path: The file to write, .mp4.
-        scores: What `score_video` gave.
-        moments: What it handed to `keep`.
-        labels: Name of each class.
-        flow_name: What the flow is called in the titles.
-
-    Returns:
-        The path.
-    """
-    fused = scores.fused()
-    averages = [labels[int(rows.mean(axis=0).argmax())] for rows in (scores.spatial, scores.motion, fused)]
-
-    def frames() -> Iterator[np.ndarray]:
-        canvas = None
-        for moment, *rows in zip(moments, scores.spatial, scores.motion, fused, strict=False):
-            if canvas is None:
-                size = moment.rgb.shape[:2]
-                canvas = DemoCanvas(scores.path.name, averages, labels, size, flow_name=flow_name)
-            yield canvas.draw(*moment, rows)
-
-    return write_video(path, frames(), fps=probe(scores.path, exact=False).fps)
-
-
-class Spool:
-    """Moments of a video in a temporary file, as JPEGs of the size the demo shows; iterated over in order, once.
-
-    A context manager: the file goes with it.
-    """
-
-    def __init__(self):
-        self._file = tempfile.TemporaryFile(prefix="tfav-demo-")  # noqa: SIM115 (it is this object's own context)
-        self._sizes: list[int] = []
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def add(self, moment: Moment) -> None:
-        """Keep one; what `score_video(keep=...)` calls."""
-        for picture in moment:
-            scale = min(1.0, _SPOOL_SIZE / max(moment.rgb.shape[:2]))
-            small = images.resize(picture, *(max(1, round(side * scale)) for side in moment.rgb.shape[:2]))
-            _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _SPOOL_QUALITY])
-            self._sizes.append(self._file.write(data.tobytes()))
-
-    def __iter__(self) -> Iterator[Moment]:
-        self._file.seek(0)
-        pictures = (self._read(size) for size in self._sizes)
-        # Three at a time off the same iterator.
-        yield from map(Moment._make, zip(pictures, pictures, pictures, strict=True))
-
-    def _read(self, num_bytes: int) -> np.ndarray:
-        return cv2.imdecode(np.frombuffer(self._file.read(num_bytes), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 class _Source:
@@ -273,3 +206,138 @@ def fit_square(picture: np.ndarray, stream: Stream) -> np.ndarray:
         return picture
     much_smaller = min(picture.shape[:2]) > 1.5 * size
     return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA if much_smaller else cv2.INTER_CUBIC)
+
+
+def predict_streams(
+    spatial,
+    motion,
+    files: Sequence[Path | str] | Path | str,
+    *,
+    labels: Sequence[str] | Path | str | None = None,
+    demo: Path | str | None = None,
+    top: int = 5,
+    flow_method: str | None = None,
+    stack_length: int | None = None,
+    wrap: bool = False,
+    workers: int | None = None,
+) -> dict:
+    """Says what both streams see in video files, frame by frame and on the whole.
+
+    Args:
+        spatial: Run folder or legacy `.h5` file of the spatial stream.
+        motion: Of the motion stream.
+        files: Video files, or one path; one that cannot be read gives its error and stops no other.
+        labels: Class names, or a file of them, one a line; None: those of the runs, or UCF101's where there are 101.
+        demo: Also write the annotated video to this .mp4 file; for one video file at a time.
+        top: Classes in each ranking.
+        flow_method: `tvl1`, `dis` or `farneback`; None: what the motion stream was trained on.
+        stack_length: L of the motion stream, where a `.h5` file's is not 10.
+        wrap: Let flow beyond 20 pixels wrap, as the notebook's demo did by mistake.
+        workers: Processes for the flow; None is one per core.
+
+    Returns:
+        JSON-ready `{"files": [...], "labels"}`; each file has `path` and either `error`, or `num_frames`, `ranking`
+        (both streams' mean), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three rankings, of
+        which the last L frames have only `spatial`), `warnings`, and `demo` where one was written.
+
+    Raises:
+        UsageError: The streams cannot be used or do not go together, the class list does not fit, or several files are
+            to share one demo.
+        WeightsError: A `.h5` file that is none.
+    """
+    files = as_paths(files)
+    if demo is not None and len(files) != 1:
+        raise UsageError(f"demo goes with one video file. Received: {len(files)} files")
+    if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
+    check_target(demo, files, "--demo")
+    predict_file, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers)
+    return {"files": [row_of(path, predict_file, demo=demo, top=top) for path in files], "labels": names}
+
+
+def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=None) -> Callable[..., dict]:
+    """Opens two streams once, to ask them about one video after the other.
+
+    Args:
+        run_dir: A fusion run.
+        spatial: Without `run_dir`: run folder or legacy `.h5` file of the spatial stream.
+        motion: Without `run_dir`: of the motion stream.
+
+    Returns:
+        A function `(path, *, demo=None, top=5, progress=...)` from a video to its row as in `predict_streams`. It
+        raises `MediaError` for a video that cannot be read, and whatever `progress` raises.
+
+    Raises:
+        UsageError: The streams cannot be used or do not go together, or the run is one stream alone.
+    """
+    if run_dir is not None:
+        spatial, motion = _streams_of(run_dir)
+    return _open_streams(spatial, motion)[0]
+
+
+def predict_files(run_dir: Path | str | None, files: Sequence[Path | str] | Path | str, **options) -> dict:
+    """As `predict_streams`, with the two streams of a fusion run, or with `spatial` and `motion` among the options.
+
+    Raises:
+        UsageError: The run is one stream alone.
+    """
+    if run_dir is None:
+        if not {"spatial", "motion"} <= set(options):
+            raise UsageError("two_stream needs --run-dir of a fusion, or --spatial and --motion.")
+        return predict_streams(files=files, **options)
+    spatial, motion = _streams_of(run_dir)
+    return predict_streams(**{"spatial": spatial, "motion": motion, **options}, files=files)
+
+
+def _streams_of(run_dir: Path | str) -> tuple[str, str]:
+    _, config = open_run(run_dir, SYSTEM, Config)
+    if config.stream != "fusion":
+        raise UsageError(
+            f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
+        )
+    return config.spatial, config.motion
+
+
+def _open_streams(spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None):
+    """The function from one video to its row, and the class names."""
+    if isinstance(labels, str | Path):
+        labels = read_labels(labels)
+    streams = load_stream(spatial, "spatial"), load_stream(motion, "motion", stack_length=stack_length)
+    names = agree_on_labels(*streams, labels)
+    flow = FlowSettings.of(streams[1], flow_method, wrap)
+
+    def predict_file(path, *, demo=None, top: int = 5, progress: Progress = no_progress) -> dict:
+        return _predict_file(path, streams, flow, names, demo, top, workers, progress)
+
+    return predict_file, names
+
+
+def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Progress) -> dict:
+    share = 1.0 if demo is None else 0.8  # drawing is the rest
+    options = {"flow": flow, "workers": workers, "progress": lambda part, what: progress(share * part, what)}
+    if demo is None:
+        scores = score_video(path, *streams, **options)
+    else:
+        with Spool() as spool:
+            scores = score_video(path, *streams, keep=spool.add, **options)
+            progress(share, "Drawing the video")
+            draw_demo(demo, scores, spool, labels, flow_name=_FLOW_NAMES[flow.method])
+    fused = scores.fused()
+    frames = []
+    for index, (time_sec, row) in enumerate(zip(scores.times_sec, scores.spatial, strict=True)):
+        frame = {"index": index, "time_sec": round(float(time_sec), 6), "spatial": ranking(row, labels, top)}
+        if index < len(fused):
+            frame |= {
+                "motion": ranking(scores.motion[index], labels, top),
+                "ranking": ranking(fused[index], labels, top),
+            }
+        frames.append(frame)
+    return {
+        "path": str(path),
+        "num_frames": len(frames),
+        "ranking": ranking(fused.mean(axis=0), labels, top),
+        "spatial": ranking(scores.spatial.mean(axis=0), labels, top),
+        "motion": ranking(scores.motion.mean(axis=0), labels, top),
+        "frames": frames,
+        "warnings": scores.warnings,
+    } | ({"demo": str(demo)} if demo is not None else {})

@@ -15,7 +15,7 @@ from tfav.keras_private import producer
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.sampling import ucf101_labels
 from tfav.training import checkpoints
-from tfav.training import run_folder as runs
+from tfav.training.run_folder import open_run
 from tfav.weights import load_legacy_model
 
 STACK_LENGTH = 10  # L of the released motion network
@@ -81,8 +81,7 @@ def load_stream(path, kind: str, *, stack_length: int | None = None) -> Stream:
     path = Path(path)
     labels, config = None, None
     if path.is_dir():
-        run = runs.load(path, SYSTEM)
-        config = Config.from_dict(run.config, str(path / "config.json"))
+        run, config = open_run(path, SYSTEM, Config)
         if config.stream != kind:
             raise UsageError(f"{path}: a run of the {config.stream} stream, given as the {kind} one. Swap them.")
         labels = run.metadata["labels"]

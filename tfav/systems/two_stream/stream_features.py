@@ -2,11 +2,13 @@
 
 A file `NAME-STAMP.npz` holds `features` `[n, D]` float16 and `probabilities` `[n, K]` float32, of one video's `n`
 samples. Its folder is named by a hash of the network's weights and of all that decides the samples, so nothing is taken
-for what it is not, and the fusion, however often it is trained, runs no network twice.
+for what it is not, and the fusion, however often it is trained, runs no network twice. Here is also what a fusion's run
+asks of its two streams: whether they go together, and the weight of each one's probabilities.
 """
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +19,8 @@ from tqdm import tqdm
 
 from tfav.data import pipeline
 from tfav.data.class_folders import Example
-from tfav.errors import DataError, TfavError
+from tfav.data.classification import check_known_classes
+from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import partial_file, remove_partials
 from tfav.io.cache import keyed_path
 from tfav.io.flow_extraction import FlowFolders
@@ -27,8 +30,10 @@ from tfav.io.npz import ArraysError, read_npz
 from tfav.io.output_names import short_name
 from tfav.systems.two_stream import sampling
 from tfav.systems.two_stream.config import Config
-from tfav.systems.two_stream.stream import Stream, load_stream, with_features
+from tfav.systems.two_stream.model import choose_weight
+from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, with_features
 
+FUSION_FILE = "fusion.json"  # in the run folder: the weight chosen on its validation part
 _SECONDS_BEFORE_BAR = 2.0
 _FORMAT = 2  # of how samples are made; 1 resized them otherwise
 
@@ -215,3 +220,34 @@ def _file_name(folders: FlowFolders) -> str:
 def _folder(stream: Stream, config: Config, root: Path) -> Path:
     settings = (_FORMAT, root, stream.kind, config.image_size, config.samples_per_video)
     return keyed_path(config.cache_path(), "features", *settings, weights=stream.model.get_weights())
+
+
+def check_streams(config: Config, labels: list[str]) -> None:
+    """Refuses streams that are not there, differ in their classes, or know others than these.
+
+    Raises:
+        UsageError: Naming what is missing or differs.
+        DataError: A class that the streams do not know.
+    """
+    for kind in ("spatial", "motion"):
+        if not getattr(config, kind):
+            raise UsageError(f"the fusion needs both streams. Give --{kind} a run folder or a .h5 file.")
+    agreed = agree_on_labels(load_stream(config.spatial, "spatial"), load_stream(config.motion, "motion"))
+    check_known_classes(config.data_dir, labels, agreed)
+    if agreed != labels:
+        raise UsageError(
+            f"{config.data_dir}: holds {len(labels)} of the {len(agreed)} classes the streams know, all needed here."
+        )
+
+
+def choose_run_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
+    """What `fusion.json` holds: the weight of the spatial stream that is best on these examples, and their number."""
+    stored = compute_both(config, examples)
+    truth = np.array([labels.index(example.label) for example in examples])
+    weight = choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
+    return {"spatial_weight": weight, "chosen_on": len(examples)}
+
+
+def stored_weight(run_dir: Path) -> float:
+    """The weight of the spatial stream, 0-1."""
+    return json.loads((run_dir / FUSION_FILE).read_bytes())["spatial_weight"]
