@@ -54,6 +54,7 @@ def test_a_system_has_every_member(name):
 def test_functions_take_what_the_contract_gives_them(name):
     system = load(name)
     for function, arguments in {
+        "open_data": ["config"],
         "build_datasets": ["config"],
         "build_model": ["config"],
         "compile_args": ["config"],

@@ -23,6 +23,7 @@ MEMBERS = {
     "PredictOptions": "flags of `tfav predict`, keyword arguments of `predict_files`",
     "TAB": "how the page presents it, a `Tab`",
     "build_datasets": "Config to three tf.data.Dataset; None for an empty part",
+    "open_data": "Config to its data, opened once for all of a training: `dataset(part)`, `describe()`",
     "build_model": "Config to keras.Model",
     "compile_args": "Config to the arguments of `model.compile`",
     "callbacks": "Config and run folder to callbacks for `model.fit`; the first one makes the run folder",
