@@ -45,7 +45,7 @@ def main() -> None:
             "backbone": "mobilenet_v2",
             "backbone_alpha": 0.35,
             "backbone_weights": str(arguments.weights),
-            "backbone_trainable": False,
+            "backbone_mode": "frozen",
             "flip": not arguments.no_flip,
             "batch_size": BATCH,
             "epochs": EPOCHS,
@@ -73,7 +73,7 @@ def main() -> None:
             model.fit(data.batch(BATCH).prefetch(2), epochs=EPOCHS, verbose=0)
 
         def once():
-            config = Config(**base, cache_features=True, cache_dir=f"{work_dir}/{next(counter)}")
+            config = Config(**{**base, "backbone_mode": "cached"}, cache_dir=f"{work_dir}/{next(counter)}")
             data = build_dataset(config, examples, tree.labels, training=True)
             model = build_model(config)
             model.compile(**compile_args(config))

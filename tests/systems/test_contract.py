@@ -102,6 +102,11 @@ def test_every_field_is_documented_and_a_flag(name, capsys):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_settings_are_few(name):
+    assert len(dataclasses.fields(load(name).Config)) <= 45
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("command", ["prepare", "evaluate", "predict"])
 def test_a_wrong_option_is_one_line(name, command, capsys):
     assert cli.main([command, name, "--nonesuch", "3"]) == 2

@@ -268,9 +268,8 @@ def test_frames_are_resized_alike_in_training_and_prediction(tmp_path, size):
 
 
 WITH_FEATURES = {
-    "cache_features": True,
+    "backbone_mode": "cached",
     "backbone": "mobilenet_v2",
-    "backbone_trainable": False,
     "views": ("frame", "change"),
 }
 

@@ -98,7 +98,8 @@ def test_mobilenet_sees_pixels_from_minus_one_to_one(mobilenet_weights):
     frames = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype("f")
     backbone = backbone.get_layer("mobilenet_v2")
     last_map = backbone.predict(keras.applications.mobilenet_v2.preprocess_input(frames.copy()), verbose=0)
-    whole = build_backbone(transfer(mobilenet_weights, pooling="mean")).predict(frames, verbose=0)
+    bands = build_backbone(transfer(mobilenet_weights)).predict(frames, verbose=0)
+    whole = bands.reshape(2, 3, -1).mean(1)
     np.testing.assert_allclose(whole, last_map.mean((1, 2)), rtol=1e-3, atol=1e-4)
     for wrong in (frames / 255, frames, frames[..., ::-1] / 127.5 - 1):
         other = backbone.predict(wrong, verbose=0).mean((1, 2))
@@ -136,9 +137,11 @@ def test_weights_that_do_not_fit(mobilenet_weights, fields, message):
         build_backbone(Config.preset("transfer", **TINY, **fields))
 
 
-def test_bands_need_three_rows(mobilenet_weights):
-    with pytest.raises(UsageError, match="larger image_size"):
-        build_backbone(transfer(mobilenet_weights, image_size=64))
+def test_a_map_of_two_rows_has_one_mean(mobilenet_weights):
+    backbone = build_backbone(transfer(mobilenet_weights, image_size=64))
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("f")
+    last_map = backbone.get_layer("mobilenet_v2").predict(frames / 127.5 - 1, verbose=0)
+    np.testing.assert_allclose(backbone.predict(frames, verbose=0), last_map.mean((1, 2)), atol=1e-5)
 
 
 def test_weights_file_that_is_none(tmp_path):
@@ -160,7 +163,7 @@ def test_hub_module_as_backbone(tmp_path):
 
     tf.saved_model.save(Module(), str(tmp_path / "hub"))
     config = Config.preset(
-        "notebook", **{**TINY, "backbone": str(tmp_path / "hub"), "backbone_trainable": False, "lstm_units": 4}
+        "notebook", **{**TINY, "backbone": str(tmp_path / "hub"), "backbone_mode": "frozen", "lstm_units": 4}
     )
     model = build_model(config)
     batch = inputs(config)

@@ -23,10 +23,8 @@ class Config(ClassifierConfig, ScheduleConfig):
         backbone: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
         backbone_weights: Weights file of the backbone; `imagenet` downloads them; empty: random.
         backbone_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
-        views: What the backbone sees of a frame; see `motion_images`. More than one needs `cache_features`.
-        pooling: `mean` over the backbone's last map, or `bands`: means of its upper, middle and lower third.
-        backbone_trainable: Fine-tune the backbone.
-        cache_features: Compute the frozen backbone's features once per frame and keep them on disk.
+        views: What the backbone sees of a frame; see `motion_images`. Others than `frame` need `backbone_mode=cached`.
+        backbone_mode: `trained`, `frozen`, or `cached`: frozen, its features computed once per frame and kept on disk.
         cnn_filters: Channels of each stage of our own CNN.
         cnn_depths: Convolutions of each stage, beside the stem.
         subtract_mean: Take the clip's mean frame off its frames first, so that only what moves is left; on pixels only.
@@ -34,7 +32,7 @@ class Config(ClassifierConfig, ScheduleConfig):
         head: `last`: the LSTM's last output (the notebook's); `pooled`: a bidirectional LSTM's outputs, mean and
             maximum over time, times a linear classifier of means over six stretches of the clip.
         pca_components: Principal components kept of each view's features and of their changes in time, fitted to the
-            training part; 0: the features as they are. With `cache_features` only.
+            training part; 0: the features as they are. With `backbone_mode=cached` only.
         lstm_units: Width of the LSTM.
         dense_units: Width of the layer between LSTM and classes, in the head `last`.
         dropout: Dropped share of the LSTM's input.
@@ -55,9 +53,7 @@ class Config(ClassifierConfig, ScheduleConfig):
     backbone_weights: str = ""
     backbone_alpha: float = ranged(1.0, gt=0, le=1.4)
     views: tuple[str, ...] = ("frame",)
-    pooling: Literal["mean", "bands"] = "mean"
-    backbone_trainable: bool = True
-    cache_features: bool = False
+    backbone_mode: Literal["trained", "frozen", "cached"] = "trained"
     cnn_filters: tuple[int, ...] = ranged((32, 32, 64, 128), ge=1)
     cnn_depths: tuple[int, ...] = ranged((1, 4, 4, 4), ge=0)
     subtract_mean: bool = False
@@ -99,12 +95,17 @@ class Config(ClassifierConfig, ScheduleConfig):
         if not self.views:
             raise UsageError("views must name at least one.")
         if self.views != ("frame",) and not self.cache_features:
-            raise UsageError(f"views other than the frame need cache_features. Received: views={self.views}")
-        if self.cache_features and (self.backbone_trainable or self.backbone == "cnn"):
+            raise UsageError(f"views other than the frame need backbone_mode=cached. Received: views={self.views}")
+        if self.cache_features and self.backbone == "cnn":
             raise UsageError(
-                "cache_features needs a frozen, pretrained backbone: set backbone_trainable to false and backbone "
+                "backbone_mode=cached needs a pretrained backbone: set backbone "
                 f"to mobilenet_v2 or a TF-Hub handle. Received: backbone={self.backbone}"
             )
+
+    @property
+    def cache_features(self) -> bool:
+        """Whether the model starts at features that are kept on disk."""
+        return self.backbone_mode == "cached"
 
     def outputs(self) -> tuple[str, ...]:
         """Names of the model's outputs; several where parts of the head learn on their own."""
@@ -144,10 +145,8 @@ PRESETS: dict[str, dict] = {
         "image_size": 160,
         "backbone": "mobilenet_v2",
         "backbone_weights": "imagenet",
-        "backbone_trainable": False,
-        "cache_features": True,
+        "backbone_mode": "cached",
         "views": ("signed_change_crop", "change"),
-        "pooling": "bands",
         "head": "pooled",
         "pca_components": 256,
         "lstm_units": 32,

@@ -106,8 +106,8 @@ def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
 
     Returns:
         Three `tf.data.Dataset`s of `(inputs, target)`. `inputs` holds `mask` `[B, T]` float32, 1 where a frame is real,
-        and either `clip` `[B, T, S, S, 3]` uint8 or, with `cache_features`, `features` `[B, T, D]` float32; `target` is
-        one-hot `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
+        and either `clip` `[B, T, S, S, 3]` uint8 or, with `backbone_mode=cached`, `features` `[B, T, D]` float32;
+        `target` is one-hot `[B, num_classes]` float32. Training is shuffled and augmented; the others are in order.
 
     Raises:
         UsageError: The folder is not there, or has another number of classes than `num_classes`.

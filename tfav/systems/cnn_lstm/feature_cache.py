@@ -151,7 +151,7 @@ def _run(backbone: keras.Model):
 
 def _folder(config: Config, backbone: keras.Model) -> Path:
     settings = (config.backbone, config.backbone_alpha, config.image_size, config.num_frames, config.views)
-    settings += (config.pooling, config.flip)
+    settings += (config.flip,)
     return keyed_path(config.cache_path(), "features", *settings, weights=backbone.get_weights())
 
 

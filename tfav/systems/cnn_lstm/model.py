@@ -23,8 +23,8 @@ def build_model(config: Config) -> keras.Model:
     """The model that `build_datasets(config)` feeds.
 
     Args:
-        config: With `cache_features` the model starts at the features, since the backbone's work is done once and kept
-            on disk; otherwise at the pixels.
+        config: With `backbone_mode=cached` the model starts at the features, since the backbone's work is done once
+            and kept on disk; otherwise at the pixels.
 
     Returns:
         A model with inputs `clip` `[B, T, S, S, 3]` uint8 (RGB, 0-255) or `features` `[B, T, head_size]` float32, and
@@ -38,7 +38,7 @@ def build_model(config: Config) -> keras.Model:
         if config.cache_features:
             return build_head(config, head_size(config))
         backbone = build_backbone(config)
-        backbone.trainable = config.backbone_trainable
+        backbone.trainable = config.backbone_mode == "trained"
         clip = layers.Input((config.num_frames, config.image_size, config.image_size, 3), dtype="uint8", name="clip")
         mask = layers.Input((config.num_frames,), name="mask")  # float32: MirroredStrategy cannot take bool inputs
         x = SubtractClipMean(name="moving")(clip, mask) if config.subtract_mean else clip
@@ -135,11 +135,11 @@ def build_backbone(config: Config) -> keras.Model:
     if config.backbone == "mobilenet_v2":
         backbone = _mobilenet_v2(config)
         x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(frame)  # -1..1, what the weights were trained on
-        return keras.Model(frame, _pool_map(backbone(x), config.pooling), name="mobilenet_v2_frame")
+        return keras.Model(frame, _pool_map(backbone(x)), name="mobilenet_v2_frame")
     from tfav.weights.tf_hub import HubExtractor  # only here: it loads tensorflow-hub
 
     x = layers.Rescaling(1 / 255, name="scale")(frame)
-    x = HubExtractor(config.backbone, trainable=config.backbone_trainable, name="hub")(x)
+    x = HubExtractor(config.backbone, trainable=config.backbone_mode == "trained", name="hub")(x)
     return keras.Model(frame, x, name="hub_frame")
 
 
@@ -169,9 +169,7 @@ def feature_size(config: Config) -> int:
 
 def cached_backbone(config: Config) -> keras.Model:
     """`build_backbone`, once per process and set of weights; for reading only, since all callers share it."""
-    return _backbone_of(
-        config.backbone, config.backbone_weights, config.backbone_alpha, config.image_size, config.pooling
-    )
+    return _backbone_of(config.backbone, config.backbone_weights, config.backbone_alpha, config.image_size)
 
 
 def save_backbone(config: Config, path: Path) -> None:
@@ -185,15 +183,14 @@ def save_backbone(config: Config, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _backbone_of(backbone, backbone_weights, backbone_alpha, image_size, pooling):
+def _backbone_of(backbone, backbone_weights, backbone_alpha, image_size):
     backbone = build_backbone(
         Config(
             backbone=backbone,
             backbone_weights=backbone_weights,
             backbone_alpha=backbone_alpha,
             image_size=image_size,
-            pooling=pooling,
-            backbone_trainable=False,
+            backbone_mode="frozen",
         )
     )
     backbone.trainable = False
@@ -236,15 +233,14 @@ def _mobilenet_v2(config: Config) -> keras.Model:
     return backbone
 
 
-def _pool_map(x, pooling: str):
-    """The last map of an backbone `[N, h, w, C]` as one vector per frame."""
-    if pooling == "mean":
-        return layers.GlobalAveragePooling2D(name="pool")(x)
+def _pool_map(x):
+    """The last map of a backbone `[N, h, w, C]` as one vector per frame: means of its upper, middle and lower third.
+
+    A map of fewer than three rows gives the mean over all of it.
+    """
     height = x.shape[1]
     if height < 3:
-        raise UsageError(
-            f"pooling=bands needs a last map of 3 rows or more, here it has {height}. Give a larger image_size."
-        )
+        return layers.GlobalAveragePooling2D(name="pool")(x)
     edges = [round(height * third / 3) for third in range(4)]
     bands = []
     for index, (top, bottom) in enumerate(itertools.pairwise(edges)):
