@@ -34,7 +34,7 @@ def run_folder(runs: Path, system: str) -> Path:
 
 def copy_after_first_epoch(runs: Path, copies: Path) -> None:
     """Lets every training copy its run folder when its first epoch is saved: what a kill would leave there."""
-    from tfav.training.callbacks import BackupAndRestore
+    from tfav.training.resume import BackupAndRestore
 
     save = BackupAndRestore.on_epoch_end
 

@@ -16,7 +16,7 @@ import tensorflow as tf  # noqa: E402
 
 from tfav.data import pipeline  # noqa: E402
 from tfav.training import callbacks  # noqa: E402
-from tfav.training.optimizers import schedule_callback  # noqa: E402
+from tfav.training.learning_rate import schedule_callback  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 4)).astype("float32"), np.eye(3, dtype="float32")[RNG.integers(0, 3, 50)]

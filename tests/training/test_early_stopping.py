@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tfav.training import callbacks as training_callbacks
-from tfav.training.early_stopping import BestCheckpoint, EarlyStopping, ReduceLROnPlateau
+from tfav.training.best_checkpoint import BestCheckpoint
+from tfav.training.early_stopping import EarlyStopping, ReduceLROnPlateau
 
 NAN = float("nan")
 

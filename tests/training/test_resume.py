@@ -13,8 +13,9 @@ import pytest
 
 from tfav.errors import TfavError, UsageError
 from tfav.training import callbacks
-from tfav.training.callbacks import BackupAndRestore, BestCheckpoint, MetricsLog, read_jsonl
+from tfav.training.callbacks import BestCheckpoint, MetricsLog, read_jsonl
 from tfav.training.fit import fit
+from tfav.training.resume import BackupAndRestore
 
 SCRIPT = """
 import sys, time

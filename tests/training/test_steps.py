@@ -8,8 +8,9 @@ import tensorflow as tf
 from tfav import systems
 from tfav.training import callbacks, multi_worker
 from tfav.training.callbacks import BestCheckpoint, ExamplePredictions, ValidateAveraged, averaged_weights, read_jsonl
-from tfav.training.fit import accumulating, fit
-from tfav.training.optimizers import epoch_rate, schedule_callback
+from tfav.training.fit import fit
+from tfav.training.gradient_accumulation import accumulating
+from tfav.training.learning_rate import epoch_rate, schedule_callback
 
 RATE = 0.1
 

@@ -7,8 +7,11 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
     submodules=["callbacks", "fit", "run_folder", "config", "multi_worker"],
     submod_attrs={
         "multi_worker": ["own_folder"],
-        "devices": ["be_deterministic", "mixed_precision", "prepare_devices", "strategy"],
-        "fit": ["accumulating", "fit"],
+        "determinism": ["be_deterministic"],
+        "devices": ["prepare_devices", "strategy"],
+        "fit": ["fit"],
+        "gradient_accumulation": ["accumulating"],
+        "mixed_precision": ["mixed_precision"],
         "muon": ["Muon"],
         "tf_startup": ["start_tensorflow"],
     },

@@ -5,14 +5,10 @@ import functools
 import re
 from collections.abc import Iterator
 
-import keras
 import tensorflow as tf
 
-from tfav import keras_settings
 from tfav.data.cluster import cluster_info
 from tfav.errors import UsageError
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @contextlib.contextmanager
@@ -48,28 +44,6 @@ def strategy(devices: str | None = None) -> Iterator[tf.distribute.Strategy]:
         yield mirrored
 
 
-@contextlib.contextmanager
-def mixed_precision(precision: str) -> Iterator[None]:
-    """Builds the layers made inside with a dtype policy, and puts the former one back.
-
-    Args:
-        precision: One of `PRECISIONS`. Variables stay float32 in all of them. bfloat16 needs no loss scaling and is
-            what recent CPUs and GPUs are fast at; with float16 Keras scales the loss itself.
-
-    Raises:
-        UsageError: An unknown name.
-    """
-    keras_settings.settle()
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision {precision!r}. Valid: {', '.join(PRECISIONS)}.")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def prepare_devices(devices: str | None) -> None:
     """Sets TensorFlow's devices up without entering a scope; to be called before anything else uses TensorFlow.
 
@@ -81,15 +55,6 @@ def prepare_devices(devices: str | None) -> None:
     chosen = _devices(devices)
     if cluster_info().count > 1:
         _machines(chosen[0][:3])
-
-
-def be_deterministic() -> None:
-    """Makes every operation give the same result for the same input, to the last digit, at a price in speed.
-
-    To be called before anything else uses TensorFlow. With the same seed, machine and settings, two trainings then have
-    the same history.
-    """
-    tf.config.experimental.enable_op_determinism()
 
 
 @functools.lru_cache(maxsize=1)

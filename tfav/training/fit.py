@@ -1,10 +1,7 @@
 """A thin `fit` over Keras' own: it resumes, refuses to start twice, and gives the whole history."""
 
-import contextlib
-import contextvars
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -13,15 +10,15 @@ import tensorflow as tf
 from tfav.data import tf_data_service
 from tfav.data.cluster import cluster_info
 from tfav.data.pipeline import bad_picture
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError
 from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials
 from tfav.io.lock import locked_folder
 from tfav.training import multi_worker, run_folder
 from tfav.training.callbacks import read_jsonl
+from tfav.training.gradient_accumulation import accumulated_batches
 
 # What reading shards says of those that are not what their index says.
 _DAMAGE = "the index does not fit the shards|another version of shards|was expected to contain"
-_accumulate: contextvars.ContextVar[int] = contextvars.ContextVar("accumulate", default=1)
 
 
 def fit(
@@ -39,7 +36,7 @@ def fit(
 
     It is `model.fit(train, validation_data=val, epochs=epochs, callbacks=callbacks)` and three things around it: a lock
     on the folder, a mark when training has ended, and the history of all sessions. On several machines, which Keras'
-    own `fit` cannot do, `several.fit` takes its place.
+    own `fit` cannot do, `multi_worker.fit` takes its place.
 
     Args:
         model: Built and compiled.
@@ -62,8 +59,7 @@ def fit(
         MediaError: A picture is cut short, or cannot be decoded.
         DiskFullError: No space was left; the same call goes on when there is some.
     """
-    accumulate = _accumulate.get() if accumulate is None else accumulate
-    _check_accumulate(accumulate)
+    accumulate = accumulated_batches(accumulate)
     tf_data_service.check_used()
     if verbose == "auto":
         verbose = 0 if cluster_info().index else 1 if sys.stdout.isatty() else 2
@@ -92,23 +88,3 @@ def fit(
                 raise
             run_folder.mark_finished(run_dir, epochs)
     return read_jsonl(Path(run_dir) / "metrics.jsonl")
-
-
-@contextlib.contextmanager
-def accumulating(batches: int) -> Iterator[None]:
-    """Lets every `fit` inside make a step of the optimizer from the gradients of so many batches.
-
-    Raises:
-        UsageError: Below 1.
-    """
-    _check_accumulate(batches)
-    token = _accumulate.set(batches)
-    try:
-        yield
-    finally:
-        _accumulate.reset(token)
-
-
-def _check_accumulate(batches: int) -> None:
-    if batches < 1:
-        raise UsageError(f"accumulate must be 1 or more. Received: accumulate={batches}")

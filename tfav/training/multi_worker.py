@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfav import keras_private
 from tfav.data.cluster import cluster_info
 from tfav.errors import DataError, TfavError
-from tfav.training.callbacks import BackupAndRestore
+from tfav.training.resume import BackupAndRestore
 
 _LOST = (
     tf.errors.UnavailableError,

@@ -21,7 +21,8 @@ from tfav.systems.av_words.model import BOTH, FUSION, SAID
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
 from tfav.training.callbacks import RunFolder, read_jsonl
-from tfav.training.optimizers import make_optimizer, schedule_callback
+from tfav.training.learning_rate import schedule_callback
+from tfav.training.optimizers import make_optimizer
 
 _LAST = STAGES[-1]
 

@@ -17,7 +17,8 @@ from tfav.systems.cnn_lstm.model import build_model, save_backbone
 from tfav.systems.cnn_lstm.predict import class_probabilities
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
-from tfav.training.optimizers import make_optimizer, schedule_callback
+from tfav.training.learning_rate import schedule_callback
+from tfav.training.optimizers import make_optimizer
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 

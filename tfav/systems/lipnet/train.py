@@ -16,7 +16,8 @@ from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, W
 from tfav.systems.lipnet.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
-from tfav.training.optimizers import make_optimizer, schedule_callback
+from tfav.training.learning_rate import schedule_callback
+from tfav.training.optimizers import make_optimizer
 
 # What Muon's authors leave to AdamW.
 _FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")

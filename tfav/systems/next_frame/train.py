@@ -15,7 +15,8 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 from tfav.training.callbacks import read_jsonl
-from tfav.training.optimizers import make_optimizer, schedule_callback
+from tfav.training.learning_rate import schedule_callback
+from tfav.training.optimizers import make_optimizer
 from tfav.training.run_folder import open_run
 
 

@@ -15,7 +15,8 @@ from tfav.systems.two_stream.dataset import Data, build_datasets, open_data
 from tfav.systems.two_stream.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
-from tfav.training.optimizers import make_optimizer, schedule_callback
+from tfav.training.learning_rate import schedule_callback
+from tfav.training.optimizers import make_optimizer
 
 
 def compile_args(config: Config) -> dict:
