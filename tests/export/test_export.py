@@ -12,7 +12,7 @@ from tests.export.made_runs import OTHERS, SMALL, make_run
 from tfav import cli, export, systems
 from tfav.errors import TfavError, UsageError
 from tfav.export import formats
-from tfav.export.task import compare
+from tfav.export.export_run import compare
 from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import Config as LipConfig

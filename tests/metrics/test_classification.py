@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tfav.errors import UsageError
-from tfav.metrics import classification, text, video
+from tfav.metrics import classification, frame_quality, word_error_rate
 from tfav.metrics.ranking import describe_scores, ranking
 
 LABELS = ["walk", "run", "jump"]
@@ -64,9 +64,9 @@ def test_resampled_intervals_are_the_textbooks_95_per_cent():
     rng = np.random.default_rng(0)
     errors = rng.random((400, 10)) < 0.3
     read = [" ".join("b" if wrong else "a" for wrong in row) for row in errors]
-    result = text.evaluate(["a a a a a a a a a a"] * 400, read)
+    result = word_error_rate.evaluate(["a a a a a a a a a a"] * 400, read)
     frames = rng.random((400, 3))
-    summary = video.summarize({"mse": frames})
+    summary = frame_quality.summarize({"mse": frames})
     for found, values in (
         (result["wer_interval"], errors.mean(1)),
         # Ten words are nineteen characters, nine of them spaces, which are always right.

@@ -1,8 +1,8 @@
 """Perceptual scores of predicted frames, by scikit-video: closer to what people see than squared errors are.
 
-Conventions: `truth` and `prediction` are `[N, T, H, W, C]` float, 0-1, as in `tfav.metrics.video`. Both are scored as
-grey frames of 8 bits. Both scores look at five octaves, and scikit-video takes frames from 176 pixels on: smaller ones
-are enlarged by a whole factor, each pixel repeated.
+Conventions: `truth` and `prediction` are `[N, T, H, W, C]` float, 0-1, as in `tfav.metrics.frame_quality`. Both are scored
+as grey frames of 8 bits. Both scores look at five octaves, and scikit-video takes frames from 176 pixels on: smaller
+ones are enlarged by a whole factor, each pixel repeated.
 
 ms_ssim     Multi-scale structural similarity of each frame, 1 for equal ones.
 st_rred     Spatio-temporal reduced-reference entropic difference of each sequence, over pairs of frames, 0 for equal
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from tfav.errors import UsageError
-from tfav.metrics.video import validate
+from tfav.metrics.frame_quality import validate
 from tfav.old_packages import import_skvideo
 
 NAMES = ("ms_ssim", "st_rred")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data import augment
 
 
 def crop_and_flip(config) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -13,8 +13,8 @@ def crop_and_flip(config) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tens
     Args:
         config: `crop_size`; `crop_jitter`, else the middle is cut out; `flip`, at random.
     """
-    cut = ops.random_crop(*config.crop_size) if config.crop_jitter else ops.center_crop(*config.crop_size)
-    flip = ops.random_flip() if config.flip else lambda frames, seed: frames
+    cut = augment.random_crop(*config.crop_size) if config.crop_jitter else augment.center_crop(*config.crop_size)
+    flip = augment.random_flip() if config.flip else lambda frames, seed: frames
     return lambda frames, crop_seed, flip_seed: flip(cut(frames, crop_seed), flip_seed)
 
 

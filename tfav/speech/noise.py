@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, shards
+from tfav.data import augment, shards
 from tfav.data.shards import Index
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.audio import read_audio
@@ -94,10 +94,10 @@ def babble(voices: Voices, num_samples: int, count: int) -> Source:
     audible = tf.constant(np.where(loudness > SILENCE * 32768, 0.0, 2.0), tf.float32)
 
     def make(seed, own):
-        order = tf.random.stateless_uniform([total], ops.split_seed(seed, 0)) + audible
+        order = tf.random.stateless_uniform([total], augment.split_seed(seed, 0)) + audible
         order += 4.0 * tf.one_hot(own, total)  # of -1 it is all 0
         chosen = tf.math.top_k(-order, count).indices
-        starts = tf.random.stateless_uniform([count], ops.split_seed(seed, 1), 0, length, tf.int32)
+        starts = tf.random.stateless_uniform([count], augment.split_seed(seed, 1), 0, length, tf.int32)
         pieces = [tf.slice(bank, [chosen[n], starts[n]], [1, num_samples])[0] for n in range(count)]
         shares = tf.unstack(tf.gather(weights, chosen))
         return tf.add_n([share * tf.cast(piece, tf.float32) for share, piece in zip(shares, pieces, strict=True)])
@@ -123,7 +123,7 @@ def one_of(sources: Sequence[Source]) -> Source:
     def make(seed, own):
         if len(sources) == 1:
             return sources[0](seed, own)
-        kind = tf.random.stateless_uniform([], ops.split_seed(seed, 7), 0, len(sources), tf.int32)
+        kind = tf.random.stateless_uniform([], augment.split_seed(seed, 7), 0, len(sources), tf.int32)
         return tf.switch_case(kind, [lambda source=source: source(seed, own) for source in sources])
 
     return make

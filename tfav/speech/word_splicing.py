@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data import augment
 from tfav.speech.grid import SILENCE, UNKNOWN
 from tfav.speech.tokenizer import Tokenizer
 
@@ -42,7 +42,7 @@ def splice_batch(symbols: Tokenizer, probability: float, num_frames: int) -> Cal
         others = {name: tf.roll(column, 1, axis=0) for name, column in clips.items()}
         size = tf.shape(inputs["frame_count"])[0]
         spliced = tf.map_fn(
-            lambda row: splice_one(row[0], row[1], ops.split_seed(seed, row[2])),
+            lambda row: splice_one(row[0], row[1], augment.split_seed(seed, row[2])),
             (clips, others, tf.range(size)),
             fn_output_signature={name: tf.TensorSpec(x.shape[1:], x.dtype) for name, x in clips.items()},
         )
@@ -62,14 +62,14 @@ def _splice(probability: float, num_frames: int, blank: int, space, clip, other,
     same = (tf.size(ends) == tf.size(starts)) & (tf.size(places) == tf.size(starts))
     same &= (tf.size(other_places) == tf.size(starts)) & (number > 1)
     same &= tf.reduce_all(words[:count] != UNKNOWN) & tf.reduce_all(other_words[:other_count] != UNKNOWN)
-    same &= tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < probability
+    same &= tf.random.stateless_uniform([], augment.split_seed(seed, 0)) < probability
 
     def spliced():
         # The words `first` to `last`, exclusive, are the other's; with the last word goes the silence after it.
         long = tf.minimum(starts[1:number] - starts[: number - 1], ends[1:number] - ends[: number - 1]) >= _SHORT
         cuts = tf.cast(tf.where(tf.pad(long, [[1, 1]], constant_values=True))[:, 0], tf.int32)
-        one = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 0, tf.size(cuts) - 1, tf.int32)
-        two = tf.random.stateless_uniform([], ops.split_seed(seed, 2), one + 1, tf.size(cuts), tf.int32)
+        one = tf.random.stateless_uniform([], augment.split_seed(seed, 1), 0, tf.size(cuts) - 1, tf.int32)
+        two = tf.random.stateless_uniform([], augment.split_seed(seed, 2), one + 1, tf.size(cuts), tf.int32)
         first, last = cuts[one], cuts[two]
         at_end = last == number
         chosen = tf.concat(

@@ -7,8 +7,8 @@ import keras
 
 from tfav.io.atomic_write import partial_file
 from tfav.io.console import say
-from tfav.training.averaging import averaged_weights
 from tfav.training.early_stopping import watched_value
+from tfav.training.weight_averaging import averaged_weights
 
 
 class BestCheckpoint(keras.callbacks.Callback):

@@ -10,11 +10,11 @@ import keras
 
 from tfav.io.atomic_write import partial_file
 from tfav.io.console import say
-from tfav.training.averaging import averaged_weights
 from tfav.training.best_checkpoint import BestCheckpoint
 from tfav.training.early_stopping import EarlyStopping
 from tfav.training.random_state import EpochDraws
 from tfav.training.resume import BackupAndRestore
+from tfav.training.weight_averaging import averaged_weights
 
 
 class RunFolder(keras.callbacks.Callback):

@@ -18,7 +18,7 @@ from tfav.systems.lipnet.predict import open_reader
 from tfav.systems.lipnet.train import callbacks, compile_args, dataset, train
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs
-from tfav.training.averaging import averaged_weights
+from tfav.training.weight_averaging import averaged_weights
 
 SMALL = {
     "filters": (2, 3, 4),

@@ -15,7 +15,7 @@ from tfav.data.mnist import small_digits
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.encoding import write_video
 from tfav.io.video import read_video
-from tfav.metrics import video
+from tfav.metrics import frame_quality
 from tfav.systems.next_frame import (
     Config,
     build_datasets,
@@ -88,22 +88,22 @@ def test_scores_are_those_of_the_rollout(small_config, run_dir):
     result = evaluate(run_dir, progress=False)
     sequences = np.concatenate(list(made_test_set(small_config, small_digits()).as_numpy_iterator()))
     forecast = predict_next(load_model(run_dir, small_config), sequences[:, :5], 5, cut=False)
-    expected = video.evaluate(sequences[:, 5:], forecast)
+    expected = frame_quality.evaluate(sequences[:, 5:], forecast)
     assert result["count"] == 7 and result["failed"] == []
     assert result["scores"]["mse"] == pytest.approx(expected["mse"], rel=1e-4)
     np.testing.assert_allclose(result["scores"]["per_step"]["ssim"], expected["per_step"]["ssim"], atol=1e-5)
-    copied = video.evaluate(sequences[:, 5:], video.copy_last_frame(sequences[:, :5], 5))
+    copied = frame_quality.evaluate(sequences[:, 5:], frame_quality.copy_last_frame(sequences[:, :5], 5))
     assert result["copy_last"]["mse"] == pytest.approx(copied["mse"])
     text = describe_evaluation(result)
     assert "copying the last frame" in text and "29.80" in text and "14.07" in text
     with np.load(run_dir / EXAMPLES_NAME) as examples:
         np.testing.assert_allclose(examples["truth"] / 255, sequences[:5, 5:], atol=0.003)
         np.testing.assert_allclose(examples["prediction"] / 255, np.clip(forecast[:5], 0, 1), atol=0.003)
-        errors = video.per_frame(sequences[:, 5:], forecast)["mse"].mean(1)
+        errors = frame_quality.per_frame(sequences[:, 5:], forecast)["mse"].mean(1)
         worst = np.argsort(-errors)[:3]
         np.testing.assert_allclose(examples["worst_mse"], errors[worst], rtol=1e-4)
         np.testing.assert_allclose(examples["worst_truth"] / 255, sequences[worst, 5:], atol=0.003)
-    for name in video.NAMES:
+    for name in frame_quality.NAMES:
         low, high = result["scores"]["intervals"][name]
         assert low < result["scores"][name] < high
     json.dumps(result)

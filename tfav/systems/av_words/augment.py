@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data import augment
 from tfav.speech import mouth_augment
 from tfav.speech import noise as noises
 from tfav.systems.av_words.config import Config
@@ -38,13 +38,13 @@ def augment_window(config: Config, per_frame: int, source: noises.Source | None)
         return pictures_to_input(config, frames)
 
     def add_noise(waveform, own, seed):
-        chance = tf.random.stateless_uniform([], ops.split_seed(seed, 0))
-        snr_db = tf.random.stateless_uniform([], ops.split_seed(seed, 1), *config.snr_range)
-        noisy = lambda: noises.mix(waveform, source(ops.split_seed(seed, 2), own), snr_db)  # noqa: E731
+        chance = tf.random.stateless_uniform([], augment.split_seed(seed, 0))
+        snr_db = tf.random.stateless_uniform([], augment.split_seed(seed, 1), *config.snr_range)
+        noisy = lambda: noises.mix(waveform, source(augment.split_seed(seed, 2), own), snr_db)  # noqa: E731
         return tf.cond(chance < config.noise_clean, lambda: waveform, noisy)
 
     def apply(inputs, label, seed):
-        seeds = [ops.split_seed(seed, number) for number in range(5)]
+        seeds = [augment.split_seed(seed, number) for number in range(5)]
         first, speed = _draw_move(config, seeds[0])
         places = _frame_places(config, first, speed)
         if isinstance(label, dict):
@@ -76,7 +76,9 @@ def _draw_move(config: Config, seed):
     first = tf.cast(margin(config) + offset, tf.float32)
     if not config.speed_perturb:
         return first, None
-    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 1), 1 - config.speed_perturb, 1 + config.speed_perturb)
+    speed = tf.random.stateless_uniform(
+        [], augment.split_seed(seed, 1), 1 - config.speed_perturb, 1 + config.speed_perturb
+    )
     return first + (1 - speed) * (config.num_frames - 1) / 2, speed
 
 
@@ -104,7 +106,7 @@ def center(
     It takes `frames` `[num_frames, H, W, 1]` uint8, `samples` `[num_samples]` int16 or both, `own` and `number`, which
     the seed of the noise goes by: a window has the same noise at every ratio.
     """
-    cut = ops.center_crop(*config.crop_size)
+    cut = augment.center_crop(*config.crop_size)
 
     def apply(inputs, label):
         given = {}

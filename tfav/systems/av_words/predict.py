@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tfav.data.ops import center_crop
+from tfav.data.augment import center_crop
 from tfav.errors import MediaError, TfavError, UsageError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.container import open_container, scan_packets

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, pipeline
+from tfav.data import pipeline
+from tfav.data.augment import chain, color_jitter, mixup, random_flip, random_shift
 from tfav.data.class_folders import Example, failed_examples, scan
 from tfav.data.classification import check_class_count, make_split
 from tfav.errors import DataError
@@ -156,7 +157,7 @@ def build_dataset(
         load,
         batch_size=config.batch_size,
         augment=augment,
-        augment_batch=ops.mixup(config.mixup) if config.mixup else None,
+        augment_batch=mixup(config.mixup) if config.mixup else None,
         passes=config.passes_per_epoch,
         cache=cache,
         seed=config.seed,
@@ -209,15 +210,15 @@ def _load_pixels(config: Config, num_classes: int, *, in_python: bool):
 def _augment_pixels(config: Config):
     operations = []
     if config.flip:
-        operations.append(ops.random_flip())
+        operations.append(random_flip())
     if config.shift_px:
-        operations.append(ops.random_shift(config.shift_px))
+        operations.append(random_shift(config.shift_px))
     if config.color_jitter:
         strength = config.color_jitter
-        operations.append(ops.color_jitter(strength, strength, strength))
+        operations.append(color_jitter(strength, strength, strength))
     if not operations:
         return None
-    apply = ops.chain(*operations)
+    apply = chain(*operations)
     return lambda inputs, target, seed: ({**inputs, "clip": apply(inputs["clip"], seed)}, target)
 
 

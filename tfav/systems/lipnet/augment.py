@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data import augment
 from tfav.speech import mouth_augment
 from tfav.speech.grid import SILENCE, UNKNOWN
 from tfav.systems.lipnet.config import Config
@@ -39,11 +39,11 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     first = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_min(places))
     last = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_max(places))
     most, rate, shift = config.speed_perturb, config.frame_drop_rate, config.shift_frames
-    speed = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 1 - most, 1 + most)
+    speed = tf.random.stateless_uniform([], augment.split_seed(seed, 0), 1 - most, 1 + most)
     speed = tf.where(known, speed, tf.maximum(speed, 2 - speed))
-    chance = tf.random.stateless_uniform([count], ops.split_seed(seed, 1))
+    chance = tf.random.stateless_uniform([count], augment.split_seed(seed, 1))
     steps = 1.0 - tf.cast(chance < rate, tf.float32) + tf.cast(chance > 1 - rate, tf.float32)
-    shift = tf.random.stateless_uniform([], ops.split_seed(seed, 2), -shift, shift + 1e-6)
+    shift = tf.random.stateless_uniform([], augment.split_seed(seed, 2), -shift, shift + 1e-6)
     positions = tf.cumsum(speed * steps)
     positions += (length - 1) / 2 - positions[count // 2] + shift
     positions -= tf.maximum(positions[0] - first, 0.0)
@@ -61,9 +61,9 @@ def augment_clip(config: Config) -> Callable:
 
     def apply(inputs, targets, seed):
         frames, count, words = inputs["frames"], inputs["frame_count"], targets["words"]
-        frames = crop_and_flip(frames, ops.split_seed(seed, 0), ops.split_seed(seed, 1))
+        frames = crop_and_flip(frames, augment.split_seed(seed, 0), augment.split_seed(seed, 1))
         if in_time:
-            chosen = draw_frames(config, words, count, ops.split_seed(seed, 2))
+            chosen = draw_frames(config, words, count, augment.split_seed(seed, 2))
             padding = config.num_frames - count
             frames = tf.pad(tf.gather(frames, chosen), [[0, padding], [0, 0], [0, 0], [0, 0]])
             words = tf.pad(tf.gather(words, chosen), [[0, padding]], constant_values=UNKNOWN)
@@ -74,7 +74,7 @@ def augment_clip(config: Config) -> Callable:
                 )
                 targets = {**targets, "sound": tf.ensure_shape(heard, targets["sound"].shape)}
         if config.brightness:
-            frames = _apply_gamma(frames, mouth_augment.draw_gamma(config.brightness, ops.split_seed(seed, 3)))
+            frames = _apply_gamma(frames, mouth_augment.draw_gamma(config.brightness, augment.split_seed(seed, 3)))
         return {"frames": to_input(config, frames, count), "frame_count": count}, {**targets, "words": words}
 
     return apply
@@ -88,7 +88,7 @@ def _apply_gamma(frames: tf.Tensor, gamma: tf.Tensor) -> tf.Tensor:
 
 def center(config: Config) -> Callable:
     """The same without anything random, for evaluation and prediction: a function of `(inputs, targets)`."""
-    cut = ops.center_crop(*config.crop_size)
+    cut = augment.center_crop(*config.crop_size)
 
     def apply(inputs, targets):
         frames = to_input(config, cut(inputs["frames"]), inputs["frame_count"])

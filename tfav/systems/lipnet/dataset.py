@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, pipeline, shards
+from tfav.data import pipeline, shards
+from tfav.data.augment import on_rows, split_seed
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.mouth import CLOSE, WIDE
@@ -236,10 +237,10 @@ def _splice_and_augment(config: Config, augment: Callable) -> Callable:
     splice = splice_batch(config.symbols(), config.word_splice_prob, config.num_frames)
 
     def apply(inputs, targets, seed):
-        inputs, targets = splice(inputs, targets, ops.split_seed(seed, 0))
+        inputs, targets = splice(inputs, targets, split_seed(seed, 0))
         specs = tf.nest.map_structure(lambda column: tf.TensorSpec(column.shape[1:], column.dtype), (inputs, targets))
         specs[0]["frames"] = tf.TensorSpec((config.num_frames, *config.crop_size, 1), tf.float32)
-        return ops.on_rows(augment, specs)(inputs, targets, seed)
+        return on_rows(augment, specs)(inputs, targets, seed)
 
     return apply
 

@@ -11,7 +11,7 @@ from tfav.data import shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import partial_file
-from tfav.metrics import text as text_metrics
+from tfav.metrics import word_error_rate as text_metrics
 from tfav.speech import alignment, recordings
 from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfav.data.ops import center_crop
+from tfav.data.augment import center_crop
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif

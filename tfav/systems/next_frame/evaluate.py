@@ -13,8 +13,8 @@ from tqdm import tqdm
 from tfav.data.mnist import load_digits
 from tfav.errors import UsageError
 from tfav.io.atomic_write import partial_file
+from tfav.metrics import frame_quality
 from tfav.metrics import perceptual as perceptual_scores
-from tfav.metrics import video
 from tfav.systems.next_frame import dataset
 from tfav.systems.next_frame.config import SYSTEM, Config
 from tfav.systems.next_frame.model import load_model
@@ -79,8 +79,8 @@ def evaluate(
             and `first_axis`; None leaves one as it is.
 
     Returns:
-        `scores` and `copy_last`, each as from `tfav.metrics.video.summarize`; `perceptual`, the means of both by
-        `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`, videos
+        `scores` and `copy_last`, each as from `tfav.metrics.frame_quality.summarize`; `perceptual`, the means of both
+        by `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`, videos
         of a folder that cannot be used, with the reason. JSON-ready.
 
     Raises:
@@ -102,9 +102,9 @@ def evaluate(
         for sequences in batches:
             seen, truth = np.split(sequences, [config.input_frames], axis=1)
             forecast = predict_next(model, seen, config.output_frames, cut=False)
-            last = video.copy_last_frame(seen, config.output_frames)
-            ours.append(video.per_frame(truth, forecast))
-            copied.append(video.per_frame(truth, last))
+            last = frame_quality.copy_last_frame(seen, config.output_frames)
+            ours.append(frame_quality.per_frame(truth, forecast))
+            copied.append(frame_quality.per_frame(truth, last))
             if perceptual:
                 seen_as["scores"].append(perceptual_scores.per_sequence(truth, forecast))
                 seen_as["copy_last"].append(perceptual_scores.per_sequence(truth, last))
@@ -119,8 +119,8 @@ def evaluate(
         "count": count,
         "input_frames": config.input_frames,
         "output_frames": config.output_frames,
-        "scores": video.summarize(_joined(ours)),
-        "copy_last": video.summarize(_joined(copied)),
+        "scores": frame_quality.summarize(_joined(ours)),
+        "copy_last": frame_quality.summarize(_joined(copied)),
         "published": list(PUBLISHED),
         "failed": [{"path": path, "reason": reason} for path, reason in failed.items()],
         "seconds": round(time.monotonic() - started, 2),
@@ -140,9 +140,9 @@ def describe_evaluation(result: dict) -> str:
     lines = [
         f"{result['count']} sequences ({result['data']}), {result['input_frames']} frames seen, "
         f"{result['output_frames']} predicted",
-        " " * width + "".join(f"{name.upper():>9}" for name in video.NAMES),
+        " " * width + "".join(f"{name.upper():>9}" for name in frame_quality.NAMES),
     ]
-    lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in video.NAMES) for name, row in rows]
+    lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in frame_quality.NAMES) for name, row in rows]
     per_step = result["scores"]["per_step"]["mse"]
     lines.append("MSE by step: " + " ".join(f"{value:.1f}" for value in per_step))
     for name, title in {"ms_ssim": "MS-SSIM", "st_rred": "ST-RRED"}.items() if "perceptual" in result else ():
@@ -189,7 +189,7 @@ def _one_step_bce(model: keras.Model, sequences: np.ndarray) -> np.ndarray:
 
 
 def _joined(parts: list[dict]) -> dict:
-    return {name: np.concatenate([part[name] for part in parts]) for name in video.NAMES}
+    return {name: np.concatenate([part[name] for part in parts]) for name in frame_quality.NAMES}
 
 
 def _means(parts: list[dict]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data.augment import from_imgaug, split_seed
 from tfav.old_packages import import_imgaug
 from tfav.systems.two_stream.config import Config
 
@@ -77,17 +77,17 @@ def build(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The operation on one sample `[S, S, channels]` uint8 and a seed, with one draw for all of its channels."""
     apply_imgaug = None
     if config.augmentation != "none":
-        apply_imgaug = ops.from_imgaug(build_augmenter(config.augmentation))
+        apply_imgaug = from_imgaug(build_augmenter(config.augmentation))
 
     def augment(sample, seed):
         if config.flip:
             flip = flip_flow if config.stream == "motion" else flip_picture
             sample = tf.cond(
-                tf.random.stateless_uniform([], ops.split_seed(seed, 0)) < 0.5, lambda: flip(sample), lambda: sample
+                tf.random.stateless_uniform([], split_seed(seed, 0)) < 0.5, lambda: flip(sample), lambda: sample
             )
         if apply_imgaug is not None:
             # To imgaug, a clip of one frame, however many channels that has.
-            sample = apply_imgaug(sample[None], ops.split_seed(seed, 1))[0]
+            sample = apply_imgaug(sample[None], split_seed(seed, 1))[0]
         return sample
 
     return augment

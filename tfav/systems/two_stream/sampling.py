@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfav.data import ops, pipeline, splits
+from tfav.data import pipeline, splits
+from tfav.data.augment import split_seed
 from tfav.data.class_folders import Example, failed_examples, scan
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_extraction
@@ -278,8 +279,8 @@ def random_reader(config: Config, num_classes: int):
     read_sample, augment = _sample_reader(config), build(config)
 
     def load(row, label, seed):
-        start = tf.random.stateless_uniform([], ops.split_seed(seed, 0), 0, row["num_starts"], tf.int32)
-        return to_unit(augment(read_sample(row, start), ops.split_seed(seed, 1))), tf.one_hot(label, num_classes)
+        start = tf.random.stateless_uniform([], split_seed(seed, 0), 0, row["num_starts"], tf.int32)
+        return to_unit(augment(read_sample(row, start), split_seed(seed, 1))), tf.one_hot(label, num_classes)
 
     return load
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from tfav.errors import UsageError
-from tfav.metrics import text
+from tfav.metrics import word_error_rate
 
 
 def test_errors_counted_by_hand():
-    result = text.evaluate(
+    result = word_error_rate.evaluate(
         ["bin blue at f two now", "set red by a one soon"],
         ["bin blue at s two now now", "set red a one soon"],  # one wrong, one too many; one missing
     )
@@ -22,16 +22,16 @@ def test_errors_counted_by_hand():
 
 def test_the_rate_is_the_corpus_and_not_the_mean_of_sentences():
     references, predictions = ["a", "a b c d e f g h i"], ["b", "a b c d e f g h i"]
-    result = text.evaluate(references, predictions)
+    result = word_error_rate.evaluate(references, predictions)
     assert result["wer"] == pytest.approx(1 / 10) == pytest.approx(jiwer.wer(references, predictions))
     assert result["cer"] == pytest.approx(jiwer.cer(references, predictions))
 
 
 def test_nothing_recognised_and_nothing_wrong():
-    empty = text.evaluate(["bin blue", "set red"], ["", ""])
+    empty = word_error_rate.evaluate(["bin blue", "set red"], ["", ""])
     assert empty["wer"] == empty["cer"] == 1
     assert empty["wer_interval"] == [1, 1]
-    right = text.evaluate(["bin  blue ", "set red"], ["bin blue", "set red"])
+    right = word_error_rate.evaluate(["bin  blue ", "set red"], ["bin blue", "set red"])
     assert right["wer"] == right["cer"] == 0
     assert right["wer_interval"] == [0, 0]
     assert right["sentences_right"] == 1
@@ -43,7 +43,7 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says():
     for trial in range(40):
         wrong = rng.random((50, 6)) < truth
         predictions = [" ".join("x" if bad else "a" for bad in row) for row in wrong]
-        low, high = text.evaluate(["a a a a a a"] * 50, predictions, seed=trial)["wer_interval"]
+        low, high = word_error_rate.evaluate(["a a a a a a"] * 50, predictions, seed=trial)["wer_interval"]
         assert 0.02 < high - low < 0.12
         covered += low <= truth <= high
     assert 34 <= covered <= 40
@@ -61,8 +61,12 @@ def test_the_interval_covers_the_true_rate_as_often_as_it_says():
 )
 def test_lists_that_do_not_fit(references, predictions, words):
     with pytest.raises(UsageError, match=words):
-        text.evaluate(references, predictions)
+        word_error_rate.evaluate(references, predictions)
 
 
 def test_word_errors_of_each_clip():
-    assert text.word_errors(["bin blue at", "set red", "lay"], ["bin red", "set red", "lay lay now"]) == [2, 0, 2]
+    assert word_error_rate.word_errors(["bin blue at", "set red", "lay"], ["bin red", "set red", "lay lay now"]) == [
+        2,
+        0,
+        2,
+    ]

@@ -5,7 +5,7 @@ import pytest
 from skimage import metrics as skimage_metrics
 
 from tfav.errors import UsageError
-from tfav.metrics import video
+from tfav.metrics import frame_quality
 from tfav.old_packages import import_skvideo
 
 
@@ -21,7 +21,7 @@ def test_known_answers():
     prediction = truth.copy()
     prediction[:, 1] = 0.5
     prediction[0, 2, 0, 0, 0] = 1.0
-    result = video.evaluate(truth, prediction)
+    result = frame_quality.evaluate(truth, prediction)
     assert result["per_step"]["mse"] == [0.0, 16.0, 0.5]
     assert result["per_step"]["mae"] == [0.0, 32.0, 0.5]
     assert result["mse"] == pytest.approx(16.5 / 3)
@@ -35,7 +35,7 @@ def test_values_beyond_the_range_are_cut_for_ssim_and_psnr_only(frames):
     truth, prediction = frames
     beyond = np.where(prediction == 1, 1.5, prediction).astype(np.float32)
     assert (beyond != prediction).any()
-    kept, cut = video.evaluate(truth, beyond), video.evaluate(truth, prediction)
+    kept, cut = frame_quality.evaluate(truth, beyond), frame_quality.evaluate(truth, prediction)
     assert kept["ssim"] == cut["ssim"] and kept["psnr"] == cut["psnr"]
     assert kept["mse"] > cut["mse"] and kept["mae"] > cut["mae"]
 
@@ -43,15 +43,15 @@ def test_values_beyond_the_range_are_cut_for_ssim_and_psnr_only(frames):
 def test_ssim_is_what_old_scikit_image_gave_float_pictures(frames):
     truth, prediction = frames
     expected = skimage_metrics.structural_similarity(truth[0, 0], prediction[0, 0], data_range=2, channel_axis=-1)
-    assert video.per_frame(truth, prediction)["ssim"][0, 0] == pytest.approx(expected, abs=1e-6)
+    assert frame_quality.per_frame(truth, prediction)["ssim"][0, 0] == pytest.approx(expected, abs=1e-6)
     lower = skimage_metrics.structural_similarity(truth[0, 0], prediction[0, 0], data_range=1, channel_axis=-1)
     assert lower < expected
 
 
 def test_colour_is_the_mean_over_channels(frames):
     truth, prediction = (np.concatenate([one, one[..., ::-1, :], one**2], axis=-1) for one in frames)
-    whole = video.per_frame(truth, prediction)
-    parts = [video.per_frame(truth[..., c : c + 1], prediction[..., c : c + 1]) for c in range(3)]
+    whole = frame_quality.per_frame(truth, prediction)
+    parts = [frame_quality.per_frame(truth[..., c : c + 1], prediction[..., c : c + 1]) for c in range(3)]
     np.testing.assert_allclose(whole["mse"], sum(part["mse"] for part in parts))
     np.testing.assert_allclose(whole["ssim"], np.mean([part["ssim"] for part in parts], axis=0), atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_scikit_video_says_the_same():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 256, (4, 48, 64, 1), np.uint8)
     prediction = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)
-    scores = video.per_frame(truth[None] / 255, prediction[None] / 255)
+    scores = frame_quality.per_frame(truth[None] / 255, prediction[None] / 255)
     np.testing.assert_allclose(scores["psnr"][0], measure.psnr(truth, prediction), atol=1e-4)
     np.testing.assert_allclose(scores["mse"][0], measure.mse(truth, prediction) * 48 * 64 / 255**2, rtol=1e-5)
     np.testing.assert_allclose(scores["mae"][0], measure.mae(truth, prediction) * 48 * 64 / 255, rtol=1e-5)
@@ -84,7 +84,7 @@ def test_scikit_videos_ssim_is_scikit_images_with_a_gaussian_window():
 
 def test_copying_the_last_frame():
     inputs = np.arange(2 * 3 * 4.0).reshape(2, 3, 2, 2, 1)
-    copied = video.copy_last_frame(inputs, 5)
+    copied = frame_quality.copy_last_frame(inputs, 5)
     assert copied.shape == (2, 5, 2, 2, 1)
     assert (copied == inputs[:, 2:3]).all()
 
@@ -107,4 +107,4 @@ FRAMES = np.zeros((1, 2, 8, 8, 1), np.float32)
 )
 def test_bad_frames(truth, prediction, message):
     with pytest.raises(UsageError, match=message):
-        video.evaluate(truth, prediction)
+        frame_quality.evaluate(truth, prediction)

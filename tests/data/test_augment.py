@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfav.data import ops
+from tfav.data import augment
 from tfav.errors import UsageError
 from tfav.old_packages import import_imgaug
 
@@ -30,11 +30,11 @@ def draws(operation, clip, count):
 @pytest.mark.parametrize(
     "operation",
     [
-        ops.random_crop(8, 8),
-        ops.random_flip(),
-        ops.random_shift(3),
-        ops.color_jitter(0.4, 0.4, 0.4, 0.2),
-        ops.chain(ops.random_crop(12, 12), ops.random_flip(), ops.color_jitter()),
+        augment.random_crop(8, 8),
+        augment.random_flip(),
+        augment.random_shift(3),
+        augment.color_jitter(0.4, 0.4, 0.4, 0.2),
+        augment.chain(augment.random_crop(12, 12), augment.random_flip(), augment.color_jitter()),
     ],
     ids=["crop", "flip", "shift", "color", "chain"],
 )
@@ -49,8 +49,8 @@ def test_all_frames_get_the_same_draw_and_clips_differ(operation, clip):
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
 def test_resize_and_letterbox_keep_dtype_and_range(clip, dtype):
     clip = tf.cast(clip, dtype)
-    stretched = in_graph(ops.resize(8, 8), clip)
-    boxed = in_graph(ops.letterbox(10, 10), clip)
+    stretched = in_graph(augment.resize(8, 8), clip)
+    boxed = in_graph(augment.letterbox(10, 10), clip)
     assert stretched.shape == (5, 8, 8, 3)
     assert stretched.dtype == boxed.dtype == dtype
     assert np.min(stretched) >= 0 and np.max(stretched) <= 255
@@ -59,25 +59,25 @@ def test_resize_and_letterbox_keep_dtype_and_range(clip, dtype):
 
 
 def test_center_crop_is_the_middle(clip):
-    assert np.array_equal(in_graph(ops.center_crop(8, 10), clip), clip[:, 4:12, 5:15])
+    assert np.array_equal(in_graph(augment.center_crop(8, 10), clip), clip[:, 4:12, 5:15])
 
 
 def test_crop_larger_than_the_clip_is_an_error(clip):
     with pytest.raises(tf.errors.InvalidArgumentError, match="larger than the clip"):
-        in_graph(ops.random_crop(17, 8), clip)
+        in_graph(augment.random_crop(17, 8), clip)
 
 
 def test_flip_mirrors_left_and_right(clip):
-    assert np.array_equal(in_graph(ops.random_flip(1.0), clip), clip[:, :, ::-1])
-    assert np.array_equal(in_graph(ops.random_flip(0.0), clip), clip)
+    assert np.array_equal(in_graph(augment.random_flip(1.0), clip), clip[:, :, ::-1])
+    assert np.array_equal(in_graph(augment.random_flip(0.0), clip), clip)
 
 
 def test_pad_time_marks_what_is_real():
     black = tf.zeros([2, 4, 4, 3], tf.uint8)  # real frames may be black
-    padded, mask = ops.pad_time(4)(black)
+    padded, mask = augment.pad_time(4)(black)
     assert padded.shape == (4, 4, 4, 3)
     assert mask.numpy().tolist() == [True, True, False, False]
-    cut, mask = ops.pad_time(1)(black)
+    cut, mask = augment.pad_time(1)(black)
     assert cut.shape[0] == 1 and mask.numpy().all()
 
 
@@ -86,7 +86,7 @@ def test_imgaug_bridge_draws_once_per_clip(clip):
     import imgaug.augmenters as iaa
 
     augmenter = iaa.Sequential([iaa.Fliplr(0.5), iaa.Multiply((0.5, 1.5)), iaa.AdditiveGaussianNoise(scale=(5, 20))])
-    results = draws(ops.from_imgaug(augmenter), clip, 6)
+    results = draws(augment.from_imgaug(augmenter), clip, 6)
     for result in results:
         assert result.shape == clip.shape
         assert (result == result[:1]).all()
@@ -97,7 +97,7 @@ def test_imgaug_bridge_repeats_for_a_seed_and_keeps_float(clip):
     import_imgaug()
     import imgaug.augmenters as iaa
 
-    operation = ops.from_imgaug(iaa.Affine(rotate=(-30, 30)))
+    operation = augment.from_imgaug(iaa.Affine(rotate=(-30, 30)))
     draws = []
     for _ in range(2):
         tf.random.set_seed(7)
@@ -108,7 +108,7 @@ def test_imgaug_bridge_repeats_for_a_seed_and_keeps_float(clip):
 
 def test_imgaug_bridge_refuses_other_things():
     with pytest.raises(UsageError, match="imgaug augmenter"):
-        ops.from_imgaug(lambda image: image)
+        augment.from_imgaug(lambda image: image)
 
 
 # Known answers ------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_mixup_blends_pictures_and_targets_by_the_same_shares():
     ones = tf.eye(32)
     mask = tf.cast(tf.eye(32) > 0, tf.float32)
     for strength, low, high in ((0.2, 0.85, 1.0), (1.0, 0.65, 0.85), (50.0, 0.5, 0.6)):
-        inputs, target = ops.mixup(strength)({"x": ones, "mask": mask}, {"y": ones}, SEED)
+        inputs, target = augment.mixup(strength)({"x": ones, "mask": mask}, {"y": ones}, SEED)
         mixed = inputs["x"].numpy()
         np.testing.assert_allclose(target["y"], mixed, atol=1e-6)
         np.testing.assert_allclose(mixed.sum(1), 1, atol=1e-6)
@@ -137,10 +137,10 @@ def test_mixup_blends_pictures_and_targets_by_the_same_shares():
         # A frame is there in the blend if it is there in either.
         assert set(np.unique(inputs["mask"])) == {0, 1} and (inputs["mask"].numpy() >= (mixed > 0)).all()
     np.testing.assert_array_equal(inputs["mask"], mixed > 0)  # of the last, in which all are blended in halves
-    again = ops.mixup(1.0)({"x": ones}, ones, SEED)
-    np.testing.assert_array_equal(again[1], ops.mixup(1.0)({"x": ones}, ones, SEED)[1])
-    assert not np.array_equal(again[1], ops.mixup(1.0)({"x": ones}, ones, SEED + 1)[1])
-    halves = ops.mixup(1.0)({"x": tf.cast(ones * 200, tf.uint8)}, ones, SEED)
+    again = augment.mixup(1.0)({"x": ones}, ones, SEED)
+    np.testing.assert_array_equal(again[1], augment.mixup(1.0)({"x": ones}, ones, SEED)[1])
+    assert not np.array_equal(again[1], augment.mixup(1.0)({"x": ones}, ones, SEED + 1)[1])
+    halves = augment.mixup(1.0)({"x": tf.cast(ones * 200, tf.uint8)}, ones, SEED)
     np.testing.assert_allclose(halves[0]["x"], 200 * again[1].numpy(), atol=1e-3)
 
 
@@ -152,7 +152,7 @@ def test_each_shift_of_colour_does_its_own_and_no_more():
     off = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 
     def all_draws(clip, **on):
-        return np.stack(many(ops.color_jitter(**off | on), tf.constant(clip), 40))
+        return np.stack(many(augment.color_jitter(**off | on), tf.constant(clip), 40))
 
     np.testing.assert_allclose(all_draws(red), np.repeat(red[None], 40, 0), atol=1e-6)
     moved = all_draws(grey, brightness=0.2) - 0.5  # every pixel alike, up to a fifth of the range
@@ -177,7 +177,7 @@ def test_each_shift_of_colour_does_its_own_and_no_more():
 
 def test_bright_pixels_do_not_wrap():
     clip = tf.constant(np.array([0, 128, 255], np.uint8).reshape(1, 1, 3, 1).repeat(3, -1))
-    made = np.stack(many(ops.color_jitter(0.5, 0.0, 0.0), clip, 30)).astype(int)
+    made = np.stack(many(augment.color_jitter(0.5, 0.0, 0.0), clip, 30)).astype(int)
     assert (made[..., 0, :] <= made[..., 1, :]).all() and (made[..., 1, :] <= made[..., 2, :]).all()
     assert made.min() == 0 and made.max() == 255
 
@@ -185,14 +185,14 @@ def test_bright_pixels_do_not_wrap():
 def test_letterbox_keeps_the_aspect_and_resize_does_not():
     wide = np.zeros((1, 8, 16, 1), np.float32)
     wide[:, 2:6, 4:12] = 1  # a rectangle of twice its height
-    boxed = ops.letterbox(16, 16)(tf.constant(wide)).numpy()[0, ..., 0] > 0.5
+    boxed = augment.letterbox(16, 16)(tf.constant(wide)).numpy()[0, ..., 0] > 0.5
     rows, columns = np.flatnonzero(boxed.any(1)), np.flatnonzero(boxed.any(0))
     assert (len(rows), len(columns)) == (4, 8) and rows[0] == 6 and columns[0] == 4
-    stretched = ops.resize(16, 16)(tf.constant(wide)).numpy()[0, ..., 0] > 0.5
+    stretched = augment.resize(16, 16)(tf.constant(wide)).numpy()[0, ..., 0] > 0.5
     assert (stretched.any(1).sum(), stretched.any(0).sum()) == (8, 8)
 
 
-@pytest.mark.parametrize("operation", [ops.resize(4, 6), ops.letterbox(4, 6)], ids=["resize", "letterbox"])
+@pytest.mark.parametrize("operation", [augment.resize(4, 6), augment.letterbox(4, 6)], ids=["resize", "letterbox"])
 def test_shrinking_averages_and_leaves_no_pixel_out(operation):
     """A board of black and white squares of one pixel becomes grey; without antialiasing it stays a pattern."""
     board = (np.indices((32, 48)).sum(0) % 2 * 255).astype(np.uint8)[None, ..., None]
@@ -202,9 +202,9 @@ def test_shrinking_averages_and_leaves_no_pixel_out(operation):
 
 def test_random_crop_reaches_every_place_and_shift_every_distance():
     places = np.arange(5 * 6).reshape(1, 5, 6, 1).astype(np.uint8)
-    found = {int(cut[0, 0, 0, 0]) for cut in many(ops.random_crop(3, 3), tf.constant(places), 120)}
+    found = {int(cut[0, 0, 0, 0]) for cut in many(augment.random_crop(3, 3), tf.constant(places), 120)}
     assert found == {row * 6 + column for row in range(3) for column in range(4)}
-    shifted = many(ops.random_shift(2), tf.constant(places), 200)
+    shifted = many(augment.random_shift(2), tf.constant(places), 200)
     assert all(picture.shape == (1, 5, 6, 1) for picture in shifted)
     # What stood in the middle, at (2, 2), is found up to two pixels away in each direction.
     middles = {tuple(np.argwhere(picture[0, ..., 0] == 14)[0] - 2) for picture in shifted}
@@ -214,7 +214,7 @@ def test_random_crop_reaches_every_place_and_shift_every_distance():
 
 
 def test_flip_happens_in_its_share_of_clips(clip):
-    flipped = np.mean([not np.array_equal(made, clip) for made in many(ops.random_flip(0.25), clip, 200)])
+    flipped = np.mean([not np.array_equal(made, clip) for made in many(augment.random_flip(0.25), clip, 200)])
     assert 0.17 < flipped < 0.33
 
 
@@ -223,7 +223,7 @@ def test_rows_of_a_batch_have_draws_of_their_own():
         return inputs + tf.random.stateless_uniform([], seed), target
 
     signature = (tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32))
-    inputs, target = ops.on_rows(noise, signature)(tf.constant([1.0, 1.0, 5.0]), tf.constant([7, 8, 9]), SEED)
+    inputs, target = augment.on_rows(noise, signature)(tf.constant([1.0, 1.0, 5.0]), tf.constant([7, 8, 9]), SEED)
     drawn = inputs.numpy() - [1, 1, 5]
     assert len({round(float(value), 4) for value in drawn}) == 3 and (drawn >= 0).all() and (drawn < 1).all()
     assert target.numpy().tolist() == [7, 8, 9]
@@ -235,6 +235,6 @@ def test_a_chain_gives_each_of_its_operations_a_draw_of_its_own():
     def count(clip, seed=None):
         return clip * 10 + tf.random.stateless_uniform([], seed, 0, 10, tf.int32)
 
-    pairs = [int(made) for made in many(ops.chain(count, count), tf.constant(0), 40)]
+    pairs = [int(made) for made in many(augment.chain(count, count), tf.constant(0), 40)]
     assert np.mean([pair // 10 == pair % 10 for pair in pairs]) < 0.4
-    assert ops.chain()(tf.constant(3)).numpy() == 3
+    assert augment.chain()(tf.constant(3)).numpy() == 3
