@@ -1,7 +1,7 @@
 """Perceptual scores of predicted frames, by scikit-video: closer to what people see than squared errors are.
 
-Conventions: `truth` and `prediction` are `[N, T, H, W, C]` float, 0-1, as in `tfav.metrics.frame_quality`. Both are scored
-as grey frames of 8 bits. Both scores look at five octaves, and scikit-video takes frames from 176 pixels on: smaller
+Conventions: `truth` and `prediction` are `[N, T, H, W, C]` float, 0-1, as in `tfav.metrics.frame_quality`. Both are
+scored as grey frames of 8 bits. Both look at five octaves, and scikit-video takes frames from 176 pixels on: smaller
 ones are enlarged by a whole factor, each pixel repeated.
 
 ms_ssim     Multi-scale structural similarity of each frame, 1 for equal ones.

@@ -80,8 +80,8 @@ def evaluate(
 
     Returns:
         `scores` and `copy_last`, each as from `tfav.metrics.frame_quality.summarize`; `perceptual`, the means of both
-        by `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`, videos
-        of a folder that cannot be used, with the reason. JSON-ready.
+        by `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`,
+        videos of a folder that cannot be used, with the reason. JSON-ready.
 
     Raises:
         UsageError: The data are not there.
