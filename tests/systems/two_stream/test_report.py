@@ -3,10 +3,9 @@
 import json
 import re
 
-import pytest
-
 from tfav import cli
-from tfav.io.flow_extraction import extract_flow
+from tfav.io.images import write_picture
+from tfav.io.video import read_video
 from tfav.report import write_report
 from tfav.report.timelines import flow_section
 from tfav.systems.two_stream import train
@@ -49,8 +48,9 @@ def test_evaluate_asks_for_a_folder_or_a_part(run_dirs, capsys):
 
 def test_the_viewer_takes_a_folder_of_frames(videos_dir, tmp_path):
     video = sorted((videos_dir / "grow").iterdir())[0]
-    extract_flow(videos_dir / "grow", tmp_path, method="dis", quality=100, workers=0, quiet=True)
-    shown, filmed = flow_section(tmp_path / "jpegs_256" / video.stem), flow_section(video)
+    for number, frame in enumerate(read_video(video).frames):  # as PNG, which changes nothing
+        write_picture(tmp_path / f"frame{number:02d}.png", frame)
+    shown, filmed = flow_section(tmp_path), flow_section(video)
     assert shown.count("data:image/") == 2
     motions = [float(re.search(r"rim ([\d.]+) pixels", section)[1]) for section in (shown, filmed)]
-    assert motions[0] == pytest.approx(motions[1], abs=0.5) and motions[0] > 0.3
+    assert motions[0] == motions[1] > 0.3
