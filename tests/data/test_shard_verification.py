@@ -11,7 +11,7 @@ from tfav import cli
 from tfav.data import shards
 from tfav.data.shard_verification import verify_shards
 from tfav.errors import DataError, UsageError
-from tfav.io.download import hash_file
+from tfav.io.checksums import hash_file
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import partial_file
-from tfav.io.download import hash_file
+from tfav.io.checksums import hash_file
 from tfav.io.text_files import write_json_text
 
 SCHEMA = 2  # a reader refuses any other

@@ -19,7 +19,7 @@ from tfav.data.example_files import Record, check_record
 from tfav.data.shard_index import INDEX_NAME, KINDS, SCHEMA, Entry, Index, read_index, write_index
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import partial_file
-from tfav.io.download import hash_file
+from tfav.io.checksums import hash_file
 
 __all__ = [
     "INDEX_NAME",

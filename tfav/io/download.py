@@ -1,6 +1,5 @@
 """One file over https, to a temporary name: resumed, limited in size, verified, renamed in."""
 
-import hashlib
 import json
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -102,15 +101,6 @@ def refuse_web_page(file: Path, address: str, path: Path) -> None:
     if head.startswith((b"<!doctype html", b"<html")):
         file.unlink()
         raise unreachable(address, path, "it sent a web page instead of the file: quota used up, or a login is needed")
-
-
-def hash_file(path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _receive(url: str, path: Path, part: Path, max_bytes: int, quiet: bool) -> None:

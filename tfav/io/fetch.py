@@ -1,7 +1,6 @@
 """Data sets and weights by name: downloaded, verified, unpacked. What is known of each stands in `data/NAME.md`."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import gdown
@@ -10,13 +9,13 @@ import requests
 from tfav.errors import UsageError
 from tfav.io.archive import unpack
 from tfav.io.atomic_write import DiskFullError, is_disk_full, remove_partials, write_json
+from tfav.io.checksums import verify_download
 from tfav.io.download import (
     CONNECT_TIMEOUT_SEC,
     READ_TIMEOUT_SEC,
     FetchError,
     describe_network_error,
     download_https,
-    hash_file,
     refuse_web_page,
     unreachable,
 )
@@ -182,7 +181,7 @@ def fetch(name: str, data_dir="data", *, quiet: bool = False) -> Path:
                 continue
             if not path.exists():
                 _download(file, path, quiet)
-            state = _verify(file, path)
+            state = verify_download(path, file.address, file.num_bytes, file.sha256)
             unpack(path, folder, kind=file.kind)
             write_json(folder / _MARKER_NAME, state)
     return target
@@ -222,24 +221,3 @@ def _download_from_drive(file: RemoteFile, path: Path, max_bytes: int, quiet: bo
         raise
     refuse_web_page(received, file.address, path)
     received.replace(path)
-
-
-def _verify(file: RemoteFile, path: Path) -> dict:
-    """Hold a download against what is registered or was recorded before; record it the first time."""
-    lock_path = path.with_name(path.name + ".lock.json")
-    try:
-        recorded = json.loads(lock_path.read_bytes())
-    except (OSError, ValueError):
-        recorded = {}
-    state = {"bytes": path.stat().st_size, "sha256": hash_file(path), "address": file.address}
-    expected = {"bytes": file.num_bytes or recorded.get("bytes"), "sha256": file.sha256 or recorded.get("sha256")}
-    for key, value in expected.items():
-        if value is not None and state[key] != value:
-            refused = path.with_name(path.name + ".refused")
-            path.replace(refused)  # kept for a look, and out of the way of the next try
-            raise FetchError(
-                f"{path}: its {key} is {state[key]}, and {value} is expected. It was moved to {refused.name}; fetch it "
-                f"again or, if its owner has changed it, remove {lock_path.name} as well."
-            )
-    write_json(lock_path, state)
-    return state

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfav.weights.errors import WeightsError
-from tfav.weights.keras_h5 import architecture, sandbox
+from tfav.weights.keras_h5 import architecture, lambda_layers, sandbox
 from tfav.weights.keras_h5.archive import Archive
 
 _SHOWN = """
@@ -129,7 +129,7 @@ def _add_architecture(summary, root, is_keras1, stored):
     if is_keras1 and summary.keras_version == "unknown":
         summary.keras_version = "1 (not stored; by its words)"
     summary.layers = [row for spec in root.model.layers for row in _rows(spec, 0, stored)]
-    code = [spec.name for spec in architecture.walk_layer(root) if spec.class_name in ("Lambda", "Merge")]
+    code = [spec.name for spec in architecture.walk_layer(root) if lambda_layers.carries_code(spec)]
     if code:
         summary.problems.append(
             f"layers {code} carry Python code, which is never run; pass custom_objects to load_legacy_model"

@@ -8,7 +8,7 @@ import keras
 
 from tfav.keras_private import producer
 from tfav.weights.errors import WeightsError, few, first_line
-from tfav.weights.keras_h5 import architecture, layer_table, objects, operations
+from tfav.weights.keras_h5 import architecture, lambda_layers, layer_table, objects, operations
 from tfav.weights.keras_h5.graph import Ref, order_calls
 from tfav.weights.keras_h5.lazy_init import Budget, restore
 
@@ -76,8 +76,8 @@ class Rebuilder:
         for spec in architecture.walk_layer(root):
             if spec.model or spec.class_name in ("InputLayer", *_WRAPPERS) or self._replacement(spec) is not None:
                 continue
-            if spec.class_name in ("Lambda", "Merge"):
-                code.append(_describe_code(spec))
+            if lambda_layers.carries_code(spec):
+                code.append(spec)
             elif spec.class_name in _OPERATION_LAYERS:
                 if operations.find(spec) is None:
                     unknown.append(f"{spec.name!r} (TensorFlow's {operations.operation_name(spec)})")
@@ -87,12 +87,7 @@ class Rebuilder:
                 unknown += [f"{spec.name!r} (cell {cell})" for cell in cells if cell not in known]
             elif layer_table.find_class(spec.class_name) is None:
                 unknown.append(f"{spec.name!r} ({spec.stored_class}: {layer_table.why_refused(spec.class_name)})")
-        if code:
-            raise WeightsError(
-                self.path,
-                f"it carries Python code in layers {', '.join(code)}, and code from a file is never run",
-                "Pass custom_objects={layer or function name: your own function} to replace it.",
-            )
+        lambda_layers.refuse(self.path, code)
         if unknown:
             reason = f"these layers are not translated: {few(unknown, 5)}"
             raise WeightsError(self.path, reason, "Pass custom_objects={class or layer name: ...}.")
@@ -100,12 +95,12 @@ class Rebuilder:
     def _replacement(self, spec):
         """What the caller gave for a layer: by its name, its class, or the name of its function."""
         names = [spec.name, spec.class_name, spec.stored_class, spec.stored_class.split(">")[-1]]
-        if spec.class_name in ("Lambda", "Merge"):
-            names = [spec.name, _function_name(spec), spec.stored_class]
+        if lambda_layers.carries_code(spec):
+            names = [spec.name, lambda_layers.function_name(spec), spec.stored_class]
         for name in names:
             if name is not None and name in self.custom:
                 return self.custom[name]
-        known = spec.class_name in ("Lambda", "Merge") or layer_table.find_class(spec.class_name) is not None
+        known = lambda_layers.carries_code(spec) or layer_table.find_class(spec.class_name) is not None
         return None if known else keras.saving.get_registered_object(spec.class_name)
 
     # -- models --------------------------------------------------------------------------------------------------
@@ -298,21 +293,6 @@ class Rebuilder:
         shape = [None] * num_open + ([] if place is None else [int(kernel[place])])
         self.report.note(f"input shape {shape} inferred from the first kernel; the file does not store it")
         return shape
-
-
-def _function_name(spec):
-    """The name a Lambda stored for its function; stored code has none that can be trusted."""
-    if "lambda" in (spec.config.get("function_type"), spec.config.get("mode_type")):
-        return None
-    function = spec.config.get("function", spec.config.get("mode"))
-    if isinstance(function, dict):
-        function = function.get("config")
-    return function if isinstance(function, str) and len(function) < 80 else None
-
-
-def _describe_code(spec):
-    name = _function_name(spec)
-    return f"{spec.name!r}" + (f" (function {name!r})" if name else " (stored code)")
 
 
 def _cell_configs(spec):
