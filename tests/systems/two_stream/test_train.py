@@ -19,10 +19,10 @@ from tfav.systems.two_stream import (
     evaluate_fusion,
     prepare,
     sampling,
-    stream_features,
+    streams,
     train,
 )
-from tfav.systems.two_stream.stream import load_stream
+from tfav.systems.two_stream.streams import load_stream
 
 MIRRORED = """
 import json, sys
@@ -68,7 +68,7 @@ def test_the_score_of_a_video_is_the_mean_over_its_samples(run_dirs, small_confi
     config = small_config("motion")
     found = sampling.find_examples(config)
     stream = load_stream(run_dirs["motion"], "motion")
-    stored = stream_features.compute(stream, config, found.examples[:2], progress=False)
+    stored = streams.compute(stream, config, found.examples[:2], progress=False)
     from tfav.systems.two_stream.dataset import build_dataset
 
     inputs = np.concatenate([batch for batch, _ in build_dataset(config, found.examples[:2], found.labels)])
@@ -80,15 +80,15 @@ def test_the_score_of_a_video_is_the_mean_over_its_samples(run_dirs, small_confi
 def test_features_stay_on_disk(run_dirs, small_config, monkeypatch):
     config = small_config("motion")
     found, stream = sampling.find_examples(config), load_stream(run_dirs["motion"], "motion")
-    first = stream_features.compute(stream, config, found.examples, progress=False)
-    monkeypatch.setattr(stream_features, "_answers", lambda *_: pytest.fail("computed twice"))
-    second = stream_features.compute(stream, config, found.examples, progress=False)
+    first = streams.compute(stream, config, found.examples, progress=False)
+    monkeypatch.setattr(streams, "_answers", lambda *_: pytest.fail("computed twice"))
+    second = streams.compute(stream, config, found.examples, progress=False)
     np.testing.assert_array_equal(first.features, second.features)
     file = min(config.cache_path().glob("features-*/*.npz"))
     sound = file.read_bytes()
     file.write_bytes(sound[:-9])
     with pytest.raises(DataError, match=rf"{file.name}: damaged. Remove it"):
-        stream_features.compute(stream, config, found.examples, progress=False)
+        streams.compute(stream, config, found.examples, progress=False)
     file.write_bytes(sound)
 
 
@@ -174,6 +174,4 @@ def test_evaluation_goes_on_past_what_cannot_be_used(run_dirs, small_config, vid
     assert [Path(row["path"]).name for row in both["failed"]] == ["v_grow_g00_c00", "v_shrink_g01_c00"]
     assert both["fused"]["count"] == 16
     with pytest.raises(DataError, match=r"1 of 18 videos cannot be used; first: .*v_shrink_g01_c00.*cut short"):
-        stream_features.compute(
-            load_stream(run_dirs["motion"], "motion"), config, sampling.find_examples(config).examples
-        )
+        streams.compute(load_stream(run_dirs["motion"], "motion"), config, sampling.find_examples(config).examples)

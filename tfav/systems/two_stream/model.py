@@ -9,7 +9,6 @@ import numpy as np
 from keras import layers
 
 from tfav.errors import TfavError, UsageError
-from tfav.ranges import check_number
 from tfav.systems.two_stream.config import Config
 from tfav.training import mixed_precision
 
@@ -20,8 +19,6 @@ _CAFFE = ((123.68 / 255, 116.779 / 255, 103.939 / 255), 1 / 255)
 _LEVELS = {"xception": _UNIT, "mobilenet_v2": _UNIT, "resnet50": _CAFFE, "vgg19": _CAFFE, "small": _UNIT}
 _BGR = ("resnet50", "vgg19")  # their weights count the colours backwards
 _SMALL_FILTERS = (16, 32, 64, 64)
-_WEIGHT_STEPS = 20  # the weight is chosen in steps of 1/20
-_TINY = 1e-7
 
 
 def build_model(config: Config) -> keras.Model:
@@ -40,7 +37,7 @@ def build_model(config: Config) -> keras.Model:
         TfavError: ImageNet weights are wanted and cannot be downloaded.
     """
     if config.stream == "fusion":
-        from tfav.systems.two_stream.stream_features import feature_size
+        from tfav.systems.two_stream.streams import feature_size
 
         return build_fusion(config, feature_size(config))
     with mixed_precision(config.precision):
@@ -206,42 +203,3 @@ def _transfer(rgb: keras.Model, motion: keras.Model) -> None:
 
 def _first_convolution(model: keras.Model) -> layers.Conv2D:
     return next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
-
-
-def fuse(spatial: np.ndarray, motion: np.ndarray, spatial_weight: float = 0.5) -> np.ndarray:
-    """The weighted mean of two streams' probabilities.
-
-    Args:
-        spatial: `[..., K]` float, rows that sum to 1.
-        motion: Of the same shape.
-        spatial_weight: 0-1; motion has the rest. 0.5 is the average.
-
-    Returns:
-        `[..., K]` float, rows that sum to 1.
-
-    Raises:
-        UsageError: Shapes that differ, or a weight outside 0-1.
-    """
-    spatial, motion = np.asarray(spatial), np.asarray(motion)
-    if spatial.shape != motion.shape:
-        raise UsageError(f"both streams need the same shape. Received: {spatial.shape} and {motion.shape}")
-    check_number("spatial_weight", spatial_weight, ge=0, le=1)
-    return spatial_weight * spatial + (1 - spatial_weight) * motion
-
-
-def choose_weight(truth: np.ndarray, spatial: np.ndarray, motion: np.ndarray) -> float:
-    """The weight of the spatial stream that is best on validation videos: most right, then the lower loss.
-
-    Args:
-        truth: `[N]` int class numbers.
-        spatial: `[N, K]` probabilities of each video.
-        motion: Likewise.
-    """
-    truth = np.asarray(truth)
-
-    def quality(weight: float) -> tuple[int, float]:
-        fused = fuse(spatial, motion, weight)
-        of_truth = fused[np.arange(len(truth)), truth]
-        return int((fused.argmax(-1) == truth).sum()), float(np.log(of_truth + _TINY).sum())
-
-    return max((step / _WEIGHT_STEPS for step in range(_WEIGHT_STEPS + 1)), key=quality)

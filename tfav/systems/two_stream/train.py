@@ -9,7 +9,7 @@ import keras
 
 from tfav import training
 from tfav.io.atomic_write import write_json
-from tfav.systems.two_stream import stream_features
+from tfav.systems.two_stream import fusion
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.dataset import Data, build_datasets, open_data
 from tfav.systems.two_stream.model import build_model
@@ -66,12 +66,12 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
     """
     opened = opened or open_data(config)
     if config.stream == "fusion":
-        stream_features.check_streams(config, opened.labels)
+        fusion.check_streams(config, opened.labels)
     runs.start(run_dir, SYSTEM, config, {"labels": opened.labels})
-    weight_file = Path(run_dir) / stream_features.FUSION_FILE
+    weight_file = Path(run_dir) / fusion.FUSION_FILE
     if config.stream == "fusion" and not weight_file.exists():
         examples = opened.split.val or opened.split.train
-        write_json(weight_file, stream_features.choose_run_weight(config, examples, opened.labels))
+        write_json(weight_file, fusion.choose_run_weight(config, examples, opened.labels))
 
 
 def train(
@@ -98,7 +98,7 @@ def train(
     opened = open_data(config)
     runs.check(run_dir, SYSTEM, config, {"labels": opened.labels})
     if config.stream == "fusion":
-        stream_features.check_streams(config, opened.labels)
+        fusion.check_streams(config, opened.labels)
     keras.utils.set_random_seed(config.seed)
     train_set, val_set, _ = build_datasets(config, opened=opened)
     start_run(config, run_dir, opened=opened)  # only now: data that cannot be used leaves no folder behind
