@@ -57,16 +57,6 @@ def frame_rate(path: Path | str) -> float:
     return 10.0 if Path(path).is_dir() else probe(path, exact=False).fps
 
 
-def find_videos(folder: Path | str) -> list[Path]:
-    """All video files and folders of frames under a folder, in the natural order of their names without suffix.
-
-    Raises:
-        UsageError: There is no such folder.
-        DataError: There are none in it.
-    """
-    return _list(folder).videos
-
-
 class _Found(NamedTuple):
     """Videos and folders of frames, links to nothing with their reason, and a warning of what is left out."""
 
