@@ -65,7 +65,7 @@ def test_every_number_of_a_command_has_a_range(cls):
         "prepare cnn_lstm --source v --out o --every-sec -1",
         "prepare cnn_lstm --source v --out o --every-sec inf",
         "prepare cnn_lstm --source v --out o --workers -2",
-        "prepare av_words --source v --out o --crop 0 80",
+        "prepare av_words --source v --out o --crop-size 0 80",
         "predict cnn_lstm --run-dir r --top 0 a.mp4",
         "predict av_words --run-dir r --at nan a.mp4",
         "serve --port 99999",

@@ -15,7 +15,7 @@ class _Package(ModuleType):
     """
 
     def __setattr__(self, name: str, value) -> None:
-        if isinstance(value, ModuleType) and name in vars(value) and name in vars(self).get("__all__", ()):
+        if isinstance(value, ModuleType) and name in vars(self).get("_functions", ()):
             value = vars(value)[name]
         super().__setattr__(name, value)
 
@@ -28,7 +28,8 @@ def attach(package: str, submodules: Sequence[str] = (), submod_attrs: Mapping[s
         submodules: Files that are public as such.
         submod_attrs: Name of a file to its public names.
     """
-    sys.modules[package].__class__ = _Package
     submod_attrs = dict(submod_attrs or {})
     functions = {name for names in submod_attrs.values() for name in names}
+    vars(sys.modules[package])["_functions"] = frozenset(functions & set(submod_attrs))
+    sys.modules[package].__class__ = _Package
     return lazy_loader.attach(package, submodules=set(submodules) - functions, submod_attrs=submod_attrs)

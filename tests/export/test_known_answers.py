@@ -11,7 +11,8 @@ import tensorflow as tf
 from tests.export.made_runs import OTHERS, SMALL, make_run
 from tfav import systems
 from tfav.systems.av_words.model import by_stream
-from tfav.systems.next_frame.train import open_run
+from tfav.systems.next_frame import Config as NextFrameConfig
+from tfav.training.run_folder import open_run
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 LRW_MEAN, LRW_DEVIATION = 0.413621, 0.1700239  # of the authors' code
@@ -100,7 +101,7 @@ def test_two_stream(stirred, stream, name, channels):
 @pytest.mark.parametrize("name", ["next_frame", "next_frame, notebook", "next_frame, motion"])
 def test_next_frame(stirred, name):
     run_dir, model = stirred(name)
-    config = open_run(run_dir)[1]
+    config = open_run(run_dir, "next_frame", NextFrameConfig)[1]
     seen = pictures(1, config.input_frames, config.image_size, config.image_size, 1)
     found = served("next_frame", run_dir, frames=seen)["next_frames"]
     known = seen.astype(np.float32) / 255

@@ -24,7 +24,7 @@ from tfav.systems import next_frame
 from tfav.systems.lipnet import predict as lipnet
 from tfav.training import run_folder as runs
 
-two_stream = importlib.import_module("tfav.systems.two_stream.train")  # the file, not the function
+two_stream = importlib.import_module("tfav.systems.two_stream.predict")
 
 LONG = ("A very long title of a talk " * 9)[:250]
 JAPANESE = "長い題名の動画" * 11 + "動画で"  # 80 letters, 240 bytes

@@ -23,18 +23,18 @@ def fake(monkeypatch, system):
     if system == "cnn_lstm":
         from tfav.systems.cnn_lstm import clip_reader
 
-        task = importlib.import_module("tfav.systems.cnn_lstm.train")
+        predict = importlib.import_module("tfav.systems.cnn_lstm.predict")
 
-        config = task.Config.preset("demo", num_frames=2)
+        config = predict.Config.preset("demo", num_frames=2)
         run = type("Run", (), {"dir": Path("run"), "metadata": {"labels": ["x", "y"]}})
-        monkeypatch.setattr(task, "open_run", lambda run_dir: (run, config))
-        monkeypatch.setattr(task, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
+        monkeypatch.setattr(predict, "open_run", lambda *arguments: (run, config))
+        monkeypatch.setattr(predict, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
         monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: predictor(path) and clip_reader.Clip([], []))
     elif system == "two_stream":
-        task = importlib.import_module("tfav.systems.two_stream.train")
+        predict = importlib.import_module("tfav.systems.two_stream.predict")
 
-        monkeypatch.setattr(task, "_streams_of", lambda run_dir: ("spatial", "motion"))
-        monkeypatch.setattr(task, "_open_streams", lambda *args: (predictor, ["x", "y"]))
+        monkeypatch.setattr(predict, "_streams_of", lambda run_dir: ("spatial", "motion"))
+        monkeypatch.setattr(predict, "_open_streams", lambda *args: (predictor, ["x", "y"]))
     else:
         prediction = importlib.import_module(f"tfav.systems.{system}.predict")
         monkeypatch.setattr(prediction, "open_predictor", lambda *args, **options: predictor)
@@ -54,12 +54,12 @@ def test_a_bad_file_stops_no_other(monkeypatch, tmp_path, system):
 def test_a_scorer_that_fails_for_one_clip_stops_no_other(monkeypatch, tmp_path):
     from tfav.systems.cnn_lstm import clip_reader
 
-    task = importlib.import_module("tfav.systems.cnn_lstm.train")
+    predict = importlib.import_module("tfav.systems.cnn_lstm.predict")
 
     fake(monkeypatch, "cnn_lstm")
     monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: clip_reader.Clip(path, []))
     monkeypatch.setattr(
-        task, "load_scorer", lambda run_dir, config: lambda clip: predictor(clip.pixels) and np.array([0.5, 0.5])
+        predict, "load_scorer", lambda run_dir, config: lambda clip: predictor(clip.pixels) and np.array([0.5, 0.5])
     )
-    rows = task.predict_files(tmp_path, FILES)["files"]
+    rows = predict.predict_files(tmp_path, FILES)["files"]
     assert ["error" in row for row in rows] == [False, True, False]

@@ -6,6 +6,7 @@ systems stands anywhere else. Loads no TensorFlow, so that help stays quick.
 
 import dataclasses
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -108,7 +109,7 @@ class Tab:
         button: What its button says.
         make_run: The command that makes a run, for who has none.
         example_label: What the button of the example video says.
-        example: Which video: `write_EXAMPLE` of `tfav.data.synthetic_videos` makes it.
+        example: The function that makes that video at a path, as `module:function`; it loads no TensorFlow.
         controls: What a person may set.
         options: From the controls' values and the folder for results to the options of the predictor.
         where: From what `tfav serve --run-dir SYSTEM=` was given to the arguments of `open_predictor`; None: one run.
@@ -129,9 +130,8 @@ class Tab:
 
     def write_example(self, path: Path) -> Path:
         """Makes the example video, without TensorFlow, and gives its path."""
-        from tfav.data import synthetic_videos
 
-        return getattr(synthetic_videos, f"write_{self.example}")(path)
+        return pkgutil.resolve_name(self.example)(path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -275,7 +275,7 @@ TAB = Tab(
     button="Recognise the word",
     make_run="tfav demo, which leaves runs/demo/av_words/run",
     example_label="Use a made video: a drawn face that sings",
-    example="singing_face",
+    example="tfav.speech.synthetic_speaker:write_singing_face",
     controls=(
         Control(
             name="at",

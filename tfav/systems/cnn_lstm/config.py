@@ -238,6 +238,6 @@ TAB = Tab(
     button="Classify the video",
     make_run="tfav train cnn_lstm --preset transfer --data-dir videos --run-dir runs/classes",
     example_label="Use a made video: a shape that turns",
-    example="turning_shape",
+    example="tfav.data.synthetic_videos:write_turning_shape",
     position=4,
 )

@@ -268,7 +268,7 @@ TAB = Tab(
     button="Read the lips",
     make_run="tfav train lipnet --preset cpu --data-dir grid_shards --run-dir runs/lips",
     example_label="Use a made video: a drawn face",
-    example="speaking_face",
+    example="tfav.speech.synthetic_speaker:write_speaking_face",
     controls=(
         Control(
             name="face",

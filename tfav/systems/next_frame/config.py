@@ -246,7 +246,7 @@ TAB = Tab(
     button="Predict the next frames",
     make_run="tfav train next_frame --preset cpu --run-dir runs/frames",
     example_label="Use a made video: two digits that drift",
-    example="drifting_digits",
+    example="tfav.data.synthetic_videos:write_drifting_digits",
     controls=(
         Control(
             name="frames", label="Frames to predict", info="The further ahead, the vaguer", low=1, high=50, start=10

@@ -239,7 +239,7 @@ TAB = Tab(
     make_run="tfav demo, which leaves runs/demo/two_stream/spatial and runs/demo/two_stream/run; give both with a "
     "comma in between",
     example_label="Use a made video: a shape that turns",
-    example="turning_shape",
+    example="tfav.data.synthetic_videos:write_turning_shape",
     options=_demo_file,
     where=_open_where,
     position=3,
