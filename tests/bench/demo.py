@@ -26,7 +26,7 @@ from matplotlib import gridspec
 from tests.bench.rounds import measure, print_row
 from tfav.io.encoding import write_video
 from tfav.systems.two_stream.demo_video import DPI, FIGURE_INCHES, DemoCanvas, Moment
-from tfav.systems.two_stream.streams import ucf101_labels
+from tfav.systems.two_stream.stream import ucf101_labels
 
 TARGET = 10.0
 SIZE = (240, 320)

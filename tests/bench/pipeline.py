@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.data.class_folders import scan
+from tfav.data.folders import scan
 from tfav.io.frame_extraction import extract_frames
 from tfav.io.frame_folders import list_frames
 from tfav.systems.cnn_lstm import Config

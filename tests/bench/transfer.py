@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tests.bench.rounds import measure, print_row
 from tests.conftest import shared_root
-from tfav.data.class_folders import scan
+from tfav.data.folders import scan
 from tfav.systems.cnn_lstm import Config, build_model, clip_reader, compile_args
 from tfav.systems.cnn_lstm.dataset import build_dataset
 from tfav.systems.cnn_lstm.model import build_backbone

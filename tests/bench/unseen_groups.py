@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from tests.bench.rounds import describe_machine
-from tfav.data.class_folders import scan
 from tfav.data.classification import make_split
+from tfav.data.folders import scan
 from tfav.systems.cnn_lstm import Config, build_datasets, build_model, compile_args, feature_cache
 from tfav.systems.cnn_lstm.dataset import open_data
 

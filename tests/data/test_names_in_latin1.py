@@ -10,8 +10,8 @@ import pytest
 from tests.io.clips import write_clip
 from tfav.cli import parsing
 from tfav.data import pipeline, shards, splits
-from tfav.data.class_folders import scan
 from tfav.data.example_files import Record, fingerprint, load_staged, stage_record
+from tfav.data.folders import scan
 from tfav.data.shard_verification import verify_shards
 from tfav.errors import MediaError
 from tfav.io import flow_extraction, frame_extraction

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tfav.data import classification, splits
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
 
 

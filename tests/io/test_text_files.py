@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tfav.data import splits
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io import text_files
 from tfav.io.atomic_write import write_json
@@ -15,7 +15,7 @@ from tfav.speech import splits as recording_splits
 from tfav.speech.grammar import read_grammar
 from tfav.speech.grid import read_alignment
 from tfav.speech.lrw import read_words
-from tfav.systems.two_stream.streams import read_labels
+from tfav.systems.two_stream.stream import read_labels
 from tfav.training import run_folder as runs
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # Python's own utf-16 and utf-32 begin with a mark

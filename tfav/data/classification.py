@@ -7,7 +7,7 @@ The `config` here is any system's that has the fields `split`, `group_pattern`, 
 from collections.abc import Sequence
 
 from tfav.data import splits
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
 from tfav.io.text_files import same_form
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.errors import DataError, UsageError
 from tfav.io import text_files
 from tfav.io.text_files import same_form

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tfav.data.class_folders import scan
 from tfav.data.classification import make_split
+from tfav.data.folders import scan
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frame_extraction import extract_frames
 from tfav.systems.cnn_lstm import (

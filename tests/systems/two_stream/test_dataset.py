@@ -15,7 +15,7 @@ from tfav.io.video import read_video
 from tfav.systems.two_stream import Config, build_datasets, dataset, predict, sampling, train
 from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.augment import build, build_augmenter, flip_flow
-from tfav.systems.two_stream.streams import load_stream
+from tfav.systems.two_stream.stream import load_stream
 
 
 @pytest.fixture

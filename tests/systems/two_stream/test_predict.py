@@ -15,7 +15,7 @@ from tfav.io.video import read_video
 from tfav.systems.two_stream import predict, predict_files, predict_streams
 from tfav.systems.two_stream.demo_video import Moment, Spool
 from tfav.systems.two_stream.predict import FlowSettings, score_video
-from tfav.systems.two_stream.streams import load_stream
+from tfav.systems.two_stream.stream import load_stream
 
 
 @pytest.fixture(scope="module")

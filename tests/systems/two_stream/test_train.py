@@ -13,16 +13,9 @@ import pytest
 from tests.conftest import PROJECT
 from tests.io.clips import write_clip
 from tfav.errors import DataError, UsageError
-from tfav.systems.two_stream import (
-    describe_evaluation,
-    evaluate,
-    evaluate_fusion,
-    prepare,
-    sampling,
-    streams,
-    train,
-)
-from tfav.systems.two_stream.streams import load_stream
+from tfav.systems.two_stream import describe_evaluation, evaluate, evaluate_fusion, prepare, sampling, train
+from tfav.systems.two_stream import stream as streams
+from tfav.systems.two_stream.stream import load_stream
 
 MIRRORED = """
 import json, sys

@@ -121,7 +121,7 @@ class Config(ClassifierConfig, ScheduleConfig):
             return self.num_classes
         if not self.data_dir:
             raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
-        from tfav.data.class_folders import scan
+        from tfav.data.folders import scan
 
         return len(scan(self.data_dir).labels)
 

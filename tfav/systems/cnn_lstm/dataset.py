@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from tfav.data import pipeline
 from tfav.data.augment import chain, color_jitter, mixup, random_flip, random_shift
-from tfav.data.class_folders import Example, failed_examples, scan
 from tfav.data.classification import check_class_count, make_split
+from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError
 from tfav.io.cache import keyed_path
 from tfav.io.frame_extraction import extract_frames

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tfav.data.class_folders import scan
 from tfav.data.classification import check_known_classes, part_of
+from tfav.data.folders import scan
 from tfav.errors import DataError
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from tfav import training
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.io.atomic_write import partial_file
 from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm.config import SYSTEM, Config

@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data import pipeline
-from tfav.data.class_folders import Example
 from tfav.data.classification import check_class_count, make_split
+from tfav.data.folders import Example
 from tfav.io.flow_extraction import extract_flow
 from tfav.io.parallel import PrepareReport
-from tfav.systems.two_stream import sampling, streams
+from tfav.systems.two_stream import sampling, stream
 from tfav.systems.two_stream.config import Config
 
 
@@ -143,7 +143,7 @@ def build_dataset(
 
 
 def _fusion_dataset(config, examples, labels, training) -> tf.data.Dataset:
-    stored = streams.compute_both(config, examples)
+    stored = stream.compute_both(config, examples)
     columns = {
         "features": np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1),
         "label": np.array([labels.index(example.label) for example in examples], np.int32),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.class_folders import Example
 from tfav.data.classification import check_known_classes, part_of
+from tfav.data.folders import Example
 from tfav.metrics import classification
 from tfav.metrics.ranking import describe_scores, ranking
-from tfav.systems.two_stream import fusion, sampling, streams
+from tfav.systems.two_stream import fusion, sampling, stream
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.fusion import fuse
-from tfav.systems.two_stream.streams import agree_on_labels, load_stream
+from tfav.systems.two_stream.stream import agree_on_labels, load_stream
 from tfav.training import checkpoints
 from tfav.training.run_folder import open_run
 
@@ -50,8 +50,8 @@ def evaluate(
     labels = run.metadata["labels"]
     examples = _examples_of(config, part, labels)
     is_fusion = config.stream == "fusion"
-    asked = streams.both_streams(config) if is_fusion else [load_stream(run.dir, config.stream)]
-    examples, stored, failed = streams.compute_usable(asked, config, examples, progress=progress)
+    asked = stream.both_streams(config) if is_fusion else [load_stream(run.dir, config.stream)]
+    examples, stored, failed = stream.compute_usable(asked, config, examples, progress=progress)
     scores = _fusion_scores(run.dir, config, stored) if is_fusion else {}
     main = scores["recurrent"] if is_fusion else stored[config.stream].probabilities
     truth = np.array([labels.index(example.label) for example in examples])
@@ -87,7 +87,7 @@ def evaluate_fusion(
     """
     asked = load_stream(spatial, "spatial"), load_stream(motion, "motion")
     labels = agree_on_labels(*asked)
-    examples, stored, failed = streams.compute_usable(
+    examples, stored, failed = stream.compute_usable(
         asked, config, _examples_of(config, part, labels), progress=progress
     )
     rows = {kind: answers.probabilities for kind, answers in stored.items()}
@@ -105,7 +105,7 @@ def describe_evaluation(result: dict) -> str:
     return "\n".join(lines)
 
 
-def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, streams.Stored]) -> dict[str, np.ndarray]:
+def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, stream.Stored]) -> dict[str, np.ndarray]:
     spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
     both = np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1)
     recurrent = checkpoints.read_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfav.systems.two_stream.config import SYSTEM, Config
-from tfav.systems.two_stream.streams import load_stream, with_features
+from tfav.systems.two_stream.stream import load_stream, with_features
 from tfav.training import checkpoints
 from tfav.training.export_spec import Exported, made_pictures, portable, resized
 from tfav.training.run_folder import open_run

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfav.data.class_folders import Example
 from tfav.data.classification import check_known_classes
+from tfav.data.folders import Example
 from tfav.errors import UsageError
 from tfav.ranges import check_number
 from tfav.systems.two_stream.config import Config
-from tfav.systems.two_stream.streams import agree_on_labels, compute_both, load_stream
+from tfav.systems.two_stream.stream import agree_on_labels, compute_both, load_stream
 
 FUSION_FILE = "fusion.json"  # in the run folder: the weight chosen on its validation part
 

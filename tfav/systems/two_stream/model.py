@@ -37,7 +37,7 @@ def build_model(config: Config) -> keras.Model:
         TfavError: ImageNet weights are wanted and cannot be downloaded.
     """
     if config.stream == "fusion":
-        from tfav.systems.two_stream.streams import feature_size
+        from tfav.systems.two_stream.stream import feature_size
 
         return build_fusion(config, feature_size(config))
     with mixed_precision(config.precision):

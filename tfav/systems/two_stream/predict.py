@@ -27,7 +27,7 @@ from tfav.metrics.ranking import ranking
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.demo_video import Moment, Spool, draw_demo
 from tfav.systems.two_stream.fusion import fuse
-from tfav.systems.two_stream.streams import Stream, agree_on_labels, load_stream, read_labels
+from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, read_labels
 from tfav.training.run_folder import open_run
 
 _BATCH_SIZE = 8

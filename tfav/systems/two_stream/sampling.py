@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfav.data import pipeline, splits
 from tfav.data.augment import split_seed
-from tfav.data.class_folders import Example, failed_examples, scan
+from tfav.data.folders import Example, failed_examples, scan
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_extraction
 from tfav.io.cache import keyed_path

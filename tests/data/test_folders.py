@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from tfav.data import classification, splits
-from tfav.data.class_folders import scan
+from tfav.data.folders import scan
 from tfav.errors import DataError, UsageError
 from tfav.io import flow_extraction, frame_extraction
 from tfav.speech import lrw

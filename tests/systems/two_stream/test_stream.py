@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfav.errors import TfavError, UsageError
-from tfav.systems.two_stream.streams import agree_on_labels, load_stream, read_labels, ucf101_labels, with_features
+from tfav.systems.two_stream.stream import agree_on_labels, load_stream, read_labels, ucf101_labels, with_features
 from tfav.weights import WeightsError
 
 

@@ -19,7 +19,7 @@ from keras import layers
 from tqdm import tqdm
 
 from tfav.data import pipeline
-from tfav.data.class_folders import Example
+from tfav.data.folders import Example
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import partial_file, remove_partials
 from tfav.io.cache import keyed_path
