@@ -92,8 +92,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
         UsageError: Not a run of this system.
         TfavError: No readable model, or the file would be larger than 8 MB.
     """
-    run = runs.load(run_dir, SYSTEM)
-    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    run, config = runs.open_run(run_dir, SYSTEM, Config)
     plain = dataclasses.replace(config, stages=(), **dict.fromkeys(_HERE, ""))
     if "folder" in plain.noise:
         plain = dataclasses.replace(plain, noise=("babble",))

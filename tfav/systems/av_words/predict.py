@@ -68,8 +68,7 @@ def open_recognizer(run_dir: Path | str, **changes) -> Recognizer:
         UsageError: Not a run of this system.
         TfavError: There is no readable model.
     """
-    run = runs.load(run_dir, SYSTEM)
-    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    run, config = runs.open_run(run_dir, SYSTEM, Config)
     words = tuple(run.metadata["words"])
     if "stage" in run.metadata:
         stage = checkpoints.best_model(run.dir)

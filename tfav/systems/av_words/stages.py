@@ -142,8 +142,7 @@ def begin(model: keras.Model, name: str, run_dir: Path | str, config: Config) ->
     """
     said = []
     if config.init:
-        source = runs.load(config.init, SYSTEM)
-        before = Config.from_dict(source.config, str(source.dir / "config.json"))
+        source, before = runs.open_run(config.init, SYSTEM, Config)
         stored = checkpoints.best_model(source.dir, lambda: models.build_model(before))
         said.append(_filled(model, stored, source.dir))
     for line in _PREDECESSORS[name]:

@@ -58,8 +58,7 @@ def _fill(model: keras.Model, config: Config) -> list[str]:
 
 
 def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
-    run = runs.load(config.init, SYSTEM)
-    before = Config.from_dict(run.config, str(run.dir / "config.json"))
+    run, before = runs.open_run(config.init, SYSTEM, Config)
     new = {}
     if before.symbols() != config.symbols():
         new |= dict.fromkeys(_LAST, f"the tokenizer is {config.tokenizer} and was {before.tokenizer}")

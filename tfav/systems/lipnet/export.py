@@ -102,8 +102,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
         UsageError: Not a run of this system.
         TfavError: No readable model, or the file would be larger than 8 MB.
     """
-    run = runs.load(run_dir, SYSTEM)
-    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    run, config = runs.open_run(run_dir, SYSTEM, Config)
     # Paths of the machine that trained mean nothing elsewhere.
     here = ("data_dir", "cache_dir", "train_list", "val_list", "test_list", "init", "grammar")
     plain = dataclasses.replace(config, freeze="", **{**dict.fromkeys(here, ""), **changes})

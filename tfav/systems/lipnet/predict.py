@@ -95,8 +95,7 @@ class Reader:
 
 def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
     """Reads a run folder of this system, or `pretrained`; without what only training has, the head for sound."""
-    run = runs.load(run_dir, SYSTEM)
-    config = Config.from_dict(run.config, str(run.dir / "config.json"))
+    run, config = runs.open_run(run_dir, SYSTEM, Config)
     return run, dataclasses.replace(config, mel_loss_weight=0.0)
 
 
