@@ -97,3 +97,11 @@ def check_known_classes(data_dir, found: Sequence[str], known: Sequence[str]) ->
             f"{data_dir}: the model does not know class {', '.join(unknown)}. It knows: {', '.join(known)}. "
             "Rename the folder, or train on these classes."
         )
+
+
+def count_classes(split: splits.Split, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many examples of each class each part has: `{part: {label: count}}`."""
+    return {
+        part: {label: sum(example.label == label for example in examples) for label in labels}
+        for part, examples in split._asdict().items()
+    }

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +30,14 @@ _DECODED_IN_GRAPH = {".jpeg", ".jpg", ".png"}
 _SHUFFLED_RECORDS = 512
 
 
+class Datasets(NamedTuple):
+    """What a system's `build_datasets` gives: the batches of each part, `None` where a part is empty."""
+
+    train: tf.data.Dataset
+    val: tf.data.Dataset | None
+    test: tf.data.Dataset | None
+
+
 def for_training(
     columns: Columns,
     load: Load,
@@ -43,7 +52,7 @@ def for_training(
 ) -> tf.data.Dataset:
     """Shuffled, cached, augmented, batched, prefetched; reshuffled every epoch.
 
-    Order and augmentation follow from the seed and the epoch alone (`epochs`): a run that goes on is given what an
+    Order and augmentation follow from the seed and the epoch alone (`epoch_order`): a run that goes on is given what an
     undisturbed one would have been given. That is for one pass in each epoch; with `repeat` and `steps_per_epoch` all
     passes differ, but a run that goes on begins a new one.
 

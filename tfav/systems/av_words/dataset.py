@@ -4,11 +4,11 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfav.data import pipeline, shards
+from tfav.data.pipeline import Datasets
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.mouth import WIDE
@@ -29,14 +29,6 @@ _MEMORY_CACHE_BYTES = 2 * 1024**3
 _EVALUATION_CACHE_BYTES = 512 * 1024**2
 _MOUTH_CROPS = {"grid": "tracked", "lrw": "fixed"}
 _PRESETS = {"grid": "cpu", "lrw": "notebook"}  # whose sizes are taken where none are given
-
-
-class Datasets(NamedTuple):
-    """Batches as `build_dataset` gives them; `None` where a part is empty."""
-
-    train: tf.data.Dataset
-    val: tf.data.Dataset | None
-    test: tf.data.Dataset | None
 
 
 class Data(Recordings):

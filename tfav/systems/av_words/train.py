@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from tfav import training
+from tfav.data.pipeline import Datasets
 from tfav.errors import UsageError
 from tfav.io.atomic_write import partial_file
 from tfav.io.console import say
@@ -128,7 +129,7 @@ def train(
     stages.check_order(run_dir, config)
     if any(name.split("_")[0] == FUSION for name in stages.chosen_stages(config)) and config.fusion_split == "val":
         dataset.part_of_fusion(data.split)  # refused before the streams are trained, not after
-    datasets: dict[str, dataset.Datasets] = {}
+    datasets: dict[str, Datasets] = {}
     for name in stages.chosen_stages(config):
         if stages.is_trained(run_dir, name, config):
             continue

@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,8 +19,9 @@ import tensorflow as tf
 
 from tfav.data import pipeline
 from tfav.data.augment import chain, color_jitter, mixup, random_flip, random_shift
-from tfav.data.classification import check_class_count, make_split
+from tfav.data.classification import check_class_count, count_classes, make_split
 from tfav.data.folders import Example, failed_examples, scan
+from tfav.data.pipeline import Datasets
 from tfav.errors import DataError
 from tfav.io.cache import keyed_path
 from tfav.io.frame_extraction import extract_frames
@@ -35,14 +35,6 @@ from tfav.systems.cnn_lstm.model import head_size
 
 # Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
-
-
-class Datasets(NamedTuple):
-    """Batches of `({"clip" or "features", "mask"}, one-hot [B, num_classes])`; `None` where a part is empty."""
-
-    train: tf.data.Dataset
-    val: tf.data.Dataset | None
-    test: tf.data.Dataset | None
 
 
 class Data:
@@ -78,10 +70,7 @@ class Data:
 
     def describe(self) -> dict:
         """How many examples of each class each part has: `{part: {label: count}}`."""
-        return {
-            part: {label: sum(example.label == label for example in examples) for label in self.labels}
-            for part, examples in self.split._asdict().items()
-        }
+        return count_classes(self.split, self.labels)
 
 
 def open_data(config: Config) -> Data:

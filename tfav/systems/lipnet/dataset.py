@@ -5,13 +5,13 @@ How the corpus lies on disk and how sentences are found is in `tfav.speech.grid`
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfav.data import pipeline, shards
 from tfav.data.augment import on_rows, split_seed
+from tfav.data.pipeline import Datasets
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.mouth import CLOSE, WIDE
@@ -30,14 +30,6 @@ CROPS: dict[str, Crop] = {"tracked": WIDE, "tight": CLOSE, "fixed": GRID_PLACE}
 RECORD_FORMAT = 2  # of the records; those of another one are made anew
 # Crops are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
-
-
-class Datasets(NamedTuple):
-    """Batches as `build_dataset` gives them; `None` where a part is empty."""
-
-    train: tf.data.Dataset
-    val: tf.data.Dataset | None
-    test: tf.data.Dataset | None
 
 
 class Data(Recordings):

@@ -15,14 +15,13 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfav.data import epoch_order, moving_mnist
 from tfav.data.mnist import Digits, load_digits
-from tfav.data.pipeline import served
+from tfav.data.pipeline import Datasets, served
 from tfav.errors import DataError, UsageError
 from tfav.io.npy_sequences import open_sequences, write_sequences
 from tfav.io.parallel import PrepareReport
@@ -33,14 +32,6 @@ from tfav.systems.next_frame.config import Config
 
 TEST_SEED = 0
 _VAL_SHARE = 12  # one twelfth of the training digits: 5000 of MNIST's
-
-
-class Datasets(NamedTuple):
-    """Batches of `(frames, target)`; `None` where a part is empty."""
-
-    train: tf.data.Dataset
-    val: tf.data.Dataset | None
-    test: tf.data.Dataset | None
 
 
 class Data:

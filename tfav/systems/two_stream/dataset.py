@@ -6,26 +6,18 @@ How the data lies on disk and how samples are drawn is in `sampling`.
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfav.data import pipeline
-from tfav.data.classification import check_class_count, make_split
+from tfav.data.classification import check_class_count, count_classes, make_split
 from tfav.data.folders import Example
+from tfav.data.pipeline import Datasets
 from tfav.io.flow_extraction import extract_flow
 from tfav.io.parallel import PrepareReport
 from tfav.systems.two_stream import sampling, stream
 from tfav.systems.two_stream.config import Config
-
-
-class Datasets(NamedTuple):
-    """Batches of `(sample or features, one-hot [B, num_classes])`; `None` where a part is empty."""
-
-    train: tf.data.Dataset
-    val: tf.data.Dataset | None
-    test: tf.data.Dataset | None
 
 
 class Data:
@@ -64,10 +56,7 @@ class Data:
 
     def describe(self) -> dict:
         """How many videos of each class each part has: `{part: {label: count}}`."""
-        return {
-            part: {label: sum(example.label == label for example in examples) for label in self.labels}
-            for part, examples in self.split._asdict().items()
-        }
+        return count_classes(self.split, self.labels)
 
 
 def open_data(config: Config) -> Data:
