@@ -144,6 +144,8 @@ def test_alignments_in_any_language(tmp_path):
     assert read_transcript(write(tmp_path / "a.align", lines)).utterances == (Utterance("buenos días", words=TIMED),)
     with pytest.raises(DataError, match=r"b.align: its times run backwards at 'días'"):
         read_transcript(write(tmp_path / "b.align", lines.replace("22500 47500", "12500 47500")))
+    with pytest.raises(DataError, match=r"c.align: .*Are they in seconds\? Then multiply them by 25000"):
+        read_transcript(write(tmp_path / "c.align", "0 0.4 sil\n0.4 0.9 Buenos\n0.9 1.9 días\n"))
 
 
 @pytest.mark.parametrize("name", ["words", "Words - ana"])
@@ -220,6 +222,8 @@ def test_transcripts_are_found_by_name(tmp_path):
     for name in ("v/ana/0001.mp4", "v/bob/0001.mp4", "v/bob/0002.mp4", "v/0003.mp4", "v/ana/0004.mp4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "._0003.txt").touch()  # what macOS leaves beside a file on other systems' disks
     for name in ("t/ana/0001.es.srt", "t/bob/0001.txt", "t/bob/0002.txt", "t/bob/0002.SRT", "t/0004.txt", "t/x.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -176,9 +176,18 @@ def read_alignment(path: Path | str) -> list[Word]:
         words.append(Word(text, start, end))
     if not words:
         raise DataError(f"{path}: no words in it. Replace it, or remove it to go by the file's name.")
-    if _mean_frames(words) < _LEAST_MEAN:
-        raise DataError(f"{path}: {_describe_unit(words)}")
+    check_unit(words, path)
     return words
+
+
+def check_unit(words: Sequence[Word], path: Path) -> None:
+    """Refuses words that are far too short, since their times were in another unit.
+
+    Raises:
+        DataError: Naming the file and the unit that they seem to be in.
+    """
+    if words and _mean_frames(words) < _LEAST_MEAN:
+        raise DataError(f"{path}: {_describe_unit(words)}")
 
 
 def describe_misfit(words: Sequence[Word], num_frames: int) -> str:

@@ -55,7 +55,7 @@ class LanguageModel:
 
     def context(self, tokens: Sequence[str]) -> tuple[str, ...]:
         """The last tokens that the model takes into account."""
-        return tuple(tokens[len(tokens) - self.order + 1 :]) if len(tokens) >= self.order else tuple(tokens)
+        return tuple(tokens[max(0, len(tokens) - self.order + 1) :])
 
     def score(self, tokens: Sequence[str]) -> float:
         """Natural logarithm of the probability of a whole sentence, its end included."""
@@ -195,4 +195,4 @@ _COUNT, _SECTION = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)"), re.compile(r"\\(\d+
 
 def characters(text: str) -> list[str]:
     """The tokens of a model of characters; a space is `_`, since ARPA files have spaces between tokens."""
-    return list(itertools.chain(text.replace(" ", "_")))
+    return list(text.replace(" ", "_"))

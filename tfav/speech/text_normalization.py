@@ -1,5 +1,6 @@
 """Transcripts as people write them, in the one form that tokenizers, models and scores share."""
 
+import operator
 import unicodedata
 from collections import Counter
 from typing import Literal, NamedTuple, get_args
@@ -51,9 +52,9 @@ def normalize_text(text: str, digits: Digits = "keep") -> NormalizedText:
     changes: Counter = Counter()
     composed = unicodedata.normalize("NFC", text)
     changes["accents composed"] = len(text) - len(composed)
-    folded = unicodedata.normalize("NFC", "".join(map(_fold, composed)))
-    changes["letters made lower case"] = sum(one != _fold(one) for one in composed)
-    folded = folded.translate(_SAME)
+    letters = list(map(_fold, composed))
+    changes["letters made lower case"] = sum(map(operator.ne, letters, composed))
+    folded = unicodedata.normalize("NFC", "".join(letters)).translate(_SAME)
     kept = []
     for place, character in enumerate(folded):
         kind = unicodedata.category(character)

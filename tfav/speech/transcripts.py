@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
-from tfav.io.text_files import read_text, same_form
+from tfav.io.listing import walk_files
+from tfav.io.text_files import read_lines, read_text, same_form
+from tfav.speech import grid
 from tfav.speech.text_normalization import Digits, normalize_text
 
 MANIFEST_SUFFIXES = (".csv", ".tsv")
 _COLUMNS = ("video", "text", "speaker", "start_sec", "end_sec")
 _DELIMITERS = ",;\t|"
-_GRID_TICKS_PER_SEC = 25_000
-_GRID_PAUSES = ("sil", "sp")
 
 # Parts of subtitles that nobody says.
 _MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}")
@@ -235,11 +235,11 @@ def _read_plain(path: Path, collected: _Collected) -> Iterator[Utterance]:
     head = next((place for place, line in enumerate(lines) if line.split()[:3] == ["WORD", "START", "END"]), len(lines))
     words = []
     for number, line in enumerate(lines[head + 1 :], head + 2):
-        columns = line.split()
-        if not columns:
+        if not line:
             continue
         try:
-            words.append(TimedWord(columns[0], *map(float, columns[1:3])))
+            text, *times = line.split()[:3]
+            words.append(TimedWord(text, *map(float, times)))
         except (TypeError, ValueError) as error:
             raise DataError(f"{path}, line {number}: expected `WORD START END`. Received: {line!r}") from error
     yield Utterance(first[len("text:") :], words=_in_order(words, path))
@@ -247,18 +247,17 @@ def _read_plain(path: Path, collected: _Collected) -> Iterator[Utterance]:
 
 def _read_grid(path: Path, collected: _Collected) -> Iterator[Utterance]:
     words = []
-    for number, line in enumerate(read_text(path, "an alignment").split("\n"), 1):
-        columns = line.split()
-        if not columns:
-            continue
+    for number, line in read_lines(path, "an alignment"):
         try:
-            start, end = (float(column) / _GRID_TICKS_PER_SEC for column in columns[:2])
-            (text,) = columns[2:]
+            start, end, text = line.split()
+            word = grid.Word(text, float(start) / grid.TICKS_PER_FRAME, float(end) / grid.TICKS_PER_FRAME)
         except ValueError as error:
             raise DataError(f"{path}, line {number}: expected `start end word`. Received: {line!r}") from error
-        if text.lower() not in _GRID_PAUSES:
-            words.append(TimedWord(text, start, end))
-    yield Utterance(" ".join(word.text for word in words), words=_in_order(words, path))
+        if text.lower() not in grid.PAUSES:
+            words.append(word)
+    timed = _in_order([TimedWord(word.text, word.start / grid.FPS, word.end / grid.FPS) for word in words], path)
+    grid.check_unit(words, path)
+    yield Utterance(" ".join(word.text for word in words), words=timed)
 
 
 def _in_order(words: Sequence[TimedWord], path: Path) -> tuple[TimedWord, ...]:
@@ -351,9 +350,8 @@ def find_transcripts(videos: Sequence[Path], source: Path, transcripts: Path | N
     """
     root = Path(transcripts or source)
     by_stem: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
+    for path in walk_files(root, frozenset(SUFFIXES)).to_try():
+        by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
     pairs, failures, used = [], {}, set()
     for video in videos:
         named = by_stem.get(same_form(video.stem), [])
