@@ -70,9 +70,9 @@ def for_training(
         drop_remainder: Leave out the last short batch.
 
     Returns:
-        A data set of `(inputs, target)` batches, one epoch long. Where several machines train together (`workers`),
-        this one's share of each batch. Inside `service.through_service`, the work is done elsewhere, and `cache` and
-        `seed` are without effect.
+        A data set of `(inputs, target)` batches, one epoch long. Where several machines train together (`cluster`),
+        this one's share of each batch. Inside `tf_data_service.through_service`, the work is done elsewhere, and
+        `cache` and `seed` are without effect.
 
     Raises:
         UsageError: The batch cannot be shared by the machines, or a service cannot do the work.

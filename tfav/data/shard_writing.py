@@ -46,8 +46,8 @@ def prepare_shards(
         make: Maps arguments to a record and a warning ("" for none); at the top level of a module that does not load
             TensorFlow. Its exception is that example's failure and stops no other.
         jobs: From the example's name, which must be its record's `id`, to the arguments for `make`, which can be
-            pickled, and the fingerprint (`records.fingerprint`) of what it is made from: another fingerprint means
-            that it is made anew.
+            pickled, and the fingerprint (`example_files.fingerprint`) of what it is made from: another fingerprint
+            means that it is made anew.
         out_dir: The shard folder. Examples in it that are no longer among `jobs` leave its index.
         failures: Examples known to fail before, name to reason.
         warnings: Known before.

@@ -34,7 +34,7 @@ def per_sequence(truth: np.ndarray, prediction: np.ndarray) -> dict[str, np.ndar
         `ms_ssim`, the mean over a sequence's frames, and `st_rred`, each `[N]` float64.
 
     Raises:
-        UsageError: As in `video.validate`, or sequences of one frame.
+        UsageError: As in `frame_quality.validate`, or sequences of one frame.
     """
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     validate(truth, prediction)

@@ -79,9 +79,7 @@ class MetricsLog(keras.callbacks.Callback):
         row |= {name: float(value) for name, value in (logs or {}).items()}
         if "learning_rate" not in row:
             row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        rows = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [row]
-        with partial_file(self.path) as partial:
-            partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        _put_row(self.path, row)
 
 
 class ExamplePredictions(keras.callbacks.Callback):
@@ -102,11 +100,7 @@ class ExamplePredictions(keras.callbacks.Callback):
         with averaged_weights(self.model):
             rows = self.describe(self.model)
         say("  examples: " + "; ".join(row["text"] for row in rows))
-        lines = [old for old in read_jsonl(self.path) if old["epoch"] <= epoch] + [
-            {"epoch": epoch + 1, "examples": rows}
-        ]
-        with partial_file(self.path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        _put_row(self.path, {"epoch": epoch + 1, "examples": rows})
 
 
 def standard(
@@ -128,7 +122,7 @@ def standard(
         monitor: Metric that decides what is best; `None` keeps the last state and never stops early.
         mode: `"max"` or `"min"`.
         patience: Epochs without a new best before training stops; 0 never stops.
-        schedule: A learning-rate callback, as from `tfav.training.optimizers.schedule_callback`.
+        schedule: A learning-rate callback, as from `tfav.training.learning_rate.schedule_callback`.
         averaged: Validate the moving average of the weights that the optimizer keeps.
         extra: More callbacks, run before the state is saved.
         start: Makes the run folder, see `RunFolder`; None: it is there.
@@ -159,3 +153,10 @@ def read_jsonl(path: Path | str) -> list[dict]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _put_row(path: Path, row: dict) -> None:
+    """Writes a file anew with an epoch's row at its end; rows of this epoch and later ones give way."""
+    rows = [old for old in read_jsonl(path) if old["epoch"] < row["epoch"]] + [row]
+    with partial_file(path) as partial:
+        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -49,7 +49,8 @@ class Data(Recordings):
 
     def dataset(self, part: str) -> tf.data.Dataset | None:
         """The batches of `train`, `val` or `test`, as `build_datasets` describes; `None` for an empty part."""
-        return getattr(build_datasets(self.config, opened=self), part)
+        names, training = getattr(self.split, part), part == "train"
+        return build_dataset(self.config, self.index, names, training=training, known=self.labels) if names else None
 
 
 def open_data(config: Config) -> Data:
@@ -281,9 +282,9 @@ def build_dataset(
 
     Returns:
         Batches of `({"waveform": [B, num_samples] float32, "frames": [B, num_frames, H, W, 1] float32}, labels)`,
-        labels `[B]` int32, as `augmentation` describes, and only those inputs that
-        `streams` ask for. With `said` the labels are a dict of `word`, as above,
-        and `said` `[B, num_frames]` int32, in which the number of words stands for nothing.
+        labels `[B]` int32, as `augment` describes, and only those inputs that `streams` ask for. With `said` the labels
+        are a dict of `word`, as above, and `said` `[B, num_frames]` int32, in which the number of words stands for
+        nothing.
 
     Raises:
         UsageError: The model's picture is larger than the prepared one, or an unknown kind of noise or corruption.

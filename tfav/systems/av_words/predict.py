@@ -121,7 +121,7 @@ def predict_files(
         run_dir: A trained run, the folder of one of its stages, or `pretrained`.
         files: Videos or one path, with sound or without, or sound alone; one that cannot be used stops no other.
         at: Second at which the word is said; None: the middle.
-        out: Folder for `NAME_words.html`, with a NAME by `result_names.name_results`; None: `predictions/` in the run
+        out: Folder for `NAME_words.html`, with a NAME by `output_names.name_results`; None: `predictions/` in the run
             folder, for `pretrained` in the current one.
         top: Words to rank.
 

@@ -169,7 +169,7 @@ def predict_files(
         files: Videos, or one path; one that cannot be read stops no other.
         face: Which face, counted from 1 from the left; None: the one that speaks.
         out: Folder for `NAME.srt`, `.vtt`, `.align` and `NAME_mouth.gif`, with a NAME by
-            `result_names.name_results`; None: `predictions/` in the run folder, for
+            `output_names.name_results`; None: `predictions/` in the run folder, for
             `pretrained` in the current one.
         captions: An `.mp4` to write of a single file, with the words drawn in as they are said.
         grammar: A grammar file, or `none`; None: the run's.

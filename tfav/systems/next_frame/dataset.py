@@ -169,7 +169,7 @@ def read_sequences(
     Args:
         config: Says the size and number of frames that are needed.
         data_dir: A `.npy` of sequences, or a folder of videos or frames.
-        failed: As in `clips.cached_sequences`.
+        failed: As in `frame_sequences.cached_sequences`.
 
     Returns:
         `[N, T, H, W, C]` uint8, memory-mapped, `T` at least `config.num_frames`; and the file.

@@ -34,7 +34,7 @@ def predict_files(
         run_dir: A trained run, or `pretrained`.
         files: Videos or folders of frames, or one path; one that cannot be used stops no other.
         frames: Frames to predict; None: as many as in the run's training.
-        out: Folder for `NAME_next.gif` and `NAME_next.mp4`, with a NAME by `result_names.name_results`: the frames
+        out: Folder for `NAME_next.gif` and `NAME_next.mp4`, with a NAME by `output_names.name_results`: the frames
             looked at, then the predicted ones, which have a bar under them; None: `predictions/` in the run folder, of
             `pretrained` in the current one.
 
