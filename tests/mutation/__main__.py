@@ -27,10 +27,11 @@ CORE = [
     "tfav/metrics/*.py",
     "tfav/weights/*.py",
     "tfav/training/*.py",
+    "tfav/speech/*.py",
     "tfav/systems/*/*.py",
 ]
-NOT_CORE = ["*/__init__.py", "*/config.py", "*/options.py", "*/demo.py", "*/page.py"]
-TESTS = ["io", "data", "layers", "metrics", "weights", "training", "systems", "export", "report"]
+NOT_CORE = ["*/__init__.py", "tfav/systems/*/config.py", "*/demo.py", "*/clip_page.py"]
+TESTS = ["io", "data", "layers", "metrics", "weights", "training", "speech", "systems", "export", "report"]
 # Of the processor, for the tests of one mutant; the quickest come first, and those beyond it are not run.
 SECONDS_PER_MUTANT = 60.0
 

@@ -16,8 +16,8 @@ from tests.versions import environments
 from tests.versions.environments import PROJECT, SETS
 
 # Everything that touches a library's own interface, and one training of each kind; the full suite is `make test`.
-QUICK = ("tests/io", "tests/data", "tests/layers", "tests/metrics", "tests/weights", "tests/training/test_muon.py")
-QUICK += ("tests/test_keras_private.py",)
+QUICK = ("tests/io", "tests/data", "tests/layers", "tests/metrics", "tests/weights", "tests/speech")
+QUICK += ("tests/training/test_muon.py", "tests/test_keras_private.py")
 SHOWN = ("tensorflow", "keras", "numpy", "av", "opencv-contrib-python")
 
 
