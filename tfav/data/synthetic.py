@@ -138,3 +138,51 @@ def _draw(look: Look, center, angle: float, radius: float, rng: np.random.Genera
     cv2.fillPoly(frame, [np.round(corners * 16).astype(np.int32)], look.color.tolist(), cv2.LINE_AA, shift=4)
     frame += rng.normal(0, look.noise, (*frame.shape[:2], 1))
     return np.clip(np.round(frame), 0, 255).astype(np.uint8)
+
+
+def drifting_field(
+    num_frames: int,
+    height: int = 48,
+    width: int = 80,
+    channels: int = 2,
+    *,
+    speed: tuple[float, float] = (0.6, 1.3),
+    diffusion: float = 0.05,
+    gaps: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """A smooth periodic field that drifts, diffuses and is stirred anew, as weather does: by advection and diffusion.
+
+    Args:
+        num_frames: Frames.
+        height: Rows.
+        width: Columns.
+        channels: Channels; each drifts by itself, every second one the other way.
+        speed: Rows and columns a frame.
+        diffusion: Cells squared a frame; 0: the field moves and never changes, so that advection foresees all of it.
+        gaps: Share of the cells that are missing, NaN, in squares of 4 cells at other places in each frame.
+        seed: Of the field.
+
+    Returns:
+        `[T, H, W, C]` float32, about -3 to 3, NaN where a cell is missing.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = 2 * np.pi * np.fft.fftfreq(height)[:, None], 2 * np.pi * np.fft.fftfreq(width)[None]
+    square = rows**2 + columns**2
+    shape = np.exp(-square / 0.15)  # of what stirs it: about 10 cells long
+    shape *= np.sqrt(height * width / np.sum(shape**2))
+    fields = []
+    for number in range(channels):
+        sign = -1 if number % 2 else 1
+        step = np.exp(-1j * sign * (rows * speed[0] + columns * speed[1]) - diffusion * square)
+        stirred = np.sqrt(np.maximum(1 - np.abs(step) ** 2, 0))  # as much as diffusion takes
+        wave, frames = shape * np.fft.fft2(rng.standard_normal((height, width))), []
+        for _ in range(num_frames):
+            frames.append(np.fft.ifft2(wave).real)
+            wave = step * wave + stirred * shape * np.fft.fft2(rng.standard_normal((height, width)))
+        fields.append(frames)
+    field = np.stack(fields, axis=-1).astype(np.float32)
+    if gaps:
+        squares = rng.random((num_frames, -(-height // 4), -(-width // 4))) < gaps
+        field[squares.repeat(4, 1).repeat(4, 2)[:, :height, :width]] = np.nan
+    return field
