@@ -78,7 +78,7 @@ def summarize(scores: dict[str, np.ndarray]) -> dict:
     means = {name: float(values.mean()) for name, values in scores.items()}
     return means | {
         "per_step": {name: values.mean(0).tolist() for name, values in scores.items()},
-        "intervals": {name: _interval(values.mean(1)) for name, values in scores.items()},
+        "intervals": {name: interval(values.mean(1)) for name, values in scores.items()},
     }
 
 
@@ -104,7 +104,8 @@ def copy_last_frame(inputs: np.ndarray, num_frames: int) -> np.ndarray:
     return np.repeat(inputs[:, -1:], num_frames, axis=1)
 
 
-def _interval(values: np.ndarray, seed: int = 0) -> list[float]:
+def interval(values: np.ndarray, seed: int = 0) -> list[float]:
+    """The 95 % interval of the mean of `values` `[N]`, from resampled ones (bootstrap, percentiles)."""
     chosen = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
     return [float(bound) for bound in np.percentile(values[chosen].mean(1), (2.5, 97.5))]
 
