@@ -58,7 +58,10 @@ def open_sequences(path: Path | str, first_axis: str = "auto") -> np.ndarray:
         raise DataError(f"{path}: an .npz archive; a single array in .npy is needed.")
     shape = " x ".join(map(str, stored.shape))
     if stored.dtype != np.uint8:
-        raise DataError(f"{path}: values must be uint8, 0-255. Received: {stored.dtype} {shape}")
+        raise DataError(
+            f"{path}: values must be uint8, 0-255. Received: {stored.dtype} {shape}. For an array of any numbers say "
+            "what its axes are, such as --axes tyxc."
+        )
     if stored.ndim not in (4, 5) or not stored.size or (stored.ndim == 5 and stored.shape[-1] not in (1, 3)):
         raise DataError(
             f"{path}: the shape must be frames x sequences x height x width, like {_known()}. Received: {shape}"

@@ -18,6 +18,7 @@ _GIF_TILE = 160
 _FPS = 5
 _GAP = 4  # pixels between tiles
 _SCORES = (
+    ("rmse", "RMSE", "{:.4g}"),
     ("mse", "MSE", "{:.2f}"),
     ("mae", "MAE", "{:.2f}"),
     ("ssim", "SSIM", "{:.4f}"),
@@ -31,13 +32,16 @@ def sections(run_dir: Path, result: dict) -> list[tuple[str, str]]:
     Args:
         run_dir: The run folder; its `evaluation_examples.npz` holds `input`, `truth` and `prediction`
             `[N, T, H, W, C]` uint8, and likewise `worst_input` and so on, with `worst_mse` `[N]`.
-        result: The evaluation: `scores` and `copy_last` with `per_step`, `published` rows, `data`, `count`, `failed`.
+        result: The evaluation: `scores`, `copy_last` and `yardsticks` with `per_step`, `skill`, `events`, `published`
+            rows, `data`, `count`, `failed`.
 
     Returns:
         Title and HTML of each.
     """
     scores = _scores_table(result) + markup.failures(result.get("failed", ()), "videos")
     found = [("Scores", scores), ("Error against horizon", _horizon(result))]
+    if result.get("skill"):
+        found.append(("Skill by lead time", _skill(result)))
     examples = Path(run_dir) / "evaluation_examples.npz"
     if examples.exists():
         stored = read_npz(examples)
@@ -112,31 +116,69 @@ def example_html(seen: np.ndarray, truth: np.ndarray, prediction: np.ndarray, nu
 
 def _scores_table(result: dict) -> str:
     rows = [("this run", result["scores"]), ("copying the last frame", result["copy_last"])]
-    rows += [(row["name"], row) for row in result["published"]]
+    rows += list(result.get("yardsticks", {}).items()) + [(row["name"], row) for row in result["published"]]
+    shown = [score for score in _SCORES if score[0] in result["scores"]]
     one_step = ""
     if "one_step_bce" in result:
         one_step = f" One step ahead, with true frames as input: binary cross-entropy {result['one_step_bce']:.4f}."
-    cells = [(name, *(_cell(row, key, form) for key, _, form in _SCORES)) for name, row in rows]
+    units = "MSE and MAE are summed over a frame's pixels in 0-1; lower is better."
+    if "units" in result:
+        units = f"RMSE and MAE: units {result['units']}; lower is better. Cells that are missing count nowhere."
+    published = "Published rows: two digits, 10 frames after 10, on the 10,000 sequences of mnist_test_seq.npy."
+    published = published if result["published"] else ""
+    cells = [(name, *(_cell(row, key, form) for key, _, form in shown)) for name, row in rows]
     return (
-        markup.table(("", *(f"{title}" for _, title, _ in _SCORES)), cells)
+        markup.table(("", *(f"{title}" for _, title, _ in shown)), cells)
         + f"<p>{result['count']} sequences ({html.escape(result['data'])}), {result['input_frames']} frames seen, "
-        f"{result['output_frames']} predicted. MSE and MAE are summed over a frame's pixels in 0-1; MSE, MAE: lower is "
-        "better; SSIM, PSNR: higher. In brackets the 95 % interval, of resampled sequences. Published rows: two "
-        f"digits, 10 frames after 10, on the 10,000 sequences of mnist_test_seq.npy.{one_step}</p>"
+        f"{result['output_frames']} predicted. {units} SSIM, PSNR: higher is better. In brackets the 95 % interval, of "
+        f"resampled sequences. {published}{one_step}</p>{_channels_table(result)}{_events_table(result)}"
     )
+
+
+def _channels_table(result: dict) -> str:
+    """RMSE of each channel in its own units."""
+    channels = result.get("channels", {})
+    if not channels:
+        return ""
+    names = list(channels["this run"])
+    rows = [(side, *(f"{of[name]['rmse']:.4g}" for name in names)) for side, of in channels.items()]
+    return markup.table(("RMSE of each channel, in its units", *names), rows)
+
+
+def _events_table(result: dict) -> str:
+    """CSI and false alarms at each threshold."""
+    rows = []
+    for row in result.get("events", ()):
+        of = row["scores"].items()
+        told = ("-" if part["csi"] is None else f"{part['csi']:.3f} / {part['far'] or 0:.3f}" for _, part in of)
+        rows.append((f"{row['channel']} at {row['threshold']:g} or more", *told))
+    return markup.table(("CSI / false-alarm ratio", *result["events"][0]["scores"]), rows) if rows else ""
 
 
 def _cell(row: dict, key: str, form: str) -> str:
     if key not in row:
         return "-"
     interval = row.get("intervals", {}).get(key)
+    form = "{:.4g}" if key == "mae" and "rmse" in row else form  # of an array, in its units
     text = form.format(row[key])
     return text if interval is None else f"{text} ({form.format(interval[0])} to {form.format(interval[1])})"
 
 
 def _horizon(result: dict) -> str:
     sides = {"this run": result["scores"]["per_step"], "copying the last frame": result["copy_last"]["per_step"]}
-    return f'<div class="scroll">{plots.by_step(sides, [(key, title) for key, title, _ in _SCORES])}</div>'
+    sides |= {name: row["per_step"] for name, row in result.get("yardsticks", {}).items()}
+    shown = [(key, title) for key, title, _ in _SCORES if key in result["scores"]]
+    return f'<div class="scroll">{plots.by_step(sides, shown)}</div>'
+
+
+def _skill(result: dict) -> str:
+    """1 - MSE / MSE of each yardstick, and CSI at each threshold, by step."""
+    values = {f"against {name}": {"skill": values} for name, values in result["skill"].items()}
+    plot = plots.by_step(values, [("skill", "skill: 1 - MSE / MSE of the yardstick")])
+    for row in result.get("events", ()):
+        sides = {name: {"csi": [np.nan if v is None else v for v in of["csi"]]} for name, of in row["per_step"].items()}
+        plot += plots.by_step(sides, [("csi", f"CSI, {row['channel']} at {row['threshold']:g}")])
+    return f'<div class="scroll">{plot}</div><p>Skill 1 is perfect; 0 is no better than the yardstick.</p>'
 
 
 def _tile(frame: np.ndarray, size: int) -> np.ndarray:

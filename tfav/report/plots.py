@@ -13,6 +13,7 @@ import numpy as np
 from tfav.io.text_files import for_plots
 
 _COLORS = {"train": "#1f6fb2", "val": "#d1495b"}
+_DASHED = ("#5b6875", "#b07d2b", "#4f8a5b", "#8c5a9e")
 
 
 def curves(history: list[dict]) -> str:
@@ -91,14 +92,17 @@ def by_step(sides: dict[str, dict[str, list[float]]], scores: list[tuple[str, st
     """Scores of forecasts over the steps predicted.
 
     Args:
-        sides: Name to scores, each a list with one number per step; the first is drawn full, the others dashed.
+        sides: Name to scores, each a list with one number per step; the first is drawn full, the others dashed. A side
+            may lack a score.
         scores: Key and title of each score.
     """
     figure, axes = plt.subplots(1, len(scores), figsize=(3.4 * len(scores), 3), squeeze=False, layout="constrained")
     for axis, (key, title) in zip(axes[0], scores, strict=True):
         for number, (name, values) in enumerate(sides.items()):
+            if key not in values:
+                continue
             steps = range(1, len(values[key]) + 1)
-            style, color = ("o-", _COLORS["train"]) if number == 0 else ("--", "#5b6875")
+            style, color = ("o-", _COLORS["train"]) if number == 0 else ("--", _DASHED[(number - 1) % len(_DASHED)])
             axis.plot(steps, values[key], style, color=color, markersize=3, label=name)
         axis.set_xlabel("frames ahead")
         axis.set_title(for_plots(title))

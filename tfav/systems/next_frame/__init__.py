@@ -36,7 +36,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "model": ["build_forecaster", "build_model", "build_notebook"],
         "train": ["callbacks", "compile_args", "train"],
         "evaluate": ["describe_evaluation", "evaluate"],
-        "predict": ["open_predictor", "predict_files"],
+        "predict": ["open_predictor", "predict_array", "predict_files"],
         "rollout": ["predict_next"],
         "export": ["export", "write_pretrained"],
         "demo": ["demo"],

@@ -19,14 +19,22 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
 
     Attributes:
         data_dir: Empty: Moving MNIST, made on the fly; or a `.npy` of sequences in the benchmark's layout; or a folder
-            of videos or of folders of frames.
+            of videos or of folders of frames; or, with `axes`, an array of any numbers: `.npy`, `.npz`, zarr, NetCDF.
+        axes: What the axes of an array count, one letter each: `n` sequences, `t` time, `y` rows, `x` columns, `c`
+            channels, such as `tyxc`; empty: by the names of its dimensions, which zarr and NetCDF have.
+        variables: Names of arrays inside an `.npz`, zarr or NetCDF, whose channels stand side by side; empty: its only
+            one.
+        mask: A `.npy`, or an array inside the file by its name: not zero where a cell is missing. NaN always is.
+        scale: How each channel of an array becomes the model's values, fitted on the training part: `minmax`,
+            `standard`, `log1p` or `none`.
+        stride: Frames of an array from one training window to the next.
         first_axis: What the first axis of a `.npy` counts: `frames` as in the benchmark's file, `sequences` as in most
             libraries, or `auto`, which looks at what is alike and says so.
         mnist: Keras' `mnist.npz`; empty: Keras' cache, a download, or, where there is neither, scikit-learn's 8x8
             digits scaled up; `small`: those at once.
         num_digits: Digits on the canvas of Moving MNIST, 1-3.
-        image_size: Height and width of a frame in the model, in pixels; 64 for Moving MNIST.
-        channels: 1 grey, 3 colour.
+        image_size: Height and width of a frame in the model, in pixels; 64 for Moving MNIST; an array has its own.
+        channels: 1 grey, 3 colour; an array has its own.
         input_frames: Frames the model looks at; the `notebook` model is trained on all but the last of the sequence.
         output_frames: Frames to predict after them, in training (`forecaster`) and in evaluation.
         model: `notebook`, the keras.io example, or `forecaster`, an encoder-forecaster ConvLSTM.
@@ -51,6 +59,11 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     """
 
     first_axis: Literal["auto", "frames", "sequences"] = "auto"
+    axes: str = ""
+    variables: tuple[str, ...] = ()
+    mask: str = ""
+    scale: Literal["minmax", "standard", "log1p", "none"] = "minmax"
+    stride: int = ranged(1, ge=1)
     mnist: str = ""
     num_digits: int = ranged(2, ge=1, le=3)
     image_size: int = ranged(64, ge=1)
@@ -85,11 +98,14 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
                 "filters and kernel_sizes need one number per layer each. "
                 f"Received: {self.filters} and {self.kernel_sizes}"
             )
-        if self.image_size % self.patch_size:
+        if self.is_array and self.loss == "bce":
+            raise UsageError("loss=bce is for pictures, 0-1. For an array choose mse, mse_mae or frame_mse.")
+        if self.image_size % self.patch_size and not self.is_array:
             raise UsageError(
                 f"image_size must be a multiple of patch_size. Received: {self.image_size} and {self.patch_size}"
             )
-        if self.step == "motion" and (len(self.filters) != 2 or self.image_size % (2 * self.patch_size)):
+        uneven = self.image_size % (2 * self.patch_size) and not self.is_array  # an array is padded
+        if self.step == "motion" and (len(self.filters) != 2 or uneven):
             raise UsageError(
                 "step=motion has two cells, the second on patches of twice the size: give two filters, and an "
                 "image_size that is a multiple of twice the patch_size. "
@@ -107,6 +123,11 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     def is_made(self) -> bool:
         """Whether the data are Moving MNIST, made on the fly."""
         return not self.data_dir
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the data are an array of any numbers, not pictures of 0-255."""
+        return bool(self.axes) or Path(self.data_dir).suffix in (".npz", ".zarr", ".nc", ".nc4", ".cdf")
 
     @property
     def num_frames(self) -> int:
@@ -219,11 +240,15 @@ class EvaluateOptions:
     """What the first axis of a .npy given as --data-dir counts. Default: by what is alike, which is said."""
     perceptual: bool = False
     """Score by scikit-video's MS-SSIM and ST-RRED as well, about 3 s for each sequence."""
+    axes: str | None = None
+    """What the axes of an array given as --data-dir count, such as tyxc. Default: as in the run's training."""
+    thresholds: tuple[float, ...] = ()
+    """Score CSI and false alarms at these values of an array, in its units."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions(RunOptions):
-    """How each video goes on after its last frame, as GIF and MP4.
+    """How each video or array goes on after its last frame: GIF and MP4, or an array with GIF and PNG.
 
     Example:
         tfav predict next_frame --run-dir pretrained drifting_digits.mp4 --frames 20
@@ -232,7 +257,9 @@ class PredictOptions(RunOptions):
     frames: int | None = ranged(None, ge=1)
     """Number of frames to predict. Default: as many as in the run's training."""
     out: Path | None = None
-    """Folder for the GIF and MP4 files. Default: predictions/ in the run folder."""
+    """Folder for the GIF and MP4 files, or a file for an array, .npy or .nc. Default: predictions/ of the run."""
+    axes: str | None = None
+    """What the axes of an array count, such as tyxc. Default: as in the run's training."""
 
 
 def _frames_and_folder(values, out: Path) -> dict:

@@ -5,24 +5,28 @@ twelfth, the test set from the test digits with seed 0. The parts share neither 
 
 From disk: a `.npy` of sequences, frames first (`mnist_test_seq.npy`, what `tfav prepare next_frame` writes) or
 sequences first; or a folder of videos or frames, which is cut to such a file. Its last parts are for validation and
-test.
+test. Or an array of any numbers, `.npy`, `.npz`, zarr or NetCDF, of which windows are cut and scaled
+(`tfav.data.arrays`).
 
 The course notebook trains on 900 and validates on 100 sequences of `mnist_test_seq.npy`, which is the benchmark's test
 set. Give it as `data_dir` to do the same, and do not call its figures the benchmark's.
 """
 
+import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfav.data import epoch_order, moving_mnist
+from tfav.data.arrays import ArrayWindows, Scaling, fill_gaps
 from tfav.data.mnist import Digits, load_digits
 from tfav.data.pipeline import Datasets, served
 from tfav.errors import DataError, UsageError
+from tfav.io.array_files import ArrayFile, open_array
 from tfav.io.npy_sequences import open_sequences, write_sequences
 from tfav.io.parallel import PrepareReport
 from tfav.io.workers import Workers
@@ -31,6 +35,7 @@ from tfav.systems.next_frame import frame_sequences
 from tfav.systems.next_frame.config import Config
 
 TEST_SEED = 0
+_CLIMATE = 500  # sequences that make up a mean frame
 _VAL_SHARE = 12  # one twelfth of the training digits: 5000 of MNIST's
 
 
@@ -47,6 +52,11 @@ class Data:
         self.digits = (digits or load_digits(config.mnist)) if config.is_made else None
 
     @functools.cached_property
+    def arrays(self) -> ArrayWindows | None:
+        """The windows of an array of any numbers; None where the data are pictures."""
+        return open_windows(self.config, open_file(self.config)) if self.config.is_array else None
+
+    @functools.cached_property
     def sequences(self) -> tuple[np.ndarray, Path]:
         """All sequences on disk and their file, as from `read_sequences`; read when they are first asked for."""
         return read_sequences(self.config, self.config.data_dir)
@@ -60,7 +70,12 @@ class Data:
     @property
     def metadata(self) -> dict:
         """What a run stores of its data beside the configuration."""
-        return {"digits": self.digits.source if self.digits else ""}
+        metadata: dict = {"digits": self.digits.source if self.digits else ""}
+        if self.arrays is not None:
+            file = self.arrays.file
+            metadata["array"] = {"frame": list(file.shape[2:]), "names": list(file.names), "axes": file.axes}
+            metadata["array"]["scaling"] = dataclasses.asdict(self.arrays.scaling)
+        return metadata
 
     def numbers(self, part: str) -> np.ndarray:
         """The numbers of the sequences on disk in a part; videos stay whole, and in order.
@@ -101,6 +116,8 @@ class Data:
             return None
         if self.digits is not None:
             return _made(self.config, self.digits, part).map(_to_pairs(self.config))
+        if self.arrays is not None:
+            return _from_array(self.config, self.arrays, part)
         return _from_disk(self.config, self.sequences[0], self.numbers(part), shuffle=part == "train")
 
     def describe(self) -> dict[str, int]:
@@ -109,7 +126,24 @@ class Data:
         if self.digits is not None:
             return {"train": config.train_sequences, "val": config.val_sequences, "test": config.test_sequences}
         shares = {"train": 1, "val": config.val_fraction, "test": config.test_fraction}
-        return {part: len(self.numbers(part)) if share else 0 for part, share in shares.items()}
+        numbers = self.numbers if self.arrays is None else self.arrays.windows
+        return {part: len(numbers(part)) if share else 0 for part, share in shares.items()}
+
+    def climatology(self) -> np.ndarray:
+        """The mean frame of what is trained on, `[H, W, C]`: pictures 0-1, of 500 sequences; arrays in their units."""
+        config = self.config
+        if self.arrays is not None:
+            return self.arrays.climatology
+        if self.digits is not None:
+            some = dataclasses.replace(
+                config, train_sequences=min(_CLIMATE, config.train_sequences), new_each_epoch=False
+            )
+            return np.mean(
+                [batch.mean((0, 1)) for batch in _made(some, self.digits, "train").as_numpy_iterator()], axis=0
+            )
+        numbers = self.numbers("train")
+        some = numbers[np.linspace(0, len(numbers) - 1, min(_CLIMATE, len(numbers))).astype(int)]
+        return np.mean([self.sequences[0][number].mean(0) for number in some], axis=0) / 255
 
 
 def open_data(config: Config, *, digits: Digits | None = None) -> Data:
@@ -137,9 +171,10 @@ def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
         opened: What `open_data(config)` gave, where that was called before.
 
     Returns:
-        Three `tf.data.Dataset`s of `(frames, target)` float32, 0-1. `target` `[B, T - 1, H, W, C]` is what follows each
-        frame but the last. `frames` is `[B, T - 1, H, W, C]` for the `notebook` model, and for the `forecaster`, which
-        may be shown true frames in training, the whole sequence `[B, T, H, W, C]`.
+        Three `tf.data.Dataset`s of `(frames, target)` float32, 0-1, or of an array as `scale` has it, where cells that
+        are missing are NaN in `target`, and what was last seen there in `frames`. `target` `[B, T - 1, H, W, C]` is
+        what follows each frame but the last. `frames` is `[B, T - 1, H, W, C]` for the `notebook` model, and for the
+        `forecaster`, which may be shown true frames in training, the whole sequence `[B, T, H, W, C]`.
 
     Raises:
         UsageError: A file or folder is not there.
@@ -274,20 +309,76 @@ def _made(config: Config, digits: Digits, part: str) -> tf.data.Dataset:
     )
 
 
+def open_file(config: Config, data_dir: Path | str | np.ndarray | None = None) -> ArrayFile:
+    """The array that a configuration names, or another one of its axes; see `tfav.io.array_files.open_array`."""
+    source = config.data_dir if data_dir is None else data_dir
+    mask = config.mask if data_dir is None or not config.mask.endswith(".npy") else ""  # it belongs to the run's data
+    variables = () if isinstance(source, np.ndarray) else config.variables
+    return open_array(source, config.axes, variables=variables, mask=mask)
+
+
+def open_windows(config: Config, file: ArrayFile, scaling: Scaling | None = None) -> ArrayWindows:
+    """The windows of an array that a configuration trains on; `scaling` of a run in place of one that is fitted."""
+    return ArrayWindows(
+        file,
+        input_frames=config.input_frames,
+        output_frames=config.output_frames,
+        stride=config.stride,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        method=config.scale,
+        scaling=scaling,
+    )
+
+
+def frame_shape(config: Config) -> tuple[int, int, int]:
+    """Height, width and channels of the model's frames; those of an array are looked up in its file."""
+    if config.is_array:
+        return open_file(config).shape[2:]
+    return (config.image_size, config.image_size, config.channels)
+
+
+def scaling_of(metadata: dict) -> Scaling | None:
+    """The scaling that a run keeps; None for a run on pictures."""
+    return Scaling(**metadata["array"]["scaling"]) if "array" in metadata else None
+
+
 def _to_pairs(config: Config) -> Callable:
-    whole = config.model == "forecaster"
-    return lambda frames: (frames if whole else frames[:, :-1], frames[:, 1:])
+    """From whole sequences, and where a target differs from what is seen also that, to what a model is trained on."""
+    seen = {"notebook": slice(None, -1), "forecaster": slice(None)}[config.model]
+    wanted = slice(1, None)
+    return lambda frames, truth=None: (frames[:, seen], (frames if truth is None else truth)[:, wanted])
 
 
-def _from_disk(config: Config, sequences: np.ndarray, numbers: Sequence[int], *, shuffle: bool) -> tf.data.Dataset:
-    dataset = tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64))
+def _in_batches(config: Config, count: int, load: Callable, *, shuffle: bool) -> tf.data.Dataset:
+    """Batches of the numbers below `count`, each given to `load`."""
+    dataset = tf.data.Dataset.range(count)
     if shuffle:
         ordered = dataset
-        dataset = epoch_order.each_pass(config.seed, lambda key: epoch_order.shuffle(ordered, len(numbers), key))
-        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(numbers)))
+        dataset = epoch_order.each_pass(config.seed, lambda key: epoch_order.shuffle(ordered, count, key))
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return served(dataset.batch(config.batch_size).map(load, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def _from_array(config: Config, arrays: ArrayWindows, part: str) -> tf.data.Dataset:
+    windows = arrays.windows(part)
+    _ = arrays.scaling  # fitted here, not in TensorFlow's threads
 
     def read(batch):
-        return np.ascontiguousarray(sequences[batch, : config.num_frames])
+        frames = arrays.read(windows[batch])
+        return fill_gaps(frames), frames
+
+    def load(batch):
+        both = tf.numpy_function(read, [batch], [tf.float32, tf.float32])
+        shape = [None, config.num_frames, *arrays.file.shape[2:]]
+        return _to_pairs(config)(*(tf.ensure_shape(frames, shape) for frames in both))
+
+    return _in_batches(config, len(windows), load, shuffle=part == "train")
+
+
+def _from_disk(config: Config, sequences: np.ndarray, numbers: np.ndarray, *, shuffle: bool) -> tf.data.Dataset:
+    def read(batch):
+        return np.ascontiguousarray(sequences[numbers[batch], : config.num_frames])
 
     def load(batch):
         # The file may be larger than the memory, and TensorFlow has no reader that starts in the middle of one.
@@ -295,7 +386,7 @@ def _from_disk(config: Config, sequences: np.ndarray, numbers: Sequence[int], *,
         frames = tf.ensure_shape(frames, [None, config.num_frames, *sequences.shape[2:]])
         return _to_pairs(config)(tf.cast(frames, tf.float32) / 255)
 
-    return served(dataset.batch(config.batch_size).map(load, num_parallel_calls=tf.data.AUTOTUNE))
+    return _in_batches(config, len(numbers), load, shuffle=shuffle)
 
 
 def _spell(size) -> str:

@@ -1,8 +1,14 @@
-"""The benchmark's figures of a run, next to copying the last frame and to what others have published."""
+"""The benchmark's figures of a run, next to copying the last frame and to what others have published.
+
+A run on an array is scored in the array's units. Both stand beside persistence, climatology and advection.
+"""
 
 import dataclasses
+import itertools
+import sys
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +16,11 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from tfav.data.arrays import fill_gaps
 from tfav.data.mnist import load_digits
-from tfav.errors import UsageError
+from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import partial_file
-from tfav.metrics import frame_quality
+from tfav.metrics import field_scores, frame_quality
 from tfav.metrics import perceptual as perceptual_scores
 from tfav.systems.next_frame import dataset
 from tfav.systems.next_frame.config import SYSTEM, Config
@@ -61,6 +68,7 @@ def evaluate(
     part: str = "all",
     progress: bool = True,
     perceptual: bool = False,
+    thresholds: Sequence[float] = (),
     **changes,
 ) -> dict:
     """Scores a run's forecasts per predicted step and over all.
@@ -75,13 +83,16 @@ def evaluate(
             is all there is.
         progress: Show a bar.
         perceptual: Score by `tfav.metrics.perceptual` as well, which takes about 3 s for each sequence.
-        **changes: Fields of the configuration that say what is scored, such as `mnist`, `test_sequences`
-            and `first_axis`; None leaves one as it is.
+        thresholds: Values, of pictures in 0-1, at which events are counted: CSI and false alarms.
+        **changes: Fields of the configuration that say what is scored, such as `mnist`, `test_sequences`,
+            `first_axis` and `axes`; None leaves one as it is.
 
     Returns:
-        `scores` and `copy_last`, each as from `tfav.metrics.frame_quality.summarize`; `perceptual`, the means of both
-        by `tfav.metrics.perceptual`; `one_step_bce` of a notebook model; `published`; `data` and `count`; `failed`,
-        videos of a folder that cannot be used, with the reason. JSON-ready.
+        `scores` and `copy_last`, each as from `tfav.metrics.frame_quality.summarize`, of an array as from
+        `tfav.metrics.field_scores.summarize`; `yardsticks`, the same of climatology and advection, and `skill`, of the
+        run against all three by step; `events`, a row for each threshold and channel; `channels` of an array that has
+        several; `perceptual`, the means of both by `tfav.metrics.perceptual`; `one_step_bce` of a notebook model;
+        `published`; `data` and `count`; `failed`, videos of a folder that cannot be used, with the reason. JSON-ready.
 
     Raises:
         UsageError: The data are not there.
@@ -93,10 +104,14 @@ def evaluate(
     if data_dir is not None:
         changes = {"first_axis": "auto"} | changes  # of other data the run knows nothing
     config = dataclasses.replace(config, **changes)
+    if config.is_array:
+        if perceptual:
+            raise UsageError("perceptual scores are of pictures. Leave --perceptual out for an array.")
+        return _evaluate_array(run, config, data_dir, part, thresholds, progress)
     failed: dict[str, str] = {}
     batches, count, source = _sequences(config, data_dir, part, failed)
     model = load_model(run.dir, config)
-    ours, copied, bce, kept = [], [], [], _Kept([], [])
+    ours, copied, bce, kept, beside = [], [], [], _Kept([], []), _Beside(thresholds, _climatology(config))
     seen_as = {"scores": [], "copy_last": []}
     with tqdm(total=count, desc="evaluate", unit="sequence", disable=None if progress else True) as bar:
         for sequences in batches:
@@ -105,6 +120,11 @@ def evaluate(
             last = frame_quality.copy_last_frame(seen, config.output_frames)
             ours.append(frame_quality.per_frame(truth, forecast))
             copied.append(frame_quality.per_frame(truth, last))
+            for name, frames in beside.forecasts(seen, config.output_frames).items():
+                error = frames.astype(np.float64) - truth
+                errors = {"mse": (error**2).sum((2, 3, 4)), "mae": np.abs(error).sum((2, 3, 4))}
+                beside.add(name, errors, truth, frames)
+            beside.add("this run", {"mse": ours[-1]["mse"]}, truth, forecast)
             if perceptual:
                 seen_as["scores"].append(perceptual_scores.per_sequence(truth, forecast))
                 seen_as["copy_last"].append(perceptual_scores.per_sequence(truth, last))
@@ -124,7 +144,7 @@ def evaluate(
         "published": list(PUBLISHED),
         "failed": [{"path": path, "reason": reason} for path, reason in failed.items()],
         "seconds": round(time.monotonic() - started, 2),
-    }
+    } | beside.result(frame_quality.summarize, ["brightness"])
     if perceptual:
         result["perceptual"] = {side: _means(parts) for side, parts in seen_as.items()}
     if bce:
@@ -132,29 +152,161 @@ def evaluate(
     return result
 
 
+def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequence[float], progress: bool) -> dict:
+    started = time.monotonic()
+    scaling, names = dataset.scaling_of(run.metadata), run.metadata["array"]["names"]
+    arrays = dataset.open_windows(config, dataset.open_file(config, data_dir), scaling)
+    part = "all" if data_dir is not None else part
+    windows = arrays.windows(part)
+    model, beside = load_model(run.dir, config), _Beside(thresholds, _climatology(config))
+    kept, warned = _Kept([], []), {}
+    unit = np.ones(1) if len(names) == 1 else scaling.value_range
+    sides: dict[str, list[dict]] = {}
+    with tqdm(total=len(windows), desc="evaluate", unit="window", disable=None if progress else True) as bar:
+        for group in np.array_split(windows, -(-len(windows) // config.batch_size)):
+            frames = np.stack([arrays.file.read(n, t, t + config.num_frames) for n, t in group.tolist()])
+            warned |= {said.split(":")[1]: said for said in scaling.check(frames, arrays.file.path, names)}
+            seen, truth = np.split(frames, [config.input_frames], axis=1)
+            filled = fill_gaps(seen, scaling.mean if beside.climatology is None else beside.climatology)
+            forecast = predict_next(model, seen, config.output_frames, scaling=scaling)
+            for name, made in {"this run": forecast, **beside.forecasts(filled, config.output_frames)}.items():
+                made = made.astype(np.float32)
+                scores = field_scores.per_frame(truth, made, scaling.value_range)
+                sides.setdefault(name, []).append(scores)
+                beside.add(name, _over_channels(scores, unit), truth, made)
+            shown = np.concatenate([filled, np.nan_to_num(truth, nan=scaling.low[0]), forecast], axis=1) - scaling.low
+            shown = np.clip(shown / scaling.value_range, 0, 1)[..., :1]
+            kept.add(shown, np.nan_to_num(beside.scores["this run"][-1]["mse"]).mean(1))
+            bar.update(len(group))
+    if not is_shipped(run.dir):
+        kept.write(run.dir / EXAMPLES_NAME, config)
+    for said in warned.values():
+        warnings.warn(said, stacklevel=3)
+    found = {
+        "data": str(data_dir or f"{part} of {config.data_dir}"),
+        "count": len(windows),
+        "input_frames": config.input_frames,
+        "output_frames": config.output_frames,
+        "units": "of the array" if len(names) == 1 else "shares of each channel's range in training",
+        "scores": field_scores.summarize(_joined(beside.scores["this run"])),
+        "copy_last": field_scores.summarize(_joined(beside.scores["persistence"])),
+        "published": [],
+        "failed": [],
+        "seconds": round(time.monotonic() - started, 2),
+        "peak_memory_mb": _peak_memory_mb(),
+    } | beside.result(field_scores.summarize, names)
+    if len(names) > 1:
+        found["channels"] = {
+            side: {
+                name: field_scores.summarize({key: values[..., number] for key, values in _joined(parts).items()})
+                for number, name in enumerate(names)
+            }
+            for side, parts in sides.items()
+        }
+    return found
+
+
+class _Beside:
+    """The yardsticks of an evaluation: their forecasts, their scores, what is counted at thresholds."""
+
+    def __init__(self, thresholds: Sequence[float], climatology: np.ndarray | None):
+        self.thresholds, self.climatology = tuple(thresholds), climatology
+        self.scores: dict[str, list[dict]] = {}
+        self.counts: dict[str, np.ndarray] = {}
+
+    def forecasts(self, seen: np.ndarray, num_frames: int) -> dict[str, np.ndarray]:
+        made = {
+            "persistence": frame_quality.copy_last_frame(seen, num_frames),
+            "advection": field_scores.advect(seen, num_frames),
+        }
+        if self.climatology is not None:
+            made["climatology"] = np.broadcast_to(self.climatology, made["persistence"].shape)
+        return made
+
+    def add(self, name: str, scores: dict, truth: np.ndarray, forecast: np.ndarray) -> None:
+        self.scores.setdefault(name, []).append(scores)
+        self.counts[name] = self.counts.get(name, 0) + field_scores.contingency(truth, forecast, self.thresholds)
+
+    def result(self, summarize: Callable[[dict], dict], names: Sequence[str]) -> dict:
+        scores = {name: _joined(parts) for name, parts in self.scores.items()}
+        ours = scores.pop("this run")["mse"]
+        events = []
+        for (number, threshold), (channel, name) in itertools.product(enumerate(self.thresholds), enumerate(names)):
+            of = {side: counts[:, channel, number] for side, counts in self.counts.items()}
+            by_side = {side: field_scores.threshold_scores(counts) for side, counts in of.items()}
+            events.append({"threshold": float(threshold), "channel": name, "per_step": by_side})
+            events[-1]["scores"] = {side: field_scores.threshold_scores(counts.sum(0)) for side, counts in of.items()}
+        return {
+            "yardsticks": {name: summarize(parts) for name, parts in scores.items() if name != "persistence"},
+            "skill": {name: field_scores.skill(ours, parts["mse"]) for name, parts in scores.items()},
+            "events": events,
+        }
+
+
+def _climatology(config: Config) -> np.ndarray | None:
+    """The mean frame of what the run was trained on, where that is still there."""
+    try:
+        return dataset.open_data(config).climatology()
+    except (TfavError, OSError) as error:
+        warnings.warn(f"no climatology to compare with, which is the mean of the training part: {error}", stacklevel=3)
+        return None
+
+
+def _over_channels(scores: Mapping[str, np.ndarray], unit: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores `[N, T, C]` as `[N, T]`, errors in shares of `unit`."""
+    sizes = {"mse": unit**2, "mae": unit}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of frames that have nothing to compare
+        return {name: np.nanmean(values / sizes.get(name, 1), axis=-1) for name, values in scores.items()}
+
+
+def _peak_memory_mb() -> float | None:
+    """The most memory this process has had, in MB; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(used / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
 def describe_evaluation(result: dict) -> str:
-    """The figures as text: the run, copying the last frame, the published rows; then each step."""
+    """The figures as text: the run, copying the last frame, the yardsticks, the published rows; then each step."""
+    names = [name for name in ("rmse", *frame_quality.NAMES) if name in result["scores"]]
     rows = [("this run", result["scores"]), ("copying the last frame", result["copy_last"])]
-    rows += [(row["name"], row) for row in result["published"]]
+    rows += list(result.get("yardsticks", {}).items()) + [(row["name"], row) for row in result["published"]]
     width = max(len(name) for name, _ in rows)
     lines = [
         f"{result['count']} sequences ({result['data']}), {result['input_frames']} frames seen, "
         f"{result['output_frames']} predicted",
-        " " * width + "".join(f"{name.upper():>9}" for name in frame_quality.NAMES),
+        " " * width + "".join(f"{name.upper():>9}" for name in names),
     ]
-    lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in frame_quality.NAMES) for name, row in rows]
-    per_step = result["scores"]["per_step"]["mse"]
-    lines.append("MSE by step: " + " ".join(f"{value:.1f}" for value in per_step))
+    lines += [f"{name:<{width}}" + "".join(_cell(name_, row) for name_ in names) for name, row in rows]
+    per_step = result["scores"]["per_step"][names[0]]
+    form = "{:.1f}" if names[0] == "mse" else "{:.4g}"
+    lines.append(f"{names[0].upper()} by step: " + " ".join(form.format(value) for value in per_step))
+    for name, values in result.get("skill", {}).items():
+        lines.append(f"skill against {name} by step: " + " ".join(f"{value:.2f}" for value in values))
+    for side, channels in result.get("channels", {}).items():
+        told = ", ".join(f"{name} {row['rmse']:.4g}" for name, row in channels.items())
+        lines.append(f"RMSE of each channel, in its units, {side}: {told}")
+    for row in result.get("events", ()):
+        told = (f"{side} {_share(of['csi'])} / {_share(of['far'])}" for side, of in row["scores"].items())
+        lines.append(f"CSI / false alarms, {row['channel']} at {row['threshold']:g} or more: {', '.join(told)}")
     for name, title in {"ms_ssim": "MS-SSIM", "st_rred": "ST-RRED"}.items() if "perceptual" in result else ():
         ours, copied = (result["perceptual"][side][name] for side in ("scores", "copy_last"))
         lines.append(f"{title}: this run {ours:.4g}, copying the last frame {copied:.4g}")
     if "one_step_bce" in result:
         lines.append(f"one step ahead, true frames as input: binary cross-entropy {result['one_step_bce']:.4f}")
     lines += [f"failed: {row['path']}: {row['reason']}" for row in result["failed"]]
-    lines.append(
-        "MSE and MAE are summed over a frame's pixels in 0-1. Published rows: two digits, 10 frames after 10, on the "
-        "10,000 sequences of mnist_test_seq.npy."
-    )
+    if "units" in result:
+        peak = f" Peak memory: {result['peak_memory_mb']} MB." if result["peak_memory_mb"] else ""
+        lines.append(f"RMSE and MAE: units {result['units']}. Cells that are missing count nowhere.{peak}")
+    else:
+        lines.append(
+            "MSE and MAE are summed over a frame's pixels in 0-1. Published rows: two digits, 10 frames after 10, on "
+            "the 10,000 sequences of mnist_test_seq.npy."
+        )
     return "\n".join(lines)
 
 
@@ -189,7 +341,7 @@ def _one_step_bce(model: keras.Model, sequences: np.ndarray) -> np.ndarray:
 
 
 def _joined(parts: list[dict]) -> dict:
-    return {name: np.concatenate([part[name] for part in parts]) for name in frame_quality.NAMES}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _means(parts: list[dict]) -> dict[str, float]:
@@ -199,4 +351,10 @@ def _means(parts: list[dict]) -> dict[str, float]:
 def _cell(name: str, row: dict) -> str:
     if name not in row:
         return f"{'-':>9}"
+    if "rmse" in row and name in ("rmse", "mae"):
+        return f"{row[name]:9.4g}"
     return f"{row[name]:9.4f}" if name == "ssim" else f"{row[name]:9.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from tfav.data.arrays import Scaling
 from tfav.systems.next_frame.config import SYSTEM, Config
+from tfav.systems.next_frame.dataset import scaling_of
 from tfav.systems.next_frame.model import load_model
 from tfav.systems.next_frame.rollout import rollout_function
 from tfav.training import checkpoints
@@ -20,7 +22,8 @@ def export(run_dir: Path | str) -> Exported:
     """The run's best model and its rollout.
 
     Returns:
-        `frames` `[B, input_frames, H, W, C]` uint8 to `next_frames` `[B, output_frames, S, S, C]` float32, 0-1.
+        `frames` `[B, input_frames, H, W, C]` uint8 to `next_frames` `[B, output_frames, S, S, C]` float32, 0-1; of a
+        run on an array both float32 in its units, with no cell missing.
 
     Raises:
         UsageError: Not a run of this system.
@@ -28,6 +31,8 @@ def export(run_dir: Path | str) -> Exported:
     """
     run, config = open_run(run_dir, SYSTEM, Config)
     roll = rollout_function(portable(load_model(run.dir, config)))
+    if scaling := scaling_of(run.metadata):
+        return _export_array(roll, config, scaling, tuple(run.metadata["array"]["frame"]))
     size = (config.image_size, config.image_size)
 
     def serve(frames):
@@ -41,6 +46,26 @@ def export(run_dir: Path | str) -> Exported:
         [{"frames": made_pictures(seed, shape)} for seed in range(_NUM_EXAMPLES)],
         f"Inside: resizing, scaling to 0-1, the rollout of {config.output_frames} frames. Left to the caller: decoding "
         f"the video{', grey values' if config.channels == 1 else ''}.",
+        {"input_frames": config.input_frames, "output_frames": config.output_frames},
+    )
+
+
+def _export_array(roll, config: Config, scaling: Scaling, frame: tuple[int, int, int]) -> Exported:
+    offset, size = (part.astype("float32") for part in scaling.affine)
+    is_log = scaling.method == "log1p"
+
+    def serve(frames):
+        seen = frames - offset
+        seen = (tf.sign(seen) * tf.math.log1p(tf.abs(seen)) if is_log else seen) / size
+        made = roll(seen, config.output_frames) * size
+        return {"next_frames": (tf.sign(made) * tf.math.expm1(tf.abs(made)) if is_log else made) + offset}
+
+    shape = (1, config.input_frames, *frame)
+    return Exported(
+        serve,
+        {"frames": tf.TensorSpec([None, *shape[1:]], tf.float32, name="frames")},
+        [{"frames": scaling.inverse(made_pictures(seed, shape) / 255)} for seed in range(_NUM_EXAMPLES)],
+        f"Inside: scaling, the rollout of {config.output_frames} frames. Left to the caller: filling missing cells.",
         {"input_frames": config.input_frames, "output_frames": config.output_frames},
     )
 

@@ -1,11 +1,13 @@
 """The models: the keras.io example, and the encoder-forecaster."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
 from tfav.systems.next_frame.config import Config
 from tfav.systems.next_frame.convlstm import ConvLSTMStep, Forecaster
+from tfav.systems.next_frame.dataset import frame_shape
 from tfav.systems.next_frame.pixel_advection import MotionStep
 from tfav.training import checkpoints, mixed_precision
 
@@ -17,8 +19,8 @@ def build_model(config: Config) -> keras.Model:
     """The model that `config.model` names.
 
     Returns:
-        A model of `frames` `[B, T, H, W, C]` float, 0-1. `notebook`: what follows each frame, `[B, T, H, W, C]`
-        float32, 0-1. `forecaster`: see `build_forecaster`.
+        A model of `frames` `[B, T, H, W, C]` float, 0-1 or as the scaling of an array has it. `notebook`: what follows
+        each frame, `[B, T, H, W, C]` float32. `forecaster`: see `build_forecaster`.
     """
     return {"notebook": build_notebook, "forecaster": build_forecaster}[config.model](config)
 
@@ -33,7 +35,7 @@ def build_notebook(config: Config) -> keras.Model:
         https://keras.io/examples/vision/conv_lstm/
     """
     with mixed_precision(config.precision):
-        frames = keras.Input((None, config.image_size, config.image_size, config.channels), name="frames")
+        frames = keras.Input((None, *frame_shape(config)), name="frames")
         x = frames
         for number, (count, size) in enumerate(zip(config.filters, config.kernel_sizes, strict=True)):
             if number:
@@ -41,8 +43,9 @@ def build_notebook(config: Config) -> keras.Model:
             x = keras.layers.ConvLSTM2D(
                 count, size, padding="same", return_sequences=True, activation="relu", name=f"conv_lstm_{number + 1}"
             )(x)
+        activation = "linear" if config.is_array else "sigmoid"
         out = keras.layers.Conv3D(
-            config.channels, 3, padding="same", activation="sigmoid", dtype="float32", name="next_frames"
+            frames.shape[-1], 3, padding="same", activation=activation, dtype="float32", name="next_frames"
         )(x)
     return keras.Model(frames, out, name="notebook")
 
@@ -56,7 +59,8 @@ def build_forecaster(config: Config) -> keras.Model:
         `[B, input_frames + output_frames - 1, H, W, C]` float32; the last `output_frames` are the forecast.
     """
     with mixed_precision(config.precision):
-        frames = keras.Input((None, config.image_size, config.image_size, config.channels), name="frames")
+        frames = keras.Input((None, *frame_shape(config)), name="frames")
+        padded, cut = pad_to(frames, config.patch_size * (2 if config.step == "motion" else 1))
         one_step = STEPS[config.step](config.filters, config.kernel_sizes, config.patch_size, name=config.step)
         out = Forecaster(
             config.input_frames,
@@ -67,8 +71,18 @@ def build_forecaster(config: Config) -> keras.Model:
             teacher_forcing_ratio=1.0 if config.sampling_epochs else 0.0,
             seed=config.seed,
             name=FORECASTER,
-        )(frames)
+        )(padded)
+        out = cut(out)
     return keras.Model(frames, out, name="forecaster")
+
+
+def pad_to(frames, multiple: int) -> tuple[keras.KerasTensor, Callable]:
+    """Zeros below and right of frames whose sides are no multiple of a number, and what cuts them off again."""
+    margins = [-side % multiple for side in frames.shape[2:4]]
+    if not any(margins):
+        return frames, lambda made: made
+    margins = ((0, 0), *((0, margin) for margin in margins))
+    return keras.layers.ZeroPadding3D(margins, name="pad")(frames), keras.layers.Cropping3D(margins, name="cut")
 
 
 def load_model(run_dir: Path, config: Config) -> keras.Model:

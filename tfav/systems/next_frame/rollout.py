@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfav.data.arrays import Scaling, fill_gaps
 from tfav.errors import TfavError, UsageError
 from tfav.systems.next_frame.model import FORECASTER
 
@@ -31,37 +32,49 @@ class Stepper(NamedTuple):
 
 
 def predict_next(
-    model: keras.Model, frames: np.ndarray, num_frames: int, *, batch_size: int = 32, cut: bool = True
+    model: keras.Model,
+    frames: np.ndarray,
+    num_frames: int,
+    *,
+    batch_size: int = 32,
+    cut: bool = True,
+    scaling: Scaling | None = None,
 ) -> np.ndarray:
     """Predicts the frames that follow.
 
     Args:
         model: From `build_model`, or loaded from a run folder.
-        frames: `[B, T, H, W, C]` float, 0-1, the frames seen.
+        frames: `[B, T, H, W, C]` float, 0-1, the frames seen; with `scaling` in a user's units, NaN where a cell is
+            missing.
         num_frames: Frames to predict.
         batch_size: Sequences at a time.
         cut: Cut what is returned to 0-1; what is fed back never is.
+        scaling: Of a run on an array, `dataset.scaling_of(run.metadata)`; `predict.predict_array` looks it up.
 
     Returns:
-        `[B, num_frames, H, W, C]` float32.
+        `[B, num_frames, H, W, C]` float32, 0-1 or in the user's units.
 
     Raises:
         UsageError: No frames are asked for, or the frames are of another shape than the model's, too few, beyond 0-1 or
             not numbers.
     """
-    frames = check_frames(model, frames)
+    frames = check_frames(model, frames, any_values=scaling is not None)
     if num_frames < 1:
         raise UsageError(f"Ask for 1 frame or more. Received: {num_frames}")
+    if scaling is not None:
+        frames = fill_gaps(scaling.forward(frames))
     roll = rollout_function(model)
     parts = [
         roll(tf.constant(frames[first : first + batch_size]), num_frames) for first in range(0, len(frames), batch_size)
     ]
     made = np.concatenate([part.numpy() for part in parts])
+    if scaling is not None:
+        return scaling.inverse(made)
     return np.clip(made, 0, 1) if cut else made
 
 
-def check_frames(model: keras.Model, frames: np.ndarray) -> np.ndarray:
-    """The frames as float32.
+def check_frames(model: keras.Model, frames: np.ndarray, *, any_values: bool = False) -> np.ndarray:
+    """The frames as float32, or with `any_values` as they are, NaN among them.
 
     Raises:
         UsageError: As in `predict_next`.
@@ -77,6 +90,10 @@ def check_frames(model: keras.Model, frames: np.ndarray) -> np.ndarray:
     least = least_frames(model)
     if frames.shape[1] < least:
         raise UsageError(f"the model looks at {least} frames and goes on from there. Received: {frames.shape[1]}")
+    if any_values:
+        if np.isinf(frames).any() or np.isnan(frames).all((2, 3, 4)).any():
+            raise UsageError("frames have infinities, or a frame has no value at all. Give NaN for single cells only.")
+        return frames
     if not np.issubdtype(frames.dtype, np.floating):
         raise UsageError(f"frames must be float, 0-1; divide uint8 by 255. Received: {frames.dtype}")
     if not np.isfinite(frames).all():
@@ -100,12 +117,15 @@ def rollout_function(model: keras.Model) -> Callable:
     """
     if not hasattr(model, "_tfav_rollout"):
         stepper = make_stepper(model)
+        layers = {layer.name: layer for layer in model.layers}
+        pad, cut = layers.get("pad"), layers.get("cut")
 
         @tf.function(reduce_retracing=True)
         def advance(frame, states):
             return stepper.step(frame, states)
 
         def roll(frames, num_frames):
+            frames = frames if pad is None else pad(frames)
             states, made = stepper.initial(frames[:, 0]), []
             for number in range(frames.shape[1]):
                 next_frame, states = advance(frames[:, number], states)
@@ -113,7 +133,8 @@ def rollout_function(model: keras.Model) -> Callable:
             while len(made) < num_frames:
                 next_frame, states = advance(made[-1], states)
                 made.append(next_frame)
-            return tf.stack(made, axis=1)
+            made = tf.stack(made, axis=1)
+            return made if cut is None else cut(made)
 
         model._tfav_rollout = roll
     return model._tfav_rollout

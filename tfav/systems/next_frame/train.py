@@ -29,9 +29,10 @@ def compile_args(config: Config) -> dict:
         ema_momentum=config.ema_momentum,
     )
     # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
-    arguments = {"optimizer": optimizer, "loss": _loss(config.loss), "jit_compile": False}
+    loss = _of_seen_cells(config.loss) if config.is_array else _loss(config.loss)
+    arguments = {"optimizer": optimizer, "loss": loss, "jit_compile": False}
     if config.model == "forecaster":
-        arguments["metrics"] = [_forecast_mse(config.output_frames)]
+        arguments["metrics"] = [_forecast_mse(config.output_frames, gaps=config.is_array)]
     return arguments
 
 
@@ -160,9 +161,35 @@ def _squared_and_absolute(truth, prediction):
     return ops.mean(ops.square(error) + ops.abs(error), axis=-1)
 
 
-def _forecast_mse(output_frames: int):
+def _of_seen_cells(name: str):
+    """The loss of an array, whose missing cells, NaN in the truth, count nowhere and get no gradient.
+
+    `frame_mse` is summed over a frame's cells, the others are means over the cells that are there, sample by sample.
+    """
+
+    def loss(truth, prediction):
+        error, seen = _error_where_seen(truth, prediction)
+        values = ops.square(error) + (ops.abs(error) if name == "mse_mae" else 0.0)
+        if name == "frame_mse":
+            return ops.sum(values, axis=(2, 3, 4))
+        axes = (1, 2, 3, 4)
+        return ops.sum(values, axis=axes) / ops.maximum(ops.sum(ops.cast(seen, values.dtype), axis=axes), 1.0)
+
+    return loss
+
+
+def _error_where_seen(truth, prediction):
+    """Prediction less truth, float32, and 0 where the truth is NaN; and where it is not."""
+    truth, prediction = ops.cast(truth, "float32"), ops.cast(prediction, "float32")
+    seen = ops.isfinite(truth)
+    return ops.where(seen, prediction - ops.where(seen, truth, 0.0), 0.0), seen
+
+
+def _forecast_mse(output_frames: int, *, gaps: bool = False):
     def forecast_mse(truth, prediction):
         error = ops.cast(prediction, "float32") - ops.cast(truth, "float32")
+        if gaps:
+            error, _ = _error_where_seen(truth, prediction)
         return ops.mean(ops.sum(ops.square(error[:, -output_frames:]), axis=(2, 3, 4)), axis=1)
 
     return forecast_mse
