@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfav.systems.next_frame import Config, build_model
-from tfav.systems.next_frame.convlstm import _to_frame, _to_patches
+from tfav.systems.next_frame.convlstm import to_frame, to_patches
 
 SMALL = {
     "forecaster": {"model": "forecaster", "filters": (6, 5), "kernel_sizes": (3, 3), "patch_size": 4, "loss": "bce"},
@@ -92,7 +92,7 @@ def test_scheduled_sampling_takes_true_frames_in_training_only():
 
 def test_patches_and_back():
     frame = tf.random.stateless_uniform((2, 12, 8, 3), (0, 1))
-    patches = _to_patches(frame, 4)
+    patches = to_patches(frame, 4)
     assert patches.shape == (2, 3, 2, 48)
     np.testing.assert_array_equal(tf.reshape(patches[0, 1, 1], (4, 4, 3)), frame[0, 4:8, 4:8])
-    np.testing.assert_array_equal(_to_frame(patches, 4), frame)
+    np.testing.assert_array_equal(to_frame(patches, 4), frame)

@@ -8,7 +8,7 @@ from tfav.data import moving_mnist
 from tfav.data.mnist import load_digits
 from tfav.errors import UsageError
 from tfav.systems.next_frame import Config, build_model
-from tfav.systems.next_frame.convlstm import _to_frame, _to_patches
+from tfav.systems.next_frame.convlstm import to_frame, to_patches
 from tfav.systems.next_frame.pixel_advection import MotionStep
 from tfav.systems.next_frame.rollout import predict_next
 
@@ -29,13 +29,13 @@ def built_step(channels, size=16):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_pixel_is_met_by_its_neighbours(channels):
     step, picture = built_step(channels), pictures(2, 16, 16, channels)
-    shifted = step._shifted(_to_patches(keras.ops.convert_to_tensor(picture), 4)).numpy()
+    shifted = step._shifted(to_patches(keras.ops.convert_to_tensor(picture), 4)).numpy()
     around = np.pad(picture, [(0, 0), (4, 4), (4, 4), (0, 0)])
     for number, (down, across) in enumerate(np.ndindex(9, 9)):
         expected = around[:, down : down + 16, across : across + 16]
         patches = shifted[..., number]  # [B, h, w, C, p * p]
         patches = np.swapaxes(patches, -1, -2).reshape(2, 4, 4, 16 * channels)
-        np.testing.assert_array_equal(_to_frame(keras.ops.convert_to_tensor(patches), 4).numpy(), expected)
+        np.testing.assert_array_equal(to_frame(keras.ops.convert_to_tensor(patches), 4).numpy(), expected)
 
 
 @pytest.mark.parametrize("velocity", [(0, 0), (2, -3), (-4, 4), (1, 0)])
@@ -44,8 +44,8 @@ def test_measured_motion_peaks_at_the_motion(velocity):
     first = np.zeros((1, 64, 64, 1), np.float32)
     first[:, 20:44, 20:44] = pictures(1, 24, 24, 1)
     second = np.roll(first, velocity, axis=(1, 2))
-    before = step._shifted(_to_patches(keras.ops.convert_to_tensor(first), 4))
-    motion = step._correlation(_to_patches(keras.ops.convert_to_tensor(second), 4), before).numpy()
+    before = step._shifted(to_patches(keras.ops.convert_to_tensor(first), 4))
+    motion = step._correlation(to_patches(keras.ops.convert_to_tensor(second), 4), before).numpy()
     down, across = divmod(motion[0, 7, 7].argmax(), 9)
     assert (4 - down, 4 - across) == velocity  # a pixel comes from where the motion points away from
     assert motion[0, 7, 7].max() == pytest.approx(1, abs=0.05)

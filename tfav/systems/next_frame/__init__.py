@@ -1,4 +1,4 @@
-"""Next-frame prediction with ConvLSTM networks on Moving MNIST, or on any videos.
+"""Next-frame prediction by ConvLSTM networks or SimVP on Moving MNIST, on any videos, or on arrays of any numbers.
 
 config = Config.preset("cpu", mnist="mnist.npz")
 train, val, test = build_datasets(config)
@@ -13,7 +13,7 @@ from tfav.training.system import System
 
 SYSTEM = System(
     name="next_frame",
-    summary="next-frame prediction with ConvLSTM networks on Moving MNIST or any videos",
+    summary="next-frame prediction by ConvLSTM networks or SimVP on Moving MNIST, any videos or arrays",
     kind="frames",
     package=__name__,
 )
@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "pixel_advection",
         "predict",
         "rollout",
+        "simvp",
     ],
     submod_attrs={
         "config": ["Config", "EvaluateOptions", "PRESETS", "PredictOptions", "PrepareOptions", "TAB"],

@@ -150,8 +150,8 @@ class Forecaster(keras.layers.Layer):
 
     def step(self, frame, states):
         """One step of time: `frame` `[B, H, W, C]` float, 0-1, to the next one, float32, and new states."""
-        patches, states = self.one_step(_to_patches(ops.cast(frame, "float32"), self.patch_size), states)
-        return self.activation(_to_frame(patches, self.patch_size)), states
+        patches, states = self.one_step(to_patches(ops.cast(frame, "float32"), self.patch_size), states)
+        return self.activation(to_frame(patches, self.patch_size)), states
 
     def call(self, frames, training=False):
         """`[B, T, H, W, C]` to what follows each frame but the last, `[B, input + output - 1, H, W, C]` float32.
@@ -192,7 +192,7 @@ class Forecaster(keras.layers.Layer):
         return cls(**{**config, "one_step": keras.saving.deserialize_keras_object(step)})
 
 
-def _to_patches(frame, size):
+def to_patches(frame, size):
     """`[B, H, W, C]` to `[B, H / size, W / size, size * size * C]`."""
     if size == 1:
         return frame
@@ -202,8 +202,8 @@ def _to_patches(frame, size):
     return ops.reshape(frame, (-1, height // size, width // size, size * size * channels))
 
 
-def _to_frame(patches, size):
-    """The way back of `_to_patches`."""
+def to_frame(patches, size):
+    """The way back of `to_patches`."""
     if size == 1:
         return patches
     height, width, channels = patches.shape[1:]

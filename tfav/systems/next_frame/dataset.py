@@ -174,7 +174,8 @@ def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
         Three `tf.data.Dataset`s of `(frames, target)` float32, 0-1, or of an array as `scale` has it, where cells that
         are missing are NaN in `target`, and what was last seen there in `frames`. `target` `[B, T - 1, H, W, C]` is
         what follows each frame but the last. `frames` is `[B, T - 1, H, W, C]` for the `notebook` model, and for the
-        `forecaster`, which may be shown true frames in training, the whole sequence `[B, T, H, W, C]`.
+        `forecaster`, which may be shown true frames in training, the whole sequence `[B, T, H, W, C]`. For
+        `simvp` they are the frames seen and those to forecast.
 
     Raises:
         UsageError: A file or folder is not there.
@@ -345,8 +346,8 @@ def scaling_of(metadata: dict) -> Scaling | None:
 
 def _to_pairs(config: Config) -> Callable:
     """From whole sequences, and where a target differs from what is seen also that, to what a model is trained on."""
-    seen = {"notebook": slice(None, -1), "forecaster": slice(None)}[config.model]
-    wanted = slice(1, None)
+    seen = {"notebook": slice(None, -1), "forecaster": slice(None), "simvp": slice(config.input_frames)}[config.model]
+    wanted = slice(config.input_frames if config.model == "simvp" else 1, None)
     return lambda frames, truth=None: (frames[:, seen], (frames if truth is None else truth)[:, wanted])
 
 

@@ -1,4 +1,4 @@
-"""The models: the keras.io example, and the encoder-forecaster."""
+"""The models: the keras.io example, the encoder-forecaster, and SimVP."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,11 @@ from tfav.systems.next_frame.config import Config
 from tfav.systems.next_frame.convlstm import ConvLSTMStep, Forecaster
 from tfav.systems.next_frame.dataset import frame_shape
 from tfav.systems.next_frame.pixel_advection import MotionStep
+from tfav.systems.next_frame.simvp import build_simvp
 from tfav.training import checkpoints, mixed_precision
 
 FORECASTER = "forecaster"  # name of the layer that holds the recurrence
+SIMVP = "simvp"  # name of the model, and of the one inside that makes as many frames as it sees
 STEPS = {"conv_lstm": ConvLSTMStep, "motion": MotionStep}
 
 
@@ -20,9 +22,10 @@ def build_model(config: Config) -> keras.Model:
 
     Returns:
         A model of `frames` `[B, T, H, W, C]` float, 0-1 or as the scaling of an array has it. `notebook`: what follows
-        each frame, `[B, T, H, W, C]` float32. `forecaster`: see `build_forecaster`.
+        each frame, `[B, T, H, W, C]` float32. `forecaster`: see `build_forecaster`. `simvp`: of
+        `[B, input_frames, H, W, C]` the forecast, `[B, output_frames, H, W, C]` float32.
     """
-    return {"notebook": build_notebook, "forecaster": build_forecaster}[config.model](config)
+    return {"notebook": build_notebook, "forecaster": build_forecaster, "simvp": build_direct}[config.model](config)
 
 
 def build_notebook(config: Config) -> keras.Model:
@@ -74,6 +77,29 @@ def build_forecaster(config: Config) -> keras.Model:
         )(padded)
         out = cut(out)
     return keras.Model(frames, out, name="forecaster")
+
+
+def build_direct(config: Config) -> keras.Model:
+    """SimVP, which makes `input_frames` at once; where more are asked for, it looks at what it made."""
+    with mixed_precision(config.precision):
+        frames = keras.Input((config.input_frames, *frame_shape(config)), name="frames")
+        padded, cut = pad_to(frames, 2 ** (config.depths[0] // 2))
+        network = build_simvp(
+            tuple(padded.shape[2:]),
+            config.input_frames,
+            filters=config.filters,
+            kernel_sizes=config.kernel_sizes,
+            depths=config.depths,
+            translator=config.translator,
+            activation="sigmoid" if config.loss == "bce" else "linear",
+            name=SIMVP,
+        )
+        made = [network(padded)]
+        while len(made) * config.input_frames < config.output_frames:
+            made.append(network(made[-1]))
+        out = keras.layers.Concatenate(axis=1, name="forecast")(made) if len(made) > 1 else made[0]
+        out = cut(out[:, : config.output_frames])
+    return keras.Model(frames, out, name=SIMVP)
 
 
 def pad_to(frames, multiple: int) -> tuple[keras.KerasTensor, Callable]:

@@ -14,7 +14,7 @@ from keras import ops
 
 from tfav.data.arrays import Scaling, fill_gaps
 from tfav.errors import TfavError, UsageError
-from tfav.systems.next_frame.model import FORECASTER
+from tfav.systems.next_frame.model import FORECASTER, SIMVP
 
 _TOLERANCE = 1e-3  # beyond 0-1, as resizing may leave it
 
@@ -106,6 +106,8 @@ def check_frames(model: keras.Model, frames: np.ndarray, *, any_values: bool = F
 
 def least_frames(model: keras.Model) -> int:
     """How many frames a model needs to see."""
+    if model.name == SIMVP:
+        return model.input_shape[1]
     return model.get_layer(FORECASTER).input_frames if model.name == FORECASTER else 1
 
 
@@ -116,9 +118,12 @@ def rollout_function(model: keras.Model) -> Callable:
         A function of `[B, T, H, W, C]` float32 and a number to `[B, num_frames, H, W, C]` float32.
     """
     if not hasattr(model, "_tfav_rollout"):
-        stepper = make_stepper(model)
         layers = {layer.name: layer for layer in model.layers}
         pad, cut = layers.get("pad"), layers.get("cut")
+        if model.name == SIMVP:
+            model._tfav_rollout = _direct_rollout(model.get_layer(SIMVP), pad, cut)
+            return model._tfav_rollout
+        stepper = make_stepper(model)
 
         @tf.function(reduce_retracing=True)
         def advance(frame, states):
@@ -138,6 +143,24 @@ def rollout_function(model: keras.Model) -> Callable:
 
         model._tfav_rollout = roll
     return model._tfav_rollout
+
+
+def _direct_rollout(network: keras.Model, pad, cut) -> Callable:
+    """Of a model that makes as many frames as it sees: what it made is what it sees next."""
+
+    @tf.function(reduce_retracing=True)
+    def advance(frames):
+        return network(frames, training=False)
+
+    def roll(frames, num_frames):
+        length = network.input_shape[1]
+        made = [frames[:, -length:] if pad is None else pad(frames[:, -length:])]
+        while (len(made) - 1) * length < num_frames:
+            made.append(advance(made[-1]))
+        made = tf.concat(made[1:], axis=1)[:, :num_frames]
+        return made if cut is None else cut(made)
+
+    return roll
 
 
 def make_stepper(model: keras.Model) -> Stepper:

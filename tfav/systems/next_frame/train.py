@@ -21,7 +21,7 @@ from tfav.training.run_folder import open_run
 
 
 def compile_args(config: Config) -> dict:
-    """Arguments for `model.compile`: optimizer, loss, and for the forecaster the benchmark's error of its forecast."""
+    """Arguments for `model.compile`: optimizer, loss, and but for the notebook's model the error of its forecast."""
     optimizer = make_optimizer(
         config.learning_rate,
         weight_decay=config.weight_decay,
@@ -31,7 +31,7 @@ def compile_args(config: Config) -> dict:
     # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
     loss = _of_seen_cells(config.loss) if config.is_array else _loss(config.loss)
     arguments = {"optimizer": optimizer, "loss": loss, "jit_compile": False}
-    if config.model == "forecaster":
+    if config.model != "notebook":
         arguments["metrics"] = [_forecast_mse(config.output_frames, gaps=config.is_array)]
     return arguments
 
@@ -41,8 +41,8 @@ def callbacks(
 ) -> list[keras.callbacks.Callback]:
     """The callbacks of a run: its folder, schedules, best checkpoint, early stop, TensorBoard, metrics, resume.
 
-    The best checkpoint goes by the validation loss, for the forecaster by the validation error of its forecast; without
-    a validation part it is the last epoch's.
+    The best checkpoint goes by the validation loss, but for the notebook's model by the validation error of the
+    forecast; without a validation part it is the last epoch's.
 
     Args:
         config: What is trained.
@@ -142,7 +142,7 @@ def begin(model: keras.Model, run_dir: Path | str) -> None:
 
 
 def _monitor(config: Config) -> str:
-    return "val_forecast_mse" if config.model == "forecaster" else "val_loss"
+    return "val_loss" if config.model == "notebook" else "val_forecast_mse"
 
 
 def _loss(name: str):
