@@ -39,7 +39,7 @@ def examine() -> list[Finding]:
     """Looks at everything, each thing in a process of its own, since a broken library may take its process down."""
     findings = [_python(), *map(_package, _IMPORTS), _opencv()]
     findings += [_import_check(name, code, remedy) for name, code, remedy in _CHECKS]
-    findings += [_keras_settings(), _gpu(), *map(_extra, ("torch", "gradio"))]
+    findings += [_keras_settings(), _gpu(), *map(_extra, ("torch", "gradio", "xarray", "zarr"))]
     return findings
 
 
@@ -162,7 +162,7 @@ def _gpu() -> Finding:
 
 def _extra(name: str) -> Finding:
     version = _version(name)
-    extra = {"torch": "torch", "gradio": "app"}[name]
+    extra = {"torch": "torch", "gradio": "app", "xarray": "arrays", "zarr": "arrays"}[name]
     if version:
         return Finding(name, OK, version)
     return Finding(name, OPTIONAL, f"extra {extra}", f"{_pip()} install 'tfav[{extra}]'")

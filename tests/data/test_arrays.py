@@ -1,5 +1,6 @@
 """Windows of arrays: parts that share no frame, scaling that has a way back, gaps that touch nothing else."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -81,6 +82,18 @@ def test_what_cannot_be_learnt_from(change, message):
         arrays = windows(change(FIELD))
         [arrays.scaling, *map(arrays.windows, ("train", "val", "test"))]
     assert "\n" not in str(raised.value)
+
+
+def test_an_array_is_looked_through_and_read_by_pieces(tmp_path):
+    stored = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (1500, 128, 128))  # 94 MiB
+    stored[:, 3] = np.arange(128)
+    del stored
+    tracemalloc.start()
+    arrays = windows(tmp_path / "big.npy", "tyx")
+    assert arrays.read(arrays.windows("val")[:2]).shape == (2, 7, 128, 128, 1) and arrays.scaling.high == [127.0]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40 << 20
 
 
 def test_other_units_and_channels():

@@ -14,7 +14,7 @@ from tfav.errors import DataError, UsageError
 from tfav.io.array_files import ArrayFile
 
 METHODS = ("minmax", "standard", "log1p", "none")
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20  # read at a time, as float64
 _PARTS = ("train", "val", "test")
 
 
@@ -138,6 +138,8 @@ class ArrayWindows:
         self.file, self.stride, self.method = file, stride, method
         self.input_frames, self.output_frames = input_frames, output_frames
         self._fractions = (val_fraction, test_fraction)
+        self._surveys: dict[str, _Survey] = {}
+        self._windows: dict[str, np.ndarray] = {}
         if scaling is not None:
             check_channels(file, scaling)
             self.scaling = scaling
@@ -193,6 +195,8 @@ class ArrayWindows:
         Raises:
             DataError: None is left.
         """
+        if part in self._windows:
+            return self._windows[part]
         step = self.stride if part == "train" else self.output_frames
         ranges = self.ranges(part)
         found = [(n, t) for n, first, end in ranges for t in range(first, end - self.num_frames + 1, step)]
@@ -214,7 +218,8 @@ class ArrayWindows:
             if not kept:
                 raise DataError(f"{said} None is left.")
             warnings.warn(said, stacklevel=2)
-        return np.array(kept, np.int64)
+        self._windows[part] = np.array(kept, np.int64)
+        return self._windows[part]
 
     def read(self, windows: np.ndarray) -> np.ndarray:
         """Windows `[K, 2]` as frames `[K, T, H, W, C]` float32 in the model's units; NaN where a cell is missing."""
@@ -222,10 +227,9 @@ class ArrayWindows:
         return np.stack([self.scaling.forward(piece) for piece in pieces])
 
     def _survey(self, part: str) -> _Survey:
-        surveys = self.__dict__.setdefault("_surveys", {})
-        if part not in surveys:
-            surveys[part] = self._look(self.ranges(part))
-        return surveys[part]
+        if part not in self._surveys:
+            self._surveys[part] = self._look(self.ranges(part))
+        return self._surveys[part]
 
     def _look(self, ranges: list[tuple[int, int, int]]) -> _Survey:
         _, _, *frame = self.file.shape

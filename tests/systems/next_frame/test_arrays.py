@@ -10,6 +10,7 @@ from tfav import cli
 from tfav.data.synthetic import drifting_field
 from tfav.errors import DataError, UsageError
 from tfav.io.npz import read_npz
+from tfav.report import forecasts
 from tfav.systems.next_frame import (
     Config,
     build_datasets,
@@ -183,10 +184,16 @@ def test_scores_stand_beside_yardsticks_in_the_arrays_units(field_file, field_ru
     assert row["threshold"] == 283 and row["scores"]["this run"]["csi"] == pytest.approx(hits / either)
     assert result["peak_memory_mb"] > 100
     json.dumps(result)
+    titles = dict(forecasts.sections(field_run, result))
+    assert "RMSE of each channel" in titles["Scores"] and "CSI" in titles["Scores"]
+    assert titles["Skill by lead time"].count("<svg") == 5  # the skill, and CSI of two channels at two thresholds
     kept = read_npz(field_run / "evaluation_examples.npz")
     assert kept["truth"].shape == (4, 3, 10, 13, 1)
+    np.save(field_run / "window.npy", frames[0].transpose(3, 1, 0, 2))
+    other = evaluate(field_run, field_run / "window.npy", progress=False, perceptual=True)
+    assert other["count"] == 1 and 0 < other["perceptual"]["scores"]["ms_ssim"] < 1
+    np.save(field_run / "one.npy", FIELD[..., :1])
     with pytest.raises(DataError, match="1 channels, and the run was trained on 2"):
-        np.save(field_run / "one.npy", FIELD[..., :1])
         evaluate(field_run, field_run / "one.npy", axes="tyxc", progress=False)
 
 

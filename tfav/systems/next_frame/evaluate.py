@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from tfav.data.arrays import fill_gaps
+from tfav.data.arrays import Scaling, fill_gaps
 from tfav.data.mnist import load_digits
 from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import partial_file
@@ -29,6 +29,7 @@ from tfav.systems.next_frame.rollout import predict_next
 from tfav.training.run_folder import is_shipped, open_run
 
 EXAMPLES_NAME = "evaluation_examples.npz"
+_PERCEPTUAL = {"this run": "scores", "persistence": "copy_last"}
 _NUM_EXAMPLES = 5
 _NUM_WORST = 3
 # Moving MNIST, 10 frames after 10, the 10,000 sequences of mnist_test_seq.npy: OpenSTL's table.
@@ -105,9 +106,7 @@ def evaluate(
         changes = {"first_axis": "auto"} | changes  # of other data the run knows nothing
     config = dataclasses.replace(config, **changes)
     if config.is_array:
-        if perceptual:
-            raise UsageError("perceptual scores are of pictures. Leave --perceptual out for an array.")
-        return _evaluate_array(run, config, data_dir, part, thresholds, progress)
+        return _evaluate_array(run, config, data_dir, part, thresholds, progress, perceptual)
     failed: dict[str, str] = {}
     batches, count, source = _sequences(config, data_dir, part, failed)
     model = load_model(run.dir, config)
@@ -144,7 +143,7 @@ def evaluate(
         "published": list(PUBLISHED),
         "failed": [{"path": path, "reason": reason} for path, reason in failed.items()],
         "seconds": round(time.monotonic() - started, 2),
-    } | beside.result(frame_quality.summarize, ["brightness"])
+    } | beside.result(frame_quality.summarize, ["grey"] if config.channels == 1 else ["red", "green", "blue"])
     if perceptual:
         result["perceptual"] = {side: _means(parts) for side, parts in seen_as.items()}
     if bce:
@@ -152,7 +151,7 @@ def evaluate(
     return result
 
 
-def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequence[float], progress: bool) -> dict:
+def _evaluate_array(run, config: Config, data_dir, part: str, thresholds, progress: bool, perceptual: bool) -> dict:
     started = time.monotonic()
     scaling, names = dataset.scaling_of(run.metadata), run.metadata["array"]["names"]
     arrays = dataset.open_windows(config, dataset.open_file(config, data_dir), scaling)
@@ -162,6 +161,7 @@ def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequen
     kept, warned = _Kept([], []), {}
     unit = np.ones(1) if len(names) == 1 else scaling.value_range
     sides: dict[str, list[dict]] = {}
+    seen_as: dict[str, list[dict]] = {side: [] for side in _PERCEPTUAL.values()}
     with tqdm(total=len(windows), desc="evaluate", unit="window", disable=None if progress else True) as bar:
         for group in np.array_split(windows, -(-len(windows) // config.batch_size)):
             frames = np.stack([arrays.file.read(n, t, t + config.num_frames) for n, t in group.tolist()])
@@ -174,6 +174,8 @@ def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequen
                 scores = field_scores.per_frame(truth, made, scaling.value_range)
                 sides.setdefault(name, []).append(scores)
                 beside.add(name, _over_channels(scores, unit), truth, made)
+                if perceptual and (side := _PERCEPTUAL.get(name)):
+                    seen_as[side].append(_perceptual_of_fields(truth, made, scaling))
             shown = np.concatenate([filled, np.nan_to_num(truth, nan=scaling.low[0]), forecast], axis=1) - scaling.low
             shown = np.clip(shown / scaling.value_range, 0, 1)[..., :1]
             kept.add(shown, np.nan_to_num(beside.scores["this run"][-1]["mse"]).mean(1))
@@ -195,6 +197,8 @@ def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequen
         "seconds": round(time.monotonic() - started, 2),
         "peak_memory_mb": _peak_memory_mb(),
     } | beside.result(field_scores.summarize, names)
+    if perceptual:
+        found["perceptual"] = {side: _means(parts) for side, parts in seen_as.items()}
     if len(names) > 1:
         found["channels"] = {
             side: {
@@ -204,6 +208,13 @@ def _evaluate_array(run, config: Config, data_dir, part: str, thresholds: Sequen
             for side, parts in sides.items()
         }
     return found
+
+
+def _perceptual_of_fields(truth: np.ndarray, made: np.ndarray, scaling: Scaling) -> dict[str, np.ndarray]:
+    """Each channel as grey pictures over the range of the training part; missing cells are alike in both."""
+    pair = (np.where(np.isnan(truth), scaling.low, frames) for frames in (truth, made))
+    shown = (np.clip((frames - scaling.low) / scaling.value_range, 0, 1) for frames in pair)
+    return perceptual_scores.per_sequence(*(np.concatenate(np.split(x, x.shape[-1], -1)) for x in shown))
 
 
 class _Beside:

@@ -101,7 +101,10 @@ def predict_array(
 def _forecast(run, config, model, source, num_frames, axes) -> tuple[ArrayFile, np.ndarray, np.ndarray]:
     """The array, the frames looked at and those predicted, `[N, T, H, W, C]` in the user's units."""
     scaling = scaling_of(run.metadata)
-    file = open_file(dataclasses.replace(config, axes=run.metadata["array"]["axes"] if axes is None else axes), source)
+    if axes is None:  # those of the run, but where the file's dimensions have names these say
+        has_names = not isinstance(source, np.ndarray) and Path(source).suffix not in (".npy", ".npz")
+        axes = config.axes or ("" if has_names else run.metadata["array"]["axes"])
+    file = open_file(dataclasses.replace(config, axes=axes), source)
     check_channels(file, scaling)
     count, length = file.shape[:2]
     needed = max(least_frames(model), min(config.input_frames, length))
