@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
@@ -43,8 +44,16 @@ def examine() -> list[Finding]:
     return findings
 
 
-def main(*, mend: bool = False) -> int:
-    """Prints the table; with `mend` runs the remedies and looks again. Returns 1 where something needed is missing."""
+def main(*, mend: bool = False, data_dir: Path | None = None) -> int:
+    """Prints the table; with `mend` runs the remedies and looks again. Returns 1 where something needed is missing.
+
+    With `data_dir` it looks at that data set of classes instead: how many examples each has, and what is odd.
+    """
+    if data_dir is not None:
+        from tfav.data.label_tables import describe_data  # here: a machine that lacks packages is looked at as well
+
+        print("\n  ".join(describe_data(data_dir)))
+        return 0
     findings = examine()
     if mend:
         remedies = list(

@@ -14,7 +14,7 @@ EPOCHS = 2
 STAGE = "audio_conv"
 # Little to do, and all the randomness that a system knows.
 SMALL = {
-    "cnn_lstm": {"epochs": EPOCHS, "dropout": 0.3, "noise": 0.1, "time_jitter": 0.2, "mixup": 0.2},
+    "cnn_lstm": {"epochs": EPOCHS, "dropout": 0.3, "mixup": 0.2},
     "two_stream": {"epochs": EPOCHS},
     "lipnet": {"epochs": EPOCHS, "word_splice_prob": 0.5},
     "next_frame": {"epochs": EPOCHS, "sampling_epochs": 4},

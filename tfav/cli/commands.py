@@ -150,7 +150,7 @@ def _fetch(args: Fetch) -> int:
 def _doctor(args: Doctor) -> int:
     from tfav import doctor
 
-    return doctor.main(mend=args.mend)
+    return doctor.main(mend=args.mend, data_dir=args.data_dir)
 
 
 def _verify_shards(args: ShardsVerify) -> int:

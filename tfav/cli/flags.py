@@ -172,10 +172,13 @@ class Doctor:
 
     Example:
         tfav doctor --mend
+        tfav doctor --data-dir labels.csv
     """
 
     mend: bool = False
     """Run the commands."""
+    data_dir: Path | None = None
+    """Look at a data set of classes instead, a folder or a table: how many examples each has, and what is odd."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,13 +15,20 @@ PARTS = ("all", "train", "val", "test")
 
 
 def make_split(examples: Sequence[Example], config) -> splits.Split:
-    """Divides the examples as `config.split` says; `auto` goes by group where the names allow it.
+    """Divides the examples as `config.split` says; `auto` goes by a table's parts, or by group where there are some.
+
+    All stretches of a video come to one side.
 
     Raises:
         UsageError: Groups are named where the names spell none.
         DataError: The split leaks, or leaves a class out.
     """
-    shares = {"val": config.val_fraction, "test": config.test_fraction, "seed": config.seed}
+    if config.split == "auto" and examples[0].part:
+        told = splits.by_part(examples)
+        if told.val or not config.val_fraction:
+            return told
+        drawn = _draw_split(told.train, config, {"val": config.val_fraction, "test": 0.0, "seed": config.seed})
+        return told._replace(train=drawn.train, val=drawn.val)
     if config.split == "lists":
         listed = splits.by_lists(examples, config.train_list, config.test_list)
         if not config.val_fraction:
@@ -36,16 +43,24 @@ def make_split(examples: Sequence[Example], config) -> splits.Split:
             group_pattern=config.group_pattern if grouped else "",
             seed=config.seed,
         )
+    shares = {"val": config.val_fraction, "test": config.test_fraction, "seed": config.seed}
+    return _draw_split(examples, config, shares, val_groups=config.val_groups, test_groups=config.test_groups)
+
+
+def _draw_split(examples: Sequence[Example], config, shares: dict, val_groups=(), test_groups=()) -> splits.Split:
     if config.split == "group" or (config.split == "auto" and splits.has_groups(examples, config.group_pattern)):
         return splits.by_group(
             examples,
             config.group_pattern,
-            val_groups=config.val_groups,
-            test_groups=config.test_groups,
+            val_groups=val_groups,
+            test_groups=test_groups,
             **shares,
         )
-    if config.val_groups or config.test_groups:
+    if val_groups or test_groups:
         raise UsageError("val_groups and test_groups need names that match group_pattern, with --split group.")
+    if len({example.path for example in examples}) < len(examples):  # stretches of one video stay together
+        examples = [example._replace(group=example.path.as_posix()) for example in examples]
+        return splits.by_group(examples, config.group_pattern, **shares)
     return splits.by_fraction(examples, **shares)
 
 
@@ -102,6 +117,6 @@ def check_known_classes(data_dir, found: Sequence[str], known: Sequence[str]) ->
 def count_classes(split: splits.Split, labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """How many examples of each class each part has: `{part: {label: count}}`."""
     return {
-        part: {label: sum(example.label == label for example in examples) for label in labels}
+        part: {label: sum(label in example.labels for example in examples) for label in labels}
         for part, examples in split._asdict().items()
     }

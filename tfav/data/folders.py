@@ -25,11 +25,27 @@ _TRAINING, _HELD_BACK = (
 
 
 class Example(NamedTuple):
-    """One labelled video: a file, or the folder of its frames."""
+    """One labelled video, or a stretch of one: a file, or the folder of its frames. A table may say more of it."""
 
     path: Path
     label: str  # an accented letter is one character, whatever the file system makes of it
     name: str  # the video's name without class and extension, the same before and after its frames are extracted
+    more: tuple[str, ...] = ()  # labels beside the first, where a clip may have several
+    span: tuple[float, float] | None = None  # from a second to another one; None: the whole video
+    group: str = ""  # the recording session; empty: what the name spells
+    part: str = ""  # train, val or test; empty: drawn
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All of its labels; none where the first is empty."""
+        return (self.label, *self.more) if self.label else ()
+
+    @property
+    def key(self) -> Path:
+        """What no other example of the data set has: the path, with the stretch behind it."""
+        return (
+            self.path.with_name(f"{self.path.name}@{self.span[0]:.3f}-{self.span[1]:.3f}") if self.span else self.path
+        )
 
 
 class Tree(NamedTuple):

@@ -7,8 +7,8 @@ on both sides, or by fraction. All are deterministic for a seed and independent 
 import random
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +56,8 @@ def by_group(
 
     Args:
         examples: What to divide.
-        pattern: Regular expression searched in the file name; its first bracket is the group, e.g. `_g(\d+)_`.
+        pattern: Regular expression searched in the file name; its first bracket is the group, e.g. `_g(\d+)_`. An
+            example that names its group is of that one.
         val: Share of groups for validation, used where `val_groups` is empty.
         test: Share of groups for the test part, used where `test_groups` is empty.
         val_groups: Groups to hold out for validation, by name.
@@ -99,6 +100,18 @@ def by_group(
     return check(parts, all_classes_in=("train",) if (fixed_test or fixed_val) else ("train", "val", "test"))
 
 
+def by_part(examples: Sequence[Example]) -> Split:
+    """Follows the part that each example names.
+
+    Raises:
+        DataError: As `check`.
+    """
+    split = Split([], [], [])
+    for example in examples:
+        getattr(split, example.part).append(example)
+    return check(split, all_classes_in=("train",))
+
+
 def by_lists(
     examples: Sequence[Example],
     train_list: Path | str,
@@ -121,10 +134,12 @@ def by_lists(
     Raises:
         DataError: A listed file is not among the examples, or a file stands in both lists.
     """
-    by_name = {(same_form(example.label), same_form(example.name)): example for example in examples}
+    by_name = defaultdict(list)  # several where a table has several stretches of a video
+    for example in examples:
+        by_name[same_form(example.label), same_form(example.name)].append(example)
     train, test = (_find_listed(Path(path), by_name) for path in (train_list, test_list))
-    listed = {example.path for example in (*train, *test)}
-    if unlisted := [example for example in examples if example.path not in listed]:
+    listed = {example.key for example in (*train, *test)}
+    if unlisted := [example for example in examples if example.key not in listed]:
         warnings.warn(
             f"{len(unlisted)} of {len(examples)} videos stand in neither {Path(train_list).name} nor "
             f"{Path(test_list).name} and are left out; first: {unlisted[0].label}/{unlisted[0].name}.",
@@ -175,16 +190,16 @@ def _read_rows(path: Path | str) -> list[tuple[str, list[tuple[str, str]]]]:
     return rows
 
 
-def _find_listed(path: Path, by_name: dict[tuple[str, str], Example]) -> list[Example]:
+def _find_listed(path: Path, by_name: Mapping[tuple[str, str], list[Example]]) -> list[Example]:
     rows, chosen, missing = _read_rows(path), [], []
     for line, readings in rows:
         found = [by_name[reading] for reading in readings if reading in by_name]
         if len(found) > 1:
             raise DataError(
-                f"{path}: {line!r} may mean {' or '.join(example.path.name for example in found)}. "
+                f"{path}: {line!r} may mean {' or '.join(examples[0].path.name for examples in found)}. "
                 "Write the name with its suffix and no number behind it."
             )
-        chosen += found
+        chosen += [example for examples in found for example in examples]
         missing += [] if found else ["/".join(readings[0])]
     if missing:
         raise DataError(
@@ -246,8 +261,9 @@ def has_groups(examples: Sequence[Example], pattern: str) -> bool:
 
 def _spelt_groups(examples: Sequence[Example], pattern: str) -> dict[Example, str]:
     compiled = bracket_pattern(pattern, "group", r"_g(\d+)_")
-    found = {example: compiled.search(example.name) for example in examples}
-    return {example: match[1] for example, match in found.items() if match and match[1] is not None}
+    spelt = {example: compiled.search(example.name) for example in examples if not example.group}
+    found = {example: match[1] for example, match in spelt.items() if match and match[1] is not None}
+    return found | {example: example.group for example in examples if example.group}
 
 
 def bracket_pattern(pattern: str, what: str, example: str) -> re.Pattern:
@@ -277,9 +293,9 @@ def check(split: Split, all_classes_in: Sequence[str] = ("train", "val", "test")
         for example in examples:
             if sides.setdefault(example.path, side) != side:
                 raise DataError(f"{example.path}: stands in {sides[example.path]} and in {side}; the split leaks.")
-    classes = {example.label for examples in split for example in examples}
+    classes = {label for examples in split for example in examples for label in example.labels}
     for side, examples in split._asdict().items():
-        missing = sorted(classes - {example.label for example in examples})
+        missing = sorted(classes - {label for example in examples for label in example.labels})
         if examples and missing and side in all_classes_in:
             raise DataError(
                 f"the {side} part holds no video of class {', '.join(missing)}. "

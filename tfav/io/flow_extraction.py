@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,6 +96,7 @@ def extract_flow(
     bound: float = FLOW_BOUND,
     wrap: bool = False,
     quality: int = 95,
+    listed: Sequence[Path] | None = None,
     **workers,
 ) -> PrepareReport:
     """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
@@ -112,6 +114,7 @@ def extract_flow(
         bound: As in `optical_flow.quantize_flow`.
         wrap: As in `optical_flow.quantize_flow`.
         quality: Of the JPEGs, 1-100.
+        listed: These videos under `videos_dir` alone.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
@@ -128,7 +131,7 @@ def extract_flow(
     check_number("size", size, whole=True, ge=16)
     check_number("bound", bound, gt=0)
     settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
-    videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
+    videos, failures, left_out = (listed, {}, "") if listed else videos_to_extract(videos_dir, out_dir)
     names = _name_all(Path(videos_dir), videos)
     by_name = collections.defaultdict(list)
     for video, name in names.items():
@@ -155,9 +158,10 @@ def extract_flow(
     )
 
 
-def name_folders(videos_dir, out_dir) -> dict[Path, str]:
+def name_folders(videos_dir, out_dir, listed: Sequence[Path] | None = None) -> dict[Path, str]:
     """The name in the tree `out_dir` of each video under `videos_dir`, as `extract_flow` gives it."""
-    return _name_all(Path(videos_dir), walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir)).to_try())
+    videos = listed or walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir)).to_try()
+    return _name_all(Path(videos_dir), videos)
 
 
 def source_of(out_dir, name: str) -> tuple[str, str | None]:

@@ -31,6 +31,7 @@ def extract_frames(
     size: int | Sequence[int] | None = None,
     quality: int = 95,
     keep_damaged: bool = False,
+    clips: Sequence[tuple[Path, tuple[float, float] | None]] | None = None,
     **workers,
 ) -> PrepareReport:
     """Turn every video under `videos_dir` into a folder of JPEG frames: `class/video/video_frame_00.jpg`.
@@ -51,6 +52,7 @@ def extract_frames(
             is met exactly.
         quality: Of the JPEGs, 1-100.
         keep_damaged: Extract what can be read of damaged videos, with a warning for each.
+        clips: These videos under `videos_dir` alone, each whole (None) or from a second to another one.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
@@ -72,27 +74,39 @@ def extract_frames(
         "keep_damaged": bool(keep_damaged),
     }
     videos_dir, out_dir = Path(videos_dir), Path(out_dir)
-    videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
+    failures, warnings = {}, []
+    if clips is None:
+        videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
+        warnings = [*_find_oddities(videos_dir, out_dir, videos), left_out]
+        clips = [(video, None) for video in videos]
     by_target = collections.defaultdict(list)
-    for video in videos:
-        by_target[video.relative_to(videos_dir).with_suffix("")].append(video)
+    for video, span in clips:
+        by_target[clip_folder(video.relative_to(videos_dir), span)].append((video, span))
     units = []
     for target, sources in by_target.items():
-        failures |= sharing_failures(videos_dir, sources, target.as_posix())
+        failures |= sharing_failures(videos_dir, [video for video, _ in sources], target.as_posix())
         if len(sources) == 1:
-            name = sources[0].relative_to(videos_dir).as_posix()
-            units.append(Unit(name, (str(sources[0].absolute()), str((out_dir / target).absolute()), settings)))
+            video, span = sources[0]
+            name = target.as_posix() if span else video.relative_to(videos_dir).as_posix()
+            own = settings | {"span": list(span)} if span else settings
+            units.append(Unit(name, (str(video.absolute()), str((out_dir / target).absolute()), own)))
     return run_units(
         _extract_video,
         units,
         out_dir,
         is_done=_is_complete,
         failures=failures,
-        warnings=filter(None, [*_find_oddities(videos_dir, out_dir, videos), left_out]),
+        warnings=filter(None, warnings),
         settings=settings,
         label="frames",
         **workers,
     )
+
+
+def clip_folder(video: Path, span: tuple[float, float] | None) -> Path:
+    """Where the frames of a video go, or those of a stretch of it from a second to another one."""
+    stem = video.with_suffix("")
+    return stem if span is None else stem.with_name(f"{stem.name}_{span[0]:.3f}-{span[1]:.3f}")
 
 
 def _extract_video(source: str, folder: str, settings: dict) -> str | None:
@@ -108,6 +122,7 @@ def _extract_video(source: str, folder: str, settings: dict) -> str | None:
                 choose,
                 lambda index, frame: _write_jpeg(partial / f"{index}.jpg", frame, settings),
                 strict=not settings["keep_damaged"],
+                span=settings.get("span"),
             )
             frames = _number_frames(partial, folder.name, selection)
             write_json(

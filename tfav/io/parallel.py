@@ -48,6 +48,7 @@ class PrepareReport:
         warnings: One line each.
         seconds: Wall clock.
         settings: What the run was asked for.
+        classes: How many examples each class has, where there are classes.
     """
 
     done: list[str] = dataclasses.field(default_factory=list)
@@ -56,6 +57,7 @@ class PrepareReport:
     warnings: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     settings: dict = dataclasses.field(default_factory=dict)
+    classes: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -66,6 +68,8 @@ class PrepareReport:
         """Return the counts in one line, and under it each failure and warning, at most `max_lines` of each."""
         head = f"{len(self.done)} done, {len(self.skipped)} skipped, {len(self.failed)} failed in {self.seconds:.1f} s"
         lines = [head]
+        if self.classes:
+            lines.append("  classes: " + ", ".join(f"{label} {count}" for label, count in self.classes.items()))
         for title, entries in (
             ("failed", [f"{name}: {reason}" for name, reason in self.failed.items()]),
             ("warning", self.warnings),
@@ -85,7 +89,7 @@ class PrepareReport:
             "warnings": self.warnings,
             "seconds": round(self.seconds, 3),
             "settings": self.settings,
-        }
+        } | ({"classes": self.classes} if self.classes else {})
 
 
 def run_units(

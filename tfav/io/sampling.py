@@ -82,6 +82,20 @@ def indices_every_sec(times_sec, every_sec: float) -> np.ndarray:
     return np.clip(chosen, 0, len(times_sec) - 1).astype(np.int64)
 
 
+def frames_between(times_sec: np.ndarray, start_sec: float, end_sec: float) -> tuple[int, int]:
+    """Return the first frame that starts at `start_sec` or later, and the one behind the last before `end_sec`.
+
+    There is always one frame at least: a stretch between two frames gives the later one, or the last of all.
+
+    Example:
+        >>> frames_between(np.arange(10) / 10, 0.2, 0.5)
+        (2, 5)
+    """
+    first, stop = np.searchsorted(times_sec, np.array([start_sec, end_sec]) - _TICK_SEC)
+    first = min(int(first), len(times_sec) - 1)
+    return first, max(int(stop), first + 1)
+
+
 def median_interval_sec(times_sec, default_sec: float = 0.04) -> float:
     """Return the median time between frames in seconds, or `default_sec` for a single frame."""
     if len(times_sec) < 2:

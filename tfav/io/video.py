@@ -17,7 +17,7 @@ import numpy as np
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
 from tfav.io.decoding import FrameDecoder, RgbConverter, read_orientation
-from tfav.io.sampling import indices_evenly, indices_every_sec, median_interval_sec
+from tfav.io.sampling import frames_between, indices_evenly, indices_every_sec, median_interval_sec
 from tfav.ranges import check_number
 
 # From the orientation to degrees clockwise and whether it is mirrored before.
@@ -253,6 +253,7 @@ def select_frames(
     keep: Callable[[int, np.ndarray], None],
     *,
     last: int | None = None,
+    span: tuple[float, float] | None = None,
     strict: bool = True,
     threads: int | None = None,
 ) -> Selection:
@@ -268,6 +269,8 @@ def select_frames(
         keep: Takes `(index, frame)`, frame `[H, W, 3]` uint8 RGB. Is called once per frame number and, after a wrong
             prediction, also for some that are not in the result.
         last: Stop after this frame, when no choice goes beyond it; None decodes to the end, which finds all damage.
+        span: Choose among the frames of a stretch alone, from a second to another one, as if these were all; nothing
+            behind it is decoded.
         strict: Whether a damaged file is an error, or is read as far as it goes.
         threads: Decoder threads, see `container.open_video`.
 
@@ -280,7 +283,10 @@ def select_frames(
     """
     scan = scan_packets(path)
     wanted = set()
+    if span is not None:
+        choose = _within(choose, span)
     if len(scan.times_sec):
+        last = last if span is None else frames_between(scan.times_sec, *span)[1] - 1
         with contextlib.suppress(DataError):  # a prediction only
             wanted = set(choose(scan.times_sec).tolist())
     handed_over = set()
@@ -311,6 +317,14 @@ def select_frames(
         wanted = set(indices.tolist())
         if wanted <= handed_over:
             return Selection(indices, times_sec[indices], damage)
+
+
+def _within(choose: Callable, span: tuple[float, float]) -> Callable:
+    def choose_within(times_sec):
+        first, stop = frames_between(times_sec, *span)
+        return first + choose(times_sec[first:stop] - times_sec[first])
+
+    return choose_within
 
 
 def _damage(scan: PacketScan, decoder: FrameDecoder) -> str:

@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn import metrics
 
 from tfav.errors import UsageError
+from tfav.metrics.multi_label import bootstrap
 
 
 def validate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> None:
@@ -33,7 +34,8 @@ def evaluate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) ->
 
     Returns:
         `count`; `top1` and `top5` with `top1_interval` and `top5_interval` (Wilson, 95 %), of equal probabilities the
-        first class first; `per_class`: a row per class with `precision`, `recall`, `f1` and `count`; `confusion`:
+        first class first; `macro_f1`, the mean F1 of the classes that occur, with `macro_f1_interval` (bootstrap);
+        `per_class`: a row per class with `precision`, `recall`, `f1` and `count`; `confusion`:
         `[true][predicted]` counts; `labels`.
     """
     truth, probabilities = np.asarray(truth), np.asarray(probabilities)
@@ -44,12 +46,21 @@ def evaluate(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) ->
     precision, recall, f1, count = metrics.precision_recall_fscore_support(
         truth, predicted, labels=numbers, zero_division=0
     )
+
+    def macro_f1(rows: np.ndarray) -> float:
+        counts = np.bincount(truth[rows] * len(labels) + predicted[rows], minlength=len(labels) ** 2)
+        counts = counts.reshape(len(labels), -1)
+        occurs = counts.sum(1) > 0
+        return float((2 * counts.diagonal() / np.maximum(counts.sum(0) + counts.sum(1), 1))[occurs].mean())
+
     return {
         "count": len(truth),
         "top1": float((predicted == truth).mean()),
         "top1_interval": wilson_interval(int((predicted == truth).sum()), len(truth)),
         "top5": float((rank < 5).mean()),
         "top5_interval": wilson_interval(int((rank < 5).sum()), len(truth)),
+        "macro_f1": macro_f1(np.arange(len(truth))),
+        "macro_f1_interval": bootstrap(macro_f1, len(truth)),
         "per_class": [
             {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "count": int(n)}
             for label, p, r, f, n in zip(labels, precision, recall, f1, count, strict=True)

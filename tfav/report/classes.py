@@ -26,6 +26,8 @@ def sections(run_dir: Path, result: dict) -> list[Section]:
     Returns:
         Title and HTML of each.
     """
+    if result.get("multi_label"):
+        return _of_labels(result)
     rows = [
         (row["label"], *(f"{row[name]:.2f}" for name in ("precision", "recall", "f1")), row["count"])
         for row in result["per_class"]
@@ -37,6 +39,25 @@ def sections(run_dir: Path, result: dict) -> list[Section]:
         ("Classes", markup.table(("class", "precision", "recall", "F1", "videos"), rows)),
         ("Worst mistakes", _cards(_worst(result))),
         ("Optical flow", "".join(_flows(result, runs.load(run_dir).config.get("flow_method")))),
+    ]
+
+
+def _of_labels(result: dict) -> list[Section]:
+    names = ("ap", "precision", "recall", "f1", "threshold")
+    rows = [
+        (row["label"], *("-" if row[name] is None else f"{row[name]:.2f}" for name in names), row["count"])
+        for row in result["per_class"]
+    ]
+    text = (
+        f'<p><span class="big">{100 * result["map"]:.1f} %</span> mean average precision '
+        f"({markup.percent(result['map'], result['map_interval'])}), macro-F1 "
+        f"{markup.percent(result['macro_f1'], result['macro_f1_interval'])}, on {result['count']} clips.</p>"
+    )
+    columns = ("class", "AP", "precision", "recall", "F1", "said from", "clips")
+    return [
+        ("Scores", text + markup.failures(result["failed"], "files")),
+        ("Classes", markup.table(columns, rows)),
+        ("Examples", _cards(_first_of_classes(result)[:_NUM_EXAMPLES])),
     ]
 
 
@@ -105,7 +126,7 @@ def _card(video: dict) -> str:
         picture = f'<img src="{video_clips.gif_data_url(video["path"])}" alt="clip of {label}">'
     except Exception as error:  # moved, deleted, damaged since it was scored: the page is still worth writing
         picture = f"<p>{html.escape(str(failure_of(video['path'], error)))}</p>"
-    side = "right" if video["ranking"][0]["label"] == video["label"] else "wrong"
+    side = "right" if video["ranking"][0]["label"] in video["label"].split("; ") else "wrong"
     ranks = "".join(
         f"{html.escape(rank['label'])} {100 * rank['probability']:.0f} %<br>" for rank in video["ranking"][:3]
     )

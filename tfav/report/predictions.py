@@ -8,7 +8,8 @@ def print_predictions(result: Mapping) -> None:
     """Prints what `predict_files` of a system gives: text, ranked classes, files; warnings and errors to stderr.
 
     Args:
-        result: `{"files": [row]}`; a row has `path`, or also `error`.
+        result: `{"files": [row]}`; a row has `path`, or also `error`. Where it has `labels`, these are printed and not
+            the whole `ranking`.
     """
     for row in result["files"]:
         if "error" in row:
@@ -19,7 +20,9 @@ def print_predictions(result: Mapping) -> None:
         print(row["path"])
         if "text" in row:
             print(f"  {row['text']}")
-        for rank in row.get("ranking", ()):
+        if row.get("labels") == []:
+            print("  none of the classes")
+        for rank in row.get("labels", row.get("ranking", ())):
             print(f"  {rank['probability']:6.1%}  {rank['label']}")
         for written in row.get("wrote", ()):
             print(f"  wrote {written}")

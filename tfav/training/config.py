@@ -161,7 +161,7 @@ class ClassifierConfig(SplitConfig):
     Attributes:
         num_classes: Number of classes; 0: as many as `data_dir` has.
         label_smoothing: Share of each target spread over the other classes.
-        split: How to divide; `auto` divides by group where every name matches `group_pattern`.
+        split: How to divide; `auto` divides by a table's parts, or by group where every name matches `group_pattern`.
         group_pattern: Regular expression whose bracket is the group in a file name.
         val_groups: Groups to validate on, by name.
         test_groups: Groups to test on, by name.

@@ -11,15 +11,19 @@ from PIL import Image, ImageOps
 
 from tfav.data.classification import make_split
 from tfav.data.folders import scan
+from tfav.data.label_tables import list_examples
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frame_extraction import extract_frames
+from tfav.io.video import read_video
 from tfav.systems.cnn_lstm import (
     Config,
     build_datasets,
     build_model,
     clip_reader,
     dataset,
+    evaluate,
     feature_cache,
+    prepare,
     train,
 )
 from tfav.systems.cnn_lstm import model as models
@@ -301,10 +305,65 @@ def test_pictures_of_any_shape_are_read(tmp_path, size, changes):
 def test_a_training_lists_the_tree_once(small_config, tmp_path, monkeypatch):
     """Class names, split, batches, model, run folder and examples all ask one opened data set."""
     scanned = []
-    monkeypatch.setattr(dataset, "scan", lambda folder: scanned.append(folder) or scan(folder))
+    monkeypatch.setattr(dataset, "list_examples", lambda folder, **_: scanned.append(folder) or scan(folder))
     config = dataclasses.replace(small_config, epochs=1, num_classes=0)
     train(config, tmp_path / "run", verbose=0)
     assert scanned == [config.data_dir]
+
+
+def test_a_table_of_the_same_videos_gives_the_same_training_to_the_last_digit(small_config, videos, tmp_path):
+    rows = [f"{path.relative_to(videos).as_posix()},{path.parent.name}" for path in videos.glob("*/*.mp4")]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["video,label", *sorted(f"{videos}/{row}" for row in rows)]), encoding="utf-8")
+    config = dataclasses.replace(small_config, data_dir=str(table))
+    one, other = open_data(small_config), open_data(config)
+    assert [[e.path for e in part] for part in one.split] == [[e.path for e in part] for part in other.split]
+    configs = [dataclasses.replace(c, epochs=1) for c in (small_config, config)]
+    (one,), (other,) = (train(c, tmp_path / str(n), verbose=0) for n, c in enumerate(configs))
+    assert (one["loss"], one["val_loss"]) == (other["loss"], other["val_loss"])
+    result = evaluate(tmp_path / "1", part="val", progress=False)
+    assert [video["path"] for video in result["videos"]] == [str(e.path) for e in open_data(config).split.val]
+
+
+def test_stretches_of_a_video_are_clips_of_their_own(small_config, transfer_config, videos, tmp_path):
+    video = next(videos.glob("grow/*.mp4"))
+    (tmp_path / "t.csv").write_text(
+        f"video,label,start_sec,end_sec\n{video},early,0,0.25\n{video},late,0.25,\n", encoding="utf-8"
+    )
+    for config in (small_config, transfer_config):
+        config = dataclasses.replace(config, data_dir=str(tmp_path / "t.csv"), num_frames=2, pca_components=0)
+        tree = list_examples(config.data_dir)
+        assert [e.span for e in tree.examples] == [(0.0, 0.25), (0.25, pytest.approx(0.5))]
+        batch = next(iter(build_dataset(config, tree.examples, tree.labels)))[0]
+        for row, (first, last) in enumerate([(0, 4), (5, 9)]):  # at 20 frames a second
+            frames = read_video(video, [first, last]).frames
+            found = clip_reader.read_clip(video, config, tree.examples[row].span)
+            if config.cache_features:
+                stored = feature_cache.compute([video], config, [tree.examples[row].span])[0]
+                np.testing.assert_allclose(batch["features"][row], feature_cache.read_file(stored, config)[0][0])
+            else:
+                assert np.abs(found.pixels[0].astype(int) - frames).mean() < 1
+                assert np.abs(batch["clip"][row].numpy().astype(int) - frames).mean() < 6  # JPEG lies between
+    assert not np.array_equal(batch["features"][0], batch["features"][1])
+    with pytest.raises(DataError, match="names its video once more"):
+        (tmp_path / "t.csv").write_text(f"video,label\n{video},a\n{video},b\n", encoding="utf-8")
+        list_examples(tmp_path / "t.csv")
+
+
+def test_a_prepared_table_is_a_table_of_frame_folders(videos, tmp_path):
+    video = next(videos.glob("grow/*.mp4"))
+    (tmp_path / "t.jsonl").write_text(
+        "\n".join(
+            f'{{"video": "{video}", "label": "{c}", "start_sec": {s}, "end_sec": {s + 0.2}}}'
+            for c, s in [("a", 0), ("b", 0.3)]
+        ),
+        encoding="utf-8",
+    )
+    report = prepare(tmp_path / "t.jsonl", tmp_path / "out", workers=0, quiet=True)
+    assert report.classes == {"a": 1, "b": 1} and "2 of 2 classes have fewer than 10" in report.warnings[0]
+    tree = list_examples(tmp_path / "out" / "labels.csv")
+    assert (tree.kind, tree.labels) == ("frames", ["a", "b"])
+    assert [len(list(e.path.glob("*.jpg"))) for e in tree.examples] == [4, 4]
 
 
 def test_an_opened_data_set_gives_what_build_datasets_gives(small_config):

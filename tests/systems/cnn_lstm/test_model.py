@@ -176,3 +176,19 @@ def test_hub_module_as_backbone(tmp_path):
 def test_missing_hub_module_is_one_line():
     with pytest.raises(TfavError, match="no/such/module"):
         build_backbone(Config.preset("notebook", **{**TINY, "backbone": "no/such/module"}))
+
+
+def test_both_heads_of_several_labels_give_each_class_for_itself(tmp_path):
+    config = Config.preset("transfer", num_classes=3, num_frames=7, lstm_units=4, multi_label=True)
+    head = build_head(config, 24)
+    rng = np.random.default_rng(0)
+    head.get_layer("pooled_class_logits").kernel.assign(rng.normal(size=(6 * 24, 3)))
+    found = head.predict({"features": rng.normal(size=(5, 7, 24)).astype("f"), "mask": np.ones((5, 7), "f")}, verbose=0)
+    one, other = found["lstm_class"], found["pooled_class"]
+    np.testing.assert_allclose(found["class"], one * other / (one * other + (1 - one) * (1 - other)), atol=1e-5)
+    assert found["class"].sum(1).std() > 0.01
+    head.save(tmp_path / "head.keras")
+    assert keras.saving.load_model(tmp_path / "head.keras").count_params() == head.count_params()
+    plain = build_model(Config.preset("demo", **TINY_CNN, multi_label=True))
+    found = plain.predict(inputs(Config.preset("demo", **TINY_CNN)), verbose=0)
+    assert np.abs(found.sum(1) - 1).max() > 0.01

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.io.clips import write_clip
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.flow_extraction import extract_flow, folders_of, picture_path
-from tfav.io.video import read_video
+from tfav.io.video import probe, read_video
 from tfav.systems.two_stream import Config, build_datasets, dataset, predict, sampling, train
 from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.augment import build, build_augmenter, flip_flow
@@ -300,3 +300,26 @@ def test_a_training_lists_the_folder_once(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "open_pictures", lambda *given: opened.append(given) or look(*given))
     train(small_config(stream="motion", epochs=1), tmp_path / "run", verbose=0)
     assert (len(listed), len(divided), len(opened)) == (1, 1, 1)
+
+
+def test_a_table_gives_the_batches_of_its_folder_and_stretches_have_their_own_samples(
+    small_config, videos_dir, tmp_path
+):
+    config = small_config("motion")
+    table = tmp_path / "labels.csv"
+    paths = sorted(videos_dir.glob("*/*.mp4"))
+    table.write_text("\n".join(["video,label", *(f"{p},{p.parent.name}" for p in paths)]), encoding="utf-8")
+    by_table = build_datasets(dataclasses.replace(config, data_dir=str(table)))
+    for one, other in zip(build_datasets(config).val, by_table.val, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
+    fps = probe(paths[0]).fps
+    rows = [f"{paths[0]},{label},{first / fps},{stop / fps}" for label, first, stop in (("a", 0, 5), ("b", 5, 9))]
+    table.write_text("\n".join(["video,label,start_sec,end_sec", *rows]), encoding="utf-8")
+    config = dataclasses.replace(config, data_dir=str(table))
+    found = sampling.find_examples(config)
+    columns = sampling.columns_of(config, found.examples, found.labels)
+    assert columns["start"].tolist() == [0, 1, 5]  # five frames give two stacks of three, four give one
+    assert columns["label"].tolist() == [0, 0, 1]
+    training = sampling.columns_of(config, found.examples, found.labels, training=True)
+    assert (training["start"].tolist(), training["num_starts"].tolist()) == ([0, 5], [2, 1])

@@ -36,18 +36,27 @@ class Clip(NamedTuple):
         return self._replace(pixels=self.pixels[:, order])
 
 
-def read_clip(path: Path | str, config: Config) -> Clip:
-    """Reads the clip of a video file or of a folder of frames.
+Span = tuple[float, float] | None  # from a second of the video to another one; None: all of it
+
+
+def read_clip(path: Path | str, config: Config, span: Span = None) -> Clip:
+    """Reads the clip of a video file, or of a stretch of it, or of a folder of frames.
 
     Raises:
         MediaError: It cannot be read.
         DataError: The frame folder is incomplete.
     """
+    path = Path(path)
     # The frames alone need no others; pictures of change need what comes before and after.
     limit = config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
     # Pixels are brought to the model's size in one step, as in training.
     size = None if config.cache_features else config.image_size
-    video, warnings = (_read_folder if Path(path).is_dir() else _read_video)(Path(path), limit, size)
+    video, warnings = _read_folder(path, limit, size) if path.is_dir() else _read_video(path, limit, size, span)
+    return make_clip(video, config, warnings)
+
+
+def make_clip(video: motion_images.Video, config: Config, warnings: Sequence[str] = ()) -> Clip:
+    """The clip of a video's frames, be they all of a file or those of a window of it."""
     indices = indices_evenly(len(video.frames), config.num_frames)
     pixels = motion_images.compute(video, indices, config.views, config.image_size)
     missing = config.num_frames - len(indices)
@@ -55,27 +64,30 @@ def read_clip(path: Path | str, config: Config) -> Clip:
     return Clip(np.pad(pixels, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)]), mask, tuple(warnings))
 
 
-def read_clips(paths: Sequence[Path | str], config: Config) -> Iterator[Clip | TfavError]:
+def read_clips(
+    paths: Sequence[Path | str], config: Config, spans: Sequence[Span] | None = None
+) -> Iterator[Clip | TfavError]:
     """Reads many clips ahead in threads; in order. A file that cannot be read gives its error instead."""
+    spans = spans or [None] * len(paths)
     # Decoding and OpenCV release the interpreter, so threads do, and nothing need be copied between processes.
     parallel = joblib.Parallel(n_jobs=2, backend="threading", return_as="generator", pre_dispatch=4)
-    return parallel(joblib.delayed(_read_or_error)(path, config) for path in paths)
+    return parallel(joblib.delayed(_read_or_error)(path, config, span) for path, span in zip(paths, spans, strict=True))
 
 
-def _read_or_error(path, config: Config) -> Clip | TfavError:
+def _read_or_error(path, config: Config, span: Span) -> Clip | TfavError:
     try:
-        return read_clip(path, config)
+        return read_clip(path, config, span)
     except Exception as error:
         return failure_of(path, error)
 
 
-def _read_video(path: Path, limit: int, size: int | None) -> tuple[motion_images.Video, list[str]]:
+def _read_video(path: Path, limit: int, size: int | None, span: Span) -> tuple[motion_images.Video, list[str]]:
     kept: dict[int, np.ndarray] = {}
 
     def keep(index: int, frame: np.ndarray) -> None:
-        kept[index] = _reduced(frame, size)  # at once, so that a long film in 4K does not fill the memory
+        kept[index] = reduced(frame, size)  # at once, so that a long film in 4K does not fill the memory
 
-    selection = select_frames(path, frame_chooser(num_frames=limit), keep, threads=1)
+    selection = select_frames(path, frame_chooser(num_frames=limit), keep, threads=1, span=span)
     frames = np.stack([kept[index] for index in selection.indices.tolist()])
     return motion_images.Video(frames, median_interval_sec(selection.times_sec)), []
 
@@ -84,7 +96,7 @@ def _read_folder(folder: Path, limit: int, size: int | None) -> tuple[motion_ima
     found = inspect_frames(folder)
     frames: list[np.ndarray] = []
     for index in indices_evenly(len(found.paths), limit):
-        frame = _reduced(images.read_picture(found.paths[index]), size)
+        frame = reduced(images.read_picture(found.paths[index]), size)
         if frames and frame.shape != frames[0].shape:  # motion is seen in frames of one size only
             frame = images.resize(frame, *frames[0].shape[:2])
         frames.append(frame)
@@ -92,7 +104,8 @@ def _read_folder(folder: Path, limit: int, size: int | None) -> tuple[motion_ima
     return motion_images.Video(np.stack(frames)), [f"{folder}: {sizes}; each is resized by itself."] if sizes else []
 
 
-def _reduced(frame: np.ndarray, size: int | None) -> np.ndarray:
+def reduced(frame: np.ndarray, size: int | None) -> np.ndarray:
+    """A frame `[H, W, 3]` as clips are made of it: of the model's `size`, or None, at most as high as views need."""
     if size is not None:
         return images.resize(frame, size, size)
     scale = motion_images.HEIGHT / frame.shape[0]

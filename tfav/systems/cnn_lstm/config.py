@@ -17,7 +17,8 @@ class Config(ClassifierConfig, ScheduleConfig):
     """All that decides what is learnt and how.
 
     Attributes:
-        data_dir: Folder of `CLASS/VIDEO` files, or of `CLASS/VIDEO/` folders of frames.
+        data_dir: Folder of `CLASS/VIDEO` files, or of `CLASS/VIDEO/` folders of frames; or a table of labels, CSV or
+            JSON lines.
         num_frames: Frames a clip has in the model, evenly spaced over the whole video.
         image_size: Height and width of a frame in the model, in pixels.
         backbone: `cnn` (our own), `mobilenet_v2`, or a TF-Hub handle (folder or address).
@@ -38,11 +39,12 @@ class Config(ClassifierConfig, ScheduleConfig):
         dropout: Dropped share of the LSTM's input.
         recurrent_dropout: Dropped share of the LSTM's state; rules out the fast LSTM kernels.
         flip: Flip clips at random in training.
-        time_jitter: Largest share of a clip cut off at either end in training; head `pooled` only.
-        noise: Deviation of the noise added to projected features in training; head `pooled` only.
         mixup: Strength of mixing pairs of clips and their targets in training (Zhang et al., 2018); 0: none.
         shift_px: Move clips at random by up to this many pixels in training; on pixels only.
         color_jitter: Strength of random colour changes in training, 0-1; on pixels only.
+        multi_label: A clip may have several labels, or none: a sigmoid for each class. Needs a table of labels.
+        balance: Against uneven classes: `weights` makes examples of rare classes count more in the loss, `sampling`
+            shows them more often.
         passes_per_epoch: Passes over the training part in an epoch; more than one where it is small.
         weight_decay: Decoupled weight decay (AdamW); 0 is Adam.
     """
@@ -65,11 +67,11 @@ class Config(ClassifierConfig, ScheduleConfig):
     dropout: float = ranged(0.0, ge=0, lt=1)
     recurrent_dropout: float = ranged(0.0, ge=0, lt=1)
     flip: bool = False
-    time_jitter: float = ranged(0.0, ge=0, lt=0.5)
-    noise: float = ranged(0.0, ge=0)
     mixup: float = ranged(0.0, ge=0)
     shift_px: int = ranged(0, ge=0)
     color_jitter: float = ranged(0.0, ge=0, le=1)
+    multi_label: bool = False
+    balance: Literal["none", "weights", "sampling"] = "none"
     passes_per_epoch: int = ranged(1, ge=1)
     weight_decay: float = ranged(0.0, ge=0, lt=1)
 
@@ -121,9 +123,9 @@ class Config(ClassifierConfig, ScheduleConfig):
             return self.num_classes
         if not self.data_dir:
             raise UsageError("num_classes is 0 and there is no data_dir to count them in. Set one of the two.")
-        from tfav.data.folders import scan
+        from tfav.data.label_tables import list_examples
 
-        return len(scan(self.data_dir).labels)
+        return len(list_examples(self.data_dir, multi_label=self.multi_label).labels)
 
 
 # Each preset: the fields in which it differs from the defaults above. README.md has what was measured of each.
@@ -152,8 +154,6 @@ PRESETS: dict[str, dict] = {
         "lstm_units": 32,
         "dropout": 0.5,
         "flip": True,
-        "time_jitter": 0.12,
-        "noise": 0.1,
         "mixup": 0.2,
         "label_smoothing": 0.1,
         "val_fraction": 0.0,
@@ -229,6 +229,8 @@ class PredictOptions(RunOptions):
 
     top: int = ranged(5, ge=1)
     """Number of classes to print."""
+    none: bool = False
+    """Print no class where the best one is below the threshold that was chosen on the run's validation part."""
 
 
 TAB = Tab(

@@ -29,11 +29,12 @@ from tfav.systems.cnn_lstm.model import cached_backbone, feature_size
 _SECONDS_BEFORE_BAR = 2.0
 
 
-def compute(paths: Sequence[Path], config: Config) -> list[Path]:
+def compute(paths: Sequence[Path], config: Config, spans: Sequence[clip_reader.Span] | None = None) -> list[Path]:
     """Makes sure that the features of all videos are on disk.
 
     Args:
         paths: Video files or frame folders.
+        spans: Of each path the stretch of the video that is meant; None: all are whole.
         config: Names backbone, weights and preprocessing.
 
     Returns:
@@ -45,18 +46,19 @@ def compute(paths: Sequence[Path], config: Config) -> list[Path]:
     motion_images.check(config.views)
     backbone = cached_backbone(config)
     folder = _folder(config, backbone)
-    files = [folder / f"{_video_key(path)}.f16" for path in paths]
+    sources = list(zip(paths, spans or [None] * len(paths), strict=True))
+    files = [folder / f"{_video_key(*source)}.f16" for source in sources]
     frame_bytes = np.dtype(np.float16).itemsize * orientations(config) * feature_size(config)
-    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not _is_whole(file, frame_bytes)]
+    missing = [(*source, file) for source, file in zip(sources, files, strict=True) if not _is_whole(file, frame_bytes)]
     if not missing:
         return files
     folder.mkdir(parents=True, exist_ok=True)
     remove_partials(folder)
     failed: list[TfavError] = []
     told: list[str] = []
-    read = clip_reader.read_clips([path for path, _ in missing], config)
+    read = clip_reader.read_clips([path for path, *_ in missing], config, [span for _, span, _ in missing])
     bar = tqdm(read, total=len(missing), desc="features", unit="video", delay=_SECONDS_BEFORE_BAR, disable=None)
-    for (path, file), clip in zip(missing, bar, strict=True):
+    for (path, _, file), clip in zip(missing, bar, strict=True):
         if isinstance(clip, TfavError):
             failed.append(clip)
             continue
@@ -155,5 +157,5 @@ def _folder(config: Config, backbone: keras.Model) -> Path:
     return keyed_path(config.cache_path(), "features", *settings, weights=backbone.get_weights())
 
 
-def _video_key(path: Path) -> str:
-    return keyed_path(Path(), short_name(path.stem, added=180), path, *file_state(path)).name
+def _video_key(path: Path, span: clip_reader.Span) -> str:
+    return keyed_path(Path(), short_name(path.stem, added=180), path, *file_state(path), *(span or ())).name

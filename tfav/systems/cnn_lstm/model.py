@@ -17,6 +17,8 @@ from tfav.training import mixed_precision
 _STRETCHES = 6
 _LSTM_L2 = 1e-4
 _LINEAR_L2 = 1e-3
+_TIME_JITTER = 0.12  # largest share of a clip cut off at either end in training
+_NOISE = 0.1  # deviation of the noise added to projected features in training
 
 
 def build_model(config: Config) -> keras.Model:
@@ -79,8 +81,8 @@ def _apply_pooled_head(features, mask, config: Config):
         `class` (the product), `lstm_class` and `pooled_class`, each `[B, num_classes]` probabilities; the last two are
         what losses are for.
     """
-    x = TimeJitter(config.time_jitter, seed=config.seed, name="time_jitter")(features, mask)
-    x = layers.GaussianNoise(config.noise, seed=config.seed, name="noise")(x)
+    x = TimeJitter(_TIME_JITTER, seed=config.seed, name="time_jitter")(features, mask)
+    x = layers.GaussianNoise(_NOISE, seed=config.seed, name="noise")(x)
     pooled = MaskedPool(_STRETCHES, name="stretches")(x, mask)
     pooled = layers.Dropout(config.dropout, seed=config.seed, name="drop_stretches")(pooled)
     regularizer = keras.regularizers.L2(_LINEAR_L2)
@@ -104,14 +106,21 @@ def _apply_pooled_head(features, mask, config: Config):
     lstm_class = _apply_classes(x, config, "lstm_class")
 
     product = layers.Multiply(name="product", dtype="float32")([lstm_class, pooled_class])
-    probabilities = SumToOne(name="class", dtype="float32")(product)
+    if config.multi_label:  # each class against its absence
+        neither = layers.Multiply(name="neither", dtype="float32")([1 - lstm_class, 1 - pooled_class])
+        product = ops.stack([product, neither], axis=-1)
+        probabilities = layers.Identity(name="class", dtype="float32")(
+            SumToOne(name="sum", dtype="float32")(product)[..., 0]
+        )
+    else:
+        probabilities = SumToOne(name="class", dtype="float32")(product)
     return {"class": probabilities, "lstm_class": lstm_class, "pooled_class": pooled_class}
 
 
 def _apply_classes(x, config: Config, name: str, **settings):
     x = layers.Dense(config.class_count(), name=f"{name}_logits", **settings)(x)
     # float32 whatever the policy: probabilities in bfloat16 have two digits.
-    return layers.Activation("softmax", dtype="float32", name=name)(x)
+    return layers.Activation("sigmoid" if config.multi_label else "softmax", dtype="float32", name=name)(x)
 
 
 _HEADS = {"last": _apply_last_head, "pooled": _apply_pooled_head}

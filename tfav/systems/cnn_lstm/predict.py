@@ -1,5 +1,6 @@
 """What a trained model says of videos: all of a list in turn, or one after the other from a run that is opened once."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,10 +8,14 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from tfav.errors import TfavError
+from tfav.data.classification import part_of
+from tfav.data.label_tables import list_examples
+from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.atomic_write import write_json
 from tfav.io.isolate_errors import failure_of
 from tfav.io.output_names import as_paths
 from tfav.io.progress import Progress, no_progress
+from tfav.metrics import multi_label
 from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm import clip_reader, feature_cache
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
@@ -38,7 +43,11 @@ class Networks(NamedTuple):
 
 
 def predict(
-    run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, shuffle_frames: bool = False
+    run_dir: Path | str,
+    files: Sequence[Path | str] | Path | str,
+    *,
+    shuffle_frames: bool = False,
+    spans: Sequence[clip_reader.Span] | None = None,
 ) -> Iterator[Prediction]:
     """Scores video files, or folders of frames, one after the other.
 
@@ -47,11 +56,12 @@ def predict(
         files: What to score, or one path; a file that cannot be read gives a `Prediction` with its error and stops no
             other.
         shuffle_frames: Put the frames in random order first, to see what the order is worth to the model.
+        spans: Of each file the stretch to score, from a second to another one, or None for all of it.
     """
     run, config = open_run(run_dir, SYSTEM, Config)
     score = load_scorer(run.dir, config)
     rng, files = np.random.default_rng(config.seed), as_paths(files)
-    for path, clip in zip(files, clip_reader.read_clips(files, config), strict=True):
+    for path, clip in zip(files, clip_reader.read_clips(files, config, spans), strict=True):
         if isinstance(clip, TfavError):
             yield Prediction(Path(path), None, str(clip))
             continue
@@ -64,23 +74,82 @@ def predict(
         yield prediction
 
 
-def predict_files(run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5) -> dict:
+def predict_files(
+    run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5, none: bool = False
+) -> dict:
     """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`.
 
+    Of a run with `multi_label` a row has `labels` too: all classes from their threshold on, which may be none.
+
+    Args:
+        run_dir: A trained run.
+        files: Videos or folders of frames.
+        top: Classes in a ranking.
+        none: Of a run with one label a clip give `labels` too: the best class, or none where it is below the threshold
+            chosen on the validation part.
+
     Raises:
-        UsageError: No run.
+        UsageError: No run, or no validation part to choose a threshold on.
     """
-    labels = open_run(run_dir, SYSTEM, Config)[0].metadata["labels"]
+    run, config = open_run(run_dir, SYSTEM, Config)
+    labels = run.metadata["labels"]
+    thresholds = read_thresholds(run_dir) if none or config.multi_label else None
     rows = []
     for prediction in predict(run_dir, files):
         row = {"path": str(prediction.path)}
         if prediction.probabilities is None:
             row["error"] = prediction.error
         else:
-            row["ranking"] = ranking(prediction.probabilities, labels, top)
+            row |= _answer(prediction.probabilities, labels, top, thresholds, config)
             row["warnings"] = list(prediction.warnings)
         rows.append(row)
     return {"files": rows, "labels": labels}
+
+
+def _answer(probabilities: np.ndarray, labels: list[str], top: int, thresholds: dict | None, config: Config) -> dict:
+    found = {"ranking": ranking(probabilities, labels, top)}
+    if thresholds is not None:
+        may_be = ranking(probabilities, labels, len(labels) if config.multi_label else 1)
+        found["labels"] = [entry for entry in may_be if entry["probability"] >= thresholds[entry["label"]]]
+    return found
+
+
+def read_thresholds(run_dir: Path | str) -> dict[str, float]:
+    """The probability from which on each class is said, chosen on the run's validation part when first asked for.
+
+    With `multi_label` the one with the best F1 of each class, 0.5 where there is no validation part; else one for all,
+    as `tfav.metrics.multi_label.choose_none_threshold` has it.
+
+    Raises:
+        UsageError: There is no validation part.
+        DataError: Its videos cannot be read any more.
+    """
+    run, config = open_run(run_dir, SYSTEM, Config)
+    path, labels = run.dir / "thresholds.json", run.metadata["labels"]
+    if path.exists():
+        return json.loads(path.read_bytes())
+    if config.has_val:
+        examples = part_of(list_examples(config.data_dir, multi_label=config.multi_label).examples, config, "val")
+        predictions = predict(run_dir, [e.path for e in examples], spans=[e.span for e in examples])
+        found = [
+            (e, p.probabilities) for e, p in zip(examples, predictions, strict=True) if p.probabilities is not None
+        ]
+        if not found:
+            raise DataError(f"{config.data_dir}: none of the validation videos can be read, to choose thresholds on.")
+        probabilities = np.stack([row for _, row in found])
+    if config.multi_label and config.has_val:
+        truth = np.array([[label in example.labels for label in labels] for example, _ in found])
+        chosen = multi_label.choose_thresholds(truth, probabilities)
+    elif config.multi_label:
+        chosen = [multi_label.DEFAULT] * len(labels)
+    elif config.has_val:
+        truth = np.array([labels.index(example.label) for example, _ in found])
+        chosen = [multi_label.choose_none_threshold(truth, probabilities)] * len(labels)
+    else:
+        raise UsageError(f"{run_dir}: has no validation part to choose a threshold on. Train with --val-fraction 0.2.")
+    thresholds = {label: round(float(value), 6) for label, value in zip(labels, chosen, strict=True)}
+    write_json(path, thresholds)
+    return thresholds
 
 
 def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
@@ -99,13 +168,14 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
     """
     run, config = open_run(run_dir, SYSTEM, Config)
     score = load_scorer(run.dir, config)
+    thresholds = read_thresholds(run_dir) if config.multi_label else None
 
     def predict_file(path: Path | str, *, top: int = 5, progress: Progress = no_progress) -> dict:
         progress(0.0, "Reading the frames")
         clip = clip_reader.read_clip(path, config)
         progress(0.5, "Looking at the frames")
-        found = ranking(score(clip), run.metadata["labels"], top)
-        return {"path": str(path), "ranking": found, "warnings": list(clip.warnings)}
+        found = _answer(score(clip), run.metadata["labels"], top, thresholds, config)
+        return {"path": str(path), **found, "warnings": list(clip.warnings)}
 
     return predict_file
 

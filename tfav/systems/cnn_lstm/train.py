@@ -14,7 +14,7 @@ from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.dataset import Data, build_dataset, build_datasets, open_data
 from tfav.systems.cnn_lstm.model import build_model, save_backbone
-from tfav.systems.cnn_lstm.predict import class_probabilities
+from tfav.systems.cnn_lstm.predict import class_probabilities, read_thresholds
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
 from tfav.training.learning_rate import schedule_callback
@@ -24,14 +24,19 @@ _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 
 
 def compile_args(config: Config) -> dict:
-    """Arguments for `model.compile`: AdamW or Adam, cross-entropy, accuracy."""
+    """Arguments for `model.compile`: AdamW or Adam, cross-entropy, accuracy (with `multi_label` mAP)."""
     optimizer = make_optimizer(config.learning_rate, weight_decay=config.weight_decay)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    if config.multi_label:
+        loss = keras.losses.BinaryCrossentropy(label_smoothing=config.label_smoothing)
+        metrics = [keras.metrics.AUC(curve="PR", multi_label=True, num_labels=config.class_count(), name="map")]
+    else:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+        metrics = ["accuracy"]
     if len(config.outputs()) == 1:
-        return {"optimizer": optimizer, "loss": loss, "metrics": ["accuracy"]}
+        return {"optimizer": optimizer, "loss": loss, "metrics": metrics}
     # Each part of the head has a loss of its own; `class`, their product, is what is scored.
     losses = {name: loss if name != "class" else None for name in config.outputs()}
-    return {"optimizer": optimizer, "loss": losses, "metrics": {"class": ["accuracy"]}}
+    return {"optimizer": optimizer, "loss": losses, "metrics": {"class": metrics}}
 
 
 def callbacks(
@@ -71,7 +76,7 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
 
 
 def _monitor(config: Config) -> str:
-    return "val_accuracy" if len(config.outputs()) == 1 else "val_class_accuracy"
+    return f"val_{'' if len(config.outputs()) == 1 else 'class_'}{'map' if config.multi_label else 'accuracy'}"
 
 
 def train(
@@ -99,8 +104,9 @@ def train(
     train_set, val_set, _ = build_datasets(config, opened=opened)
     start_run(config, run_dir, opened=opened)  # only now: data that cannot be used leaves no folder behind
     with training.strategy(devices):
-        model = build_model(dataclasses.replace(config, num_classes=len(opened.labels)))
-        model.compile(**compile_args(config))
+        counted = dataclasses.replace(config, num_classes=len(opened.labels))
+        model = build_model(counted)
+        model.compile(**compile_args(counted))
     history = training.fit(
         model,
         train_set,
@@ -110,6 +116,8 @@ def train(
         run_dir=run_dir,
         verbose=verbose,
     )
+    if config.multi_label:
+        read_thresholds(run_dir)
     return history
 
 
@@ -132,7 +140,7 @@ def _example_predictions(opened: Data, run_dir: Path | str):
         rows = []
         for example, probabilities in zip(chosen, class_probabilities(model.predict_on_batch(batch)), strict=True):
             best = ranking(probabilities, labels, top=1)[0]
-            text = f"{example.label}: {best['label']} {best['probability']:.0%}"
+            text = f"{'; '.join(example.labels)}: {best['label']} {best['probability']:.0%}"
             rows.append({"path": str(example.path), "label": example.label, **best, "text": text})
         return rows
 

@@ -22,7 +22,8 @@ class Config(ClassifierConfig, ScheduleConfig):
         stream: `spatial` (one RGB frame), `motion` (a stack of flow), or `fusion` (recurrent, over both streams).
         spatial: For `stream=fusion`: run folder or `.h5` file of the spatial stream.
         motion: For `stream=fusion`: run folder or `.h5` file of the motion stream.
-        data_dir: Folder of `CLASS/VIDEO` files, or what `tfav prepare two_stream` wrote (`jpegs_256/`, `tvl1_flow/`).
+        data_dir: Folder of `CLASS/VIDEO` files, or what `tfav prepare two_stream` wrote (`jpegs_256/`, `tvl1_flow/`),
+            or a table of labels, CSV or JSON lines.
         label_pattern: In prepared folders: regular expression whose bracket is the class in a video's name.
         backbone: `xception`, `resnet50`, `vgg19`, `mobilenet_v2`, or `small` (four convolutions, no weights).
         backbone_alpha: Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfav.data import pipeline
 from tfav.data.classification import check_class_count, count_classes, make_split
 from tfav.data.folders import Example
+from tfav.data.label_tables import refuse_table, with_class_counts
 from tfav.data.pipeline import Datasets
 from tfav.io.flow_extraction import extract_flow
 from tfav.io.parallel import PrepareReport
@@ -101,7 +102,8 @@ def prepare(
     **options,
 ) -> PrepareReport:
     """Extracts frames and flow of all videos; options as in `tfav.io.flow_extraction.extract_flow`."""
-    return extract_flow(source, out, method=flow_method, **options)
+    refuse_table(source, "tfav prepare two_stream, while tfav train two_stream takes either and extracts what it needs")
+    return with_class_counts(extract_flow(source, out, method=flow_method, **options), out)
 
 
 def build_dataset(

@@ -58,6 +58,7 @@ def evaluate(
     result = classification.evaluate(truth, main, labels)
     result["videos"] = [
         {"path": str(example.path), "label": example.label, "ranking": ranking(row, labels)}
+        | ({"start_sec": example.span[0], "end_sec": example.span[1]} if example.span else {})
         for example, row in zip(examples, main, strict=True)
     ]
     if scores:

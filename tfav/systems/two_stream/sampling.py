@@ -19,15 +19,18 @@ import tensorflow as tf
 
 from tfav.data import pipeline, splits
 from tfav.data.augment import split_seed
-from tfav.data.folders import Example, failed_examples, scan
+from tfav.data.folders import Example, failed_examples
+from tfav.data.label_tables import is_table, list_examples, read_table, videos_root
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_extraction
 from tfav.io.cache import keyed_path
+from tfav.io.container import scan_packets
 from tfav.io.flow_extraction import FLOW_DIR, FRAMES_DIR, FlowFolders, count_pictures, folders_of, picture_path
 from tfav.io.frame_folders import check_numbers, list_classes, list_frames
 from tfav.io.images import inspect_picture
 from tfav.io.isolate_errors import failure_of
 from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder
+from tfav.io.sampling import frames_between
 from tfav.io.text_files import same_form
 from tfav.systems.two_stream.augment import build
 from tfav.systems.two_stream.config import Config
@@ -55,7 +58,9 @@ def find_examples(config: Config) -> Found:
     if not config.data_dir:
         raise UsageError("data_dir is not set. Give --data-dir a folder of CLASS/VIDEO, or a prepared one.")
     if not (data_dir / FRAMES_DIR).is_dir():
-        tree = scan(data_dir)
+        tree = list_examples(data_dir)
+        if is_table(data_dir) and tree.kind == "frames" and _are_prepared(tree.examples):
+            return Found(tree.examples, _in_order(tree.labels), "prepared")
         if tree.kind != "videos":
             raise DataError(f"{data_dir}: holds folders of frames without flow. Give the videos, or prepare them anew.")
         return Found(tree.examples, _in_order(tree.labels), "videos")
@@ -90,17 +95,25 @@ def find_examples(config: Config) -> Found:
     return Found(examples, _in_order(labels), "prepared")
 
 
+def _are_prepared(examples: Sequence[Example]) -> bool:
+    return all(e.path.parent.name == FRAMES_DIR and (e.path.parents[1] / FLOW_DIR).is_dir() for e in examples)
+
+
 def ucf101_labels() -> list[str]:
     """The 101 classes of UCF101 in the order of its `classInd.txt`, which the released networks count by."""
     return (Path(__file__).parent / "ucf101_classes.txt").read_text(encoding="utf-8").split()
 
 
 class Pictures(NamedTuple):
-    """The pictures of one video: its folders, at how many places a sample may start, and their EXIF orientation."""
+    """The pictures of one example: its folders, at how many places a sample may start, their EXIF orientation.
+
+    Of a stretch of a video `stretch` is its first frame, from 0, and the one behind its last.
+    """
 
     folders: FlowFolders
     num_starts: int
     orientation: int
+    stretch: tuple[int, ...] = ()
 
 
 class Opened(NamedTuple):
@@ -108,7 +121,7 @@ class Opened(NamedTuple):
 
     Attributes:
         root: The folder with `jpegs_256/` and `tvl1_flow/`.
-        pictures: Of each video that can be used, by the path of its example.
+        pictures: Of each video that can be used, by the key of its example.
         failed: Of each other one the reason.
     """
 
@@ -137,12 +150,12 @@ def open_pictures(config: Config, examples: Sequence[Example]) -> Opened:
     pictures, failed = {}, {}
     for example in examples:
         if example.path in unextracted:
-            failed[example.path] = unextracted[example.path]
+            failed[example.key] = unextracted[example.path]
             continue
         try:
-            pictures[example.path] = _look_at(config, example, root, names[example.path])
+            pictures[example.key] = _look_at(config, example, root, names[example.path])
         except (TfavError, OSError) as error:
-            failed[example.path] = str(failure_of(example.path, error))
+            failed[example.key] = str(failure_of(example.path, error))
     return Opened(root, pictures, failed)
 
 
@@ -150,21 +163,35 @@ def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[
     """The folder that holds the pictures, the name in it of each video, and the reasons of those that have none."""
     if examples[0].path.is_dir():
         return examples[0].path.parent.parent, {example.path: example.path.name for example in examples}, {}
-    videos_dir = examples[0].path.parent.parent
+    videos_dir, listed = examples[0].path.parent.parent, None
     settings = (config.flow_method, config.flow_bound, config.frames_size)
+    if is_table(config.data_dir):
+        # All that the table names, since the names of folders depend on one another; in a tree of the table's own.
+        everything = read_table(config.data_dir).examples
+        videos_dir = videos_root(config.data_dir, everything)
+        listed = list(dict.fromkeys(example.path for example in everything))
+        settings += (Path(config.data_dir),)
     out_dir = keyed_path(config.cache_path(), "flow", videos_dir, *settings)
-    size = config.frames_size or None
     report = flow_extraction.extract_flow(
-        videos_dir, out_dir, method=config.flow_method, bound=config.flow_bound, size=size
+        videos_dir,
+        out_dir,
+        method=config.flow_method,
+        bound=config.flow_bound,
+        size=config.frames_size or None,
+        listed=listed,
     )
-    failed = failed_examples(videos_dir, report.failed)
-    names = flow_extraction.name_folders(videos_dir, out_dir)
+    failed = report.failed if listed else failed_examples(videos_dir, report.failed)
+    names = flow_extraction.name_folders(videos_dir, out_dir, listed)
     return out_dir, names, {videos_dir / name: reason for name, reason in failed.items()}
 
 
 def _look_at(config: Config, example: Example, root: Path, name: str) -> Pictures:
     num_frames, num_flows = count_pictures(root, name, check=False)
-    num_starts = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
+    first, stop = 0, num_frames
+    if example.span:
+        first, stop = frames_between(scan_packets(example.path).times_sec[:num_frames], *example.span)
+    # A stretch has a flow picture fewer than frames, as a video has.
+    num_starts = stop - first - (0 if config.stream == "spatial" else num_frames - num_flows + config.stack_length - 1)
     folders = folders_of(root, name)
     for folder in folders[:1] if config.stream == "spatial" else folders[1:]:
         check_numbers(folder, list_frames(folder, check=False))  # no pictures are opened: there may be millions
@@ -174,8 +201,9 @@ def _look_at(config: Config, example: Example, root: Path, name: str) -> Picture
         needed = "and one is needed"
         if config.stream != "spatial":
             needed = f"and a stack of {config.stack_length} flow pictures needs {config.stack_length + 1}"
-        raise MediaError(example.path, f"{num_frames} frames, {needed}", "Remove it, or lower --stack-length.")
-    return Pictures(folders, num_starts, _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1)
+        raise MediaError(example.key, f"{stop - first} frames, {needed}", "Remove it, or lower --stack-length.")
+    orientation = _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1
+    return Pictures(folders, num_starts, orientation, (first, stop) if example.span else ())
 
 
 def sample_starts(num_starts: int, samples: int) -> np.ndarray:
@@ -200,7 +228,7 @@ def columns_of(
     training: bool = False,
     opened: Opened | None = None,
 ) -> dict[str, np.ndarray]:
-    """One row per sample: its folders, its start (0 where it is drawn anew), the number of starts, the class number.
+    """One row per sample: its folders, its start (where it is drawn anew the first), the number of starts, the class.
 
     There is also the `orientation` of its frames where any is not upright.
 
@@ -210,10 +238,11 @@ def columns_of(
     opened = opened or open_pictures(config, examples).check(config.data_dir)
     rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": [], "orientation": []}
     for example in examples:
-        folders, num_starts, orientation = opened.pictures[example.path]
+        folders, num_starts, orientation, stretch = opened.pictures[example.key]
+        first = stretch[0] if stretch else 0
         chosen = [0] * config.train_samples if training else sample_starts(num_starts, config.samples_per_video)
         for start in chosen:
-            values = (*map(str, folders), start, num_starts, labels.index(example.label), orientation)
+            values = (*map(str, folders), first + start, num_starts, labels.index(example.label), orientation)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     text = {key: np.array([os.fsencode(path) for path in rows[key]]) for key in ("frames", "u", "v")}
@@ -279,7 +308,7 @@ def random_reader(config: Config, num_classes: int):
     read_sample, augment = _sample_reader(config), build(config)
 
     def load(row, label, seed):
-        start = tf.random.stateless_uniform([], split_seed(seed, 0), 0, row["num_starts"], tf.int32)
+        start = row["start"] + tf.random.stateless_uniform([], split_seed(seed, 0), 0, row["num_starts"], tf.int32)
         return to_unit(augment(read_sample(row, start), split_seed(seed, 1))), tf.one_hot(label, num_classes)
 
     return load

@@ -23,7 +23,6 @@ from tfav.data.folders import Example
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import partial_file, remove_partials
 from tfav.io.cache import keyed_path
-from tfav.io.flow_extraction import FlowFolders
 from tfav.io.isolate_errors import answers_of
 from tfav.io.listing import file_state
 from tfav.io.npz import ArraysError, read_npz
@@ -254,7 +253,7 @@ def compute(stream: Stream, config: Config, examples: Sequence[Example], *, prog
             f"{config.data_dir}: {len(failed)} of {len(examples)} videos cannot be used; first: "
             f"{next(iter(failed.values()))}"
         )
-    return _read([files[example.path] for example in examples], config.samples_per_video)
+    return _read([files[example.key] for example in examples], config.samples_per_video)
 
 
 def compute_usable(
@@ -267,19 +266,18 @@ def compute_usable(
     """
     files, failed = {}, {}
     for stream in streams:
-        kept = [example for example in examples if example.path not in failed]
+        kept = [example for example in examples if example.key not in failed]
         if kept:
             files[stream.kind], more = _answer(stream, config, kept, progress)
             failed |= more
-    kept = [example for example in examples if example.path not in failed]
+    kept = [example for example in examples if example.key not in failed]
     if not kept:
         reason = next(iter(failed.values()))
         raise DataError(f"{config.data_dir}: none of {len(failed)} videos can be used; first: {reason}")
     stored = {
-        kind: _read([found[example.path] for example in kept], config.samples_per_video)
-        for kind, found in files.items()
+        kind: _read([found[example.key] for example in kept], config.samples_per_video) for kind, found in files.items()
     }
-    return Usable(kept, stored, [{"path": str(e.path), "reason": failed[e.path]} for e in examples if e.path in failed])
+    return Usable(kept, stored, [{"path": str(e.path), "reason": failed[e.key]} for e in examples if e.key in failed])
 
 
 def compute_both(config: Config, examples: Sequence[Example], *, progress: bool = True) -> dict[str, Stored]:
@@ -322,13 +320,13 @@ def _opened(path: str, kind: str, changed_ns: int) -> Stream:
 
 
 def _answer(stream, config, examples, progress: bool) -> tuple[dict[Path, Path], dict[Path, str]]:
-    """Writes what is not on disk; returns the file of each video by its path, and the reasons of those without one."""
+    """Writes what is not on disk; returns the file of each video by its key, and the reasons of those without one."""
     config = config_of(stream, config)
     opened = sampling.open_pictures(config, examples)
     folder = _folder(stream, config, opened.root)
-    files = {path: folder / _file_name(pictures.folders) for path, pictures in opened.pictures.items()}
+    files = {key: folder / _file_name(pictures) for key, pictures in opened.pictures.items()}
     failed = dict(opened.failed)
-    missing = [example for example in examples if example.path in files and not files[example.path].exists()]
+    missing = [example for example in examples if example.key in files and not files[example.key].exists()]
     if not missing:
         return files, failed
     folder.mkdir(parents=True, exist_ok=True)
@@ -345,10 +343,10 @@ def _answer(stream, config, examples, progress: bool) -> tuple[dict[Path, Path],
     )
     for example, answer in answers:
         if isinstance(answer, TfavError):
-            failed[example.path] = str(answer)
+            failed[example.key] = str(answer)
             continue
         found, probabilities = answer
-        with partial_file(files[example.path]) as partial, partial.open("wb") as file:
+        with partial_file(files[example.key]) as partial, partial.open("wb") as file:
             np.savez(file, features=found.astype(np.float16), probabilities=probabilities)
     return files, failed
 
@@ -357,7 +355,7 @@ def _answers(run, config, opened, examples) -> Iterator[tuple[np.ndarray, np.nda
     """Features `[n, D]` and probabilities `[n, K]` of each video in turn."""
     labels = sorted({example.label for example in examples})
     counts = [
-        len(sampling.sample_starts(opened.pictures[example.path].num_starts, config.samples_per_video))
+        len(sampling.sample_starts(opened.pictures[example.key].num_starts, config.samples_per_video))
         for example in examples
     ]
     columns = sampling.columns_of(config, examples, labels, opened=opened)
@@ -390,9 +388,9 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
     return Stored(np.stack(all_features), np.stack(all_probabilities))
 
 
-def _file_name(folders: FlowFolders) -> str:
-    states = [file_state(folder) for folder in folders]
-    return f"{keyed_path(Path(), short_name(folders.frames.name), *states).name}.npz"
+def _file_name(pictures: sampling.Pictures) -> str:
+    states = [*map(file_state, pictures.folders), *pictures.stretch]
+    return f"{keyed_path(Path(), short_name(pictures.folders.frames.name), *states).name}.npz"
 
 
 def _folder(stream: Stream, config: Config, root: Path) -> Path:
