@@ -157,5 +157,5 @@ def _folder(config: Config, backbone: keras.Model) -> Path:
     return keyed_path(config.cache_path(), "features", *settings, weights=backbone.get_weights())
 
 
-def _video_key(path: Path, span: clip_reader.Span) -> str:
+def _video_key(path: Path, span: clip_reader.Span = None) -> str:
     return keyed_path(Path(), short_name(path.stem, added=180), path, *file_state(path), *(span or ())).name
