@@ -27,7 +27,7 @@ def test_any_order_of_axes_is_the_same_field(axes):
 def test_numbers_of_any_type(dtype, tmp_path):
     values = (np.arange(4 * 5 * 6) % 2).reshape(4, 5, 6).astype(dtype)
     np.save(tmp_path / "a.npy", values)
-    read = open_array(tmp_path / "a.npy", "tyx").read(0)
+    read = open_array(tmp_path / "a.npy", "tyx", variables=("rain",)).read(0)  # a name says nothing of it
     assert read.shape == (4, 5, 6, 1) and read.dtype in (np.float32, np.float64)
     np.testing.assert_array_equal(read[..., 0], values)
 

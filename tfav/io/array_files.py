@@ -134,7 +134,7 @@ def open_array(
     hidden = None
     if mask:
         hidden = arrays.pop(mask) if mask in arrays else _open_npy(Path(mask))
-    chosen = _choose(path, arrays, tuple(variables))
+    chosen = arrays if list(arrays) == [""] else _choose(path, arrays, tuple(variables))  # a .npy has no names
     first = next(iter(chosen.values()))
     axes = _check_axes(path, axes or _axes_of(path, first), first.shape)
     for name, array in chosen.items():

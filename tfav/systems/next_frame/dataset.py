@@ -314,8 +314,7 @@ def open_file(config: Config, data_dir: Path | str | np.ndarray | None = None) -
     """The array that a configuration names, or another one of its axes; see `tfav.io.array_files.open_array`."""
     source = config.data_dir if data_dir is None else data_dir
     mask = config.mask if data_dir is None or not config.mask.endswith(".npy") else ""  # it belongs to the run's data
-    variables = () if isinstance(source, np.ndarray) else config.variables
-    return open_array(source, config.axes, variables=variables, mask=mask)
+    return open_array(source, config.axes, variables=config.variables, mask=mask)
 
 
 def open_windows(config: Config, file: ArrayFile, scaling: Scaling | None = None) -> ArrayWindows:
