@@ -300,7 +300,12 @@ def _span(row: _Row, length_sec: float) -> tuple[float, float]:
 def _length_sec(row: _Row) -> float:
     if row.path.is_dir():
         raise DataError(f"{row.where}: a folder of frames has no times. Give the video, or cut the folder.")
-    times_sec = scan_packets(row.path).times_sec
+    return video_length_sec(row.path)
+
+
+def video_length_sec(path: Path) -> float:
+    """The length of a video by its packets, without decoding it."""
+    times_sec = scan_packets(path).times_sec
     return float(times_sec[-1]) + median_interval_sec(times_sec) if len(times_sec) else 0.0
 
 

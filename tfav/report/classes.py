@@ -5,6 +5,8 @@ import html
 import json
 from pathlib import Path
 
+import numpy as np
+
 from tfav.io.isolate_errors import failure_of
 from tfav.report import markup, plots, video_clips
 from tfav.report.markup import Html, Section
@@ -27,7 +29,7 @@ def sections(run_dir: Path, result: dict) -> list[Section]:
         Title and HTML of each.
     """
     if result.get("multi_label"):
-        return _of_labels(result)
+        return [*_of_labels(result), ("What happens when", _timelines(run_dir))]
     rows = [
         (row["label"], *(f"{row[name]:.2f}" for name in ("precision", "recall", "f1")), row["count"])
         for row in result["per_class"]
@@ -39,7 +41,20 @@ def sections(run_dir: Path, result: dict) -> list[Section]:
         ("Classes", markup.table(("class", "precision", "recall", "F1", "videos"), rows)),
         ("Worst mistakes", _cards(_worst(result))),
         ("Optical flow", "".join(_flows(result, runs.load(run_dir).config.get("flow_method")))),
+        ("What happens when", _timelines(run_dir)),
     ]
+
+
+def _timelines(run_dir: Path) -> str:
+    """Classes over time of the videos that were looked at with `tfav predict --every`."""
+    found = []
+    for path in sorted((Path(run_dir) / "predictions").glob("*.timeline.json"))[:_NUM_EXAMPLES]:
+        stored = json.loads(path.read_bytes())
+        title = path.name.removesuffix(".timeline.json")
+        found.append(
+            plots.heat(np.array(stored["probabilities"]), stored["labels"], title=title, step_sec=stored["every_sec"])
+        )
+    return "".join(map(markup.scroll, found))
 
 
 def _of_labels(result: dict) -> list[Section]:

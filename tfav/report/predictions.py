@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Mapping
 
+from tfav.metrics.timeline import clock
+
 
 def print_predictions(result: Mapping) -> None:
     """Prints what `predict_files` of a system gives: text, ranked classes, files; warnings and errors to stderr.
@@ -24,6 +26,9 @@ def print_predictions(result: Mapping) -> None:
             print("  none of the classes")
         for rank in row.get("labels", row.get("ranking", ())):
             print(f"  {rank['probability']:6.1%}  {rank['label']}")
+        for segment in row.get("segments", ()):
+            times = f"{clock(segment['start_sec'])} - {clock(segment['end_sec'])}"
+            print(f"  {times}  {segment['confidence']:6.1%}  {segment['label']}")
         for written in row.get("wrote", ()):
             print(f"  wrote {written}")
         if "demo" in row:

@@ -13,6 +13,7 @@ from tfav.io.encoding import write_video
 from tfav.io.images import resize
 from tfav.io.text_files import write_text
 from tfav.io.video import iter_frames, probe
+from tfav.metrics.timeline import clock
 from tfav.speech.grid import FPS, TICKS_PER_FRAME
 from tfav.speech.transcripts import TimedWord
 
@@ -135,7 +136,7 @@ def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: floa
 def format_srt(words: list[TimedWord], duration_sec: float) -> str:
     """SubRip: a cue for each word."""
     return "".join(
-        f"{number}\n{_clock(word.start_sec, ',')} --> {_clock(word.end_sec, ',')}\n{word.text}\n\n"
+        f"{number}\n{clock(word.start_sec, ',')} --> {clock(word.end_sec, ',')}\n{word.text}\n\n"
         for number, word in enumerate(words, 1)
     )
 
@@ -149,8 +150,8 @@ def format_vtt(words: list[TimedWord], duration_sec: float) -> str:
         cues[-1].append(word)
     lines = ["WEBVTT", ""]
     for cue in cues:
-        said = " ".join(f"<{_clock(word.start_sec, '.')}>{word.text}" for word in cue)
-        lines += [f"{_clock(cue[0].start_sec, '.')} --> {_clock(cue[-1].end_sec, '.')}", said, ""]
+        said = " ".join(f"<{clock(word.start_sec, '.')}>{word.text}" for word in cue)
+        lines += [f"{clock(cue[0].start_sec, '.')} --> {clock(cue[-1].end_sec, '.')}", said, ""]
     return "\n".join(lines)
 
 
@@ -166,11 +167,6 @@ def format_align(words: list[TimedWord], duration_sec: float) -> str:
         rows.append((place, duration_sec, "sil"))
     scale = FPS * TICKS_PER_FRAME
     return "".join(f"{round(start * scale)} {round(end * scale)} {text}\n" for start, end, text in rows)
-
-
-def _clock(sec: float, point: str) -> str:
-    whole = round(sec * 1000)
-    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{point}{whole % 1000:03}"
 
 
 _FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align}

@@ -1,5 +1,7 @@
 """One file as a clip: the chosen frames, in each of the views the model looks at, and the mask of real frames."""
 
+import collections
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,12 +10,12 @@ import cv2
 import joblib
 import numpy as np
 
-from tfav.errors import TfavError
+from tfav.errors import MediaError, TfavError
 from tfav.io import images
 from tfav.io.frame_folders import inspect_frames
 from tfav.io.isolate_errors import failure_of
 from tfav.io.sampling import indices_evenly, median_interval_sec
-from tfav.io.video import frame_chooser, select_frames
+from tfav.io.video import frame_chooser, iter_frames, select_frames
 from tfav.systems.cnn_lstm import motion_images
 from tfav.systems.cnn_lstm.config import Config
 
@@ -36,6 +38,7 @@ class Clip(NamedTuple):
         return self._replace(pixels=self.pixels[:, order])
 
 
+_TICK_SEC = 1e-6  # times are equal below this
 Span = tuple[float, float] | None  # from a second of the video to another one; None: all of it
 
 
@@ -62,6 +65,74 @@ def make_clip(video: motion_images.Video, config: Config, warnings: Sequence[str
     missing = config.num_frames - len(indices)
     mask = np.arange(config.num_frames) < len(indices)
     return Clip(np.pad(pixels, [(0, 0), (0, missing), (0, 0), (0, 0), (0, 0)]), mask, tuple(warnings))
+
+
+@dataclasses.dataclass
+class Pass:
+    """What one pass over a long video has found so far: how long it is, and what is wrong with it."""
+
+    duration_sec: float = 0.0
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def iter_windows(path: Path | str, config: Config, every_sec: float, window_sec: float, found: Pass) -> Iterator[Clip]:
+    """The clip of each window of a long video, as `read_clip` gives it of that stretch, in one pass over the file.
+
+    Only the frames of one window are held. A last window that the video ends in counts if half of it is there.
+
+    Args:
+        path: A video file.
+        config: What clips the model takes.
+        every_sec: Time from one window's beginning to the next one's.
+        window_sec: Length of a window.
+        found: Is told how long the video is, and of damage behind frames that can be read.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    limit = config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
+    size = None if config.cache_features else config.image_size
+    kept: collections.deque[tuple[float, np.ndarray]] = collections.deque()
+    number, last = 0, None
+
+    def window() -> Clip:
+        held = list(kept) or [last]  # a frame that stands still for longer than a window
+        chosen = indices_evenly(len(held), limit)
+        frames = np.stack([held[index][1] for index in chosen])
+        return make_clip(motion_images.Video(frames, median_interval_sec([held[i][0] for i in chosen])), config)
+
+    for time_sec, frame in _frames_of(path, found):
+        while time_sec >= number * every_sec + window_sec - _TICK_SEC:
+            yield window()
+            number += 1
+            while kept and kept[0][0] < number * every_sec - _TICK_SEC:
+                kept.popleft()
+        last = time_sec, reduced(frame, size)
+        if time_sec >= number * every_sec - _TICK_SEC:
+            kept.append(last)
+    if number == 0 or found.duration_sec - number * every_sec >= window_sec / 2:
+        yield window()
+
+
+def iter_grid(path: Path | str, config: Config, step_sec: float, found: Pass) -> Iterator[np.ndarray]:
+    """The frame on screen at each step of a long video, `[S, S, 3]` uint8; arguments as in `iter_windows`."""
+    size, number = None if config.cache_features else config.image_size, 0
+    for time_sec, frame in _frames_of(path, found):
+        while time_sec >= number * step_sec - _TICK_SEC:
+            yield motion_images.frame(motion_images.Video(reduced(frame, size)[None]), 0, config.image_size)
+            number += 1
+
+
+def _frames_of(path, found: Pass) -> Iterator[tuple[float, np.ndarray]]:
+    before_sec = -0.04
+    try:
+        for _, time_sec, frame in iter_frames(path):
+            found.duration_sec, before_sec = 2 * time_sec - before_sec, time_sec
+            yield time_sec, frame
+    except MediaError as error:
+        if not found.duration_sec:
+            raise
+        found.warnings.append(f"{error} The timeline is of what can be read.")
 
 
 def read_clips(

@@ -1,5 +1,7 @@
 """What a trained model says of videos: all of a list in turn, or one after the other from a run that is opened once."""
 
+import functools
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,17 +14,21 @@ from tfav.data.classification import part_of
 from tfav.data.label_tables import list_examples
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import write_json
-from tfav.io.isolate_errors import failure_of
-from tfav.io.output_names import as_paths
+from tfav.io.isolate_errors import failure_of, row_of
+from tfav.io.output_names import as_paths, name_results
 from tfav.io.progress import Progress, no_progress
-from tfav.metrics import multi_label
+from tfav.metrics import multi_label, timeline
 from tfav.metrics.ranking import ranking
+from tfav.speech.subtitles import burn_captions
+from tfav.speech.transcripts import TimedWord
 from tfav.systems.cnn_lstm import clip_reader, feature_cache
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.feature_pca import PrincipalComponents  # noqa: F401 (Keras reads `pca.keras` by it)
 from tfav.systems.cnn_lstm.model import cached_backbone
 from tfav.training import checkpoints
-from tfav.training.run_folder import open_run
+from tfav.training.run_folder import Run, open_run, predictions_folder
+
+_GRID_BATCH = 16  # frames that go through the backbone at a time
 
 
 class Prediction(NamedTuple):
@@ -75,11 +81,21 @@ def predict(
 
 
 def predict_files(
-    run_dir: Path | str, files: Sequence[Path | str] | Path | str, *, top: int = 5, none: bool = False
+    run_dir: Path | str,
+    files: Sequence[Path | str] | Path | str,
+    *,
+    top: int = 5,
+    none: bool = False,
+    every: float | None = None,
+    window_sec: float | None = None,
+    smooth_sec: float | None = None,
+    out: Path | str | None = None,
+    captions: bool = False,
 ) -> dict:
     """Ranked classes of each file, JSON-ready: `{"files": [{"path", "ranking"} or {"path", "error"}], "labels"}`.
 
-    Of a run with `multi_label` a row has `labels` too: all classes from their threshold on, which may be none.
+    Of a run with `multi_label` a row has `labels` too: all classes from their threshold on, which may be none. With
+    `every` a row has `segments` in place of a ranking, as in `tfav.metrics.timeline`, and the files that it `wrote`.
 
     Args:
         run_dir: A trained run.
@@ -87,13 +103,24 @@ def predict_files(
         top: Classes in a ranking.
         none: Of a run with one label a clip give `labels` too: the best class, or none where it is below the threshold
             chosen on the validation part.
+        every: Look at a window of each video every so many seconds, and say what happens when.
+        window_sec: Length of a window; None: that of the clips it was trained on.
+        smooth_sec: Deviation of a Gaussian that smooths probabilities over time; None: `every`; 0: none.
+        out: Folder for the timelines; None: `predictions/` in the run folder.
+        captions: Write each video again with its classes as captions.
 
     Raises:
-        UsageError: No run, or no validation part to choose a threshold on.
+        UsageError: No run, no validation part to choose a threshold on, or a length of windows that is not known.
     """
     run, config = open_run(run_dir, SYSTEM, Config)
     labels = run.metadata["labels"]
     thresholds = read_thresholds(run_dir) if none or config.multi_label else None
+    if every is not None:
+        folder, files = Path(out) if out is not None else predictions_folder(run_dir), as_paths(files)
+        look = _open_timeline(run, config, thresholds, every, window_sec, every if smooth_sec is None else smooth_sec)
+        named = zip(files, name_results(files, folder, [*timeline.ENDINGS, ".mp4"]), strict=True)
+        rows = [row_of(path, look, folder=folder, name=name, captions=captions) for path, name in named]
+        return {"files": rows, "labels": labels}
     rows = []
     for prediction in predict(run_dir, files):
         row = {"path": str(prediction.path)}
@@ -112,6 +139,84 @@ def _answer(probabilities: np.ndarray, labels: list[str], top: int, thresholds: 
         may_be = ranking(probabilities, labels, len(labels) if config.multi_label else 1)
         found["labels"] = [entry for entry in may_be if entry["probability"] >= thresholds[entry["label"]]]
     return found
+
+
+def _open_timeline(run: Run, config: Config, thresholds: dict | None, every_sec: float, window_sec, smooth_sec: float):
+    """A function from a video to its row with segments, whose files it writes."""
+    if window_sec is None:
+        known = run.dir / "clips.json"  # written by `train`
+        if not known.exists():
+            raise UsageError(f"{run.dir}: does not tell how long its clips were. Give --window-sec.")
+        window_sec = json.loads(known.read_bytes())["median_sec"]
+    labels, networks = run.metadata["labels"], open_networks(run.dir, config)
+    shares_frames = config.views == ("frame",) and not config.subtract_mean
+
+    def predict_file(path: Path, *, folder: Path, name: str, captions: bool) -> dict:
+        found = clip_reader.Pass()
+        if shares_frames:
+            windows = _score_on_grid(path, config, networks, every_sec, window_sec, found)
+        else:  # what the backbone sees of a frame depends on the window
+            score = _scorer(networks, config)
+            windows = np.stack([score(c) for c in clip_reader.iter_windows(path, config, every_sec, window_sec, found)])
+        lengths = {"every_sec": every_sec, "duration_sec": found.duration_sec}
+        cells = timeline.cells_of(windows, window_sec=window_sec, smooth_sec=smooth_sec, **lengths)
+        several = {"several": config.multi_label, "thresholds": thresholds}
+        row = {"path": str(path), "segments": timeline.find_segments(cells, labels, **lengths, **several)}
+        row |= {"window_sec": window_sec, **lengths, "warnings": found.warnings}
+        stored = row | {"labels": labels, "probabilities": cells.round(4).tolist()}
+        row["wrote"] = timeline.write_timeline(folder, name, stored)
+        if captions:
+            words = [TimedWord(s["label"], s["start_sec"], s["end_sec"]) for s in row["segments"]]
+            row["wrote"].append(str(burn_captions(path, folder / f"{name}.mp4", words)))
+        return row
+
+    return predict_file
+
+
+def _score_on_grid(path, config: Config, networks: Networks, every_sec, window_sec, found) -> np.ndarray:
+    """Probabilities of each window, `[N, K]`, whose frames lie on one grid: each goes through the backbone once."""
+    steps = max(1, round(every_sec * config.num_frames / window_sec))  # of the grid, from a window to the next one
+    step_sec = every_sec / steps
+    stride = max(1, round(window_sec / config.num_frames / step_sec))
+    needed = stride * (config.num_frames - 1) + 1
+    look, answer = _halves(networks, config)
+    kept, rows, skip = [], [], 0  # features from the next window's first frame on; so many come before it
+    grid = clip_reader.iter_grid(path, config, step_sec, found)
+    while batch := list(itertools.islice(grid, _GRID_BATCH)):
+        new = look(np.stack(batch))
+        kept += list(new[skip:])
+        skip = max(0, skip - len(new))
+        while len(kept) >= needed:
+            rows.append(answer(np.stack(kept[:needed:stride], axis=1)))
+            skip += max(0, steps - len(kept))
+            kept = kept[steps:]
+    if not rows or len(kept) >= needed / 2:
+        rows.append(answer(np.stack(kept[::stride], axis=1)))
+    return np.stack(rows)
+
+
+def _halves(networks: Networks, config: Config):
+    """The backbone, `[n, S, S, 3]` frames to `[n, O, D]`, and what comes after it, `[O, T, D]` to `[num_classes]`."""
+    if config.cache_features:
+        count = feature_cache.orientations(config)
+
+        def look(frames: np.ndarray) -> np.ndarray:
+            clip = clip_reader.Clip(frames[None], np.ones(len(frames), bool))
+            return feature_cache.extract(clip, networks.backbone, count).swapaxes(0, 1)
+
+        return look, functools.partial(_answer_features, networks.model, networks.pca, config)
+    backbone, head = networks.model.get_layer("frames").model, networks.model.get_layer("head")
+    return lambda frames: backbone.predict_on_batch(frames)[:, None], functools.partial(
+        _answer_features, head, None, config
+    )
+
+
+def _answer_features(head: keras.Model, pca: keras.Model | None, config: Config, features: np.ndarray) -> np.ndarray:
+    padded, mask = feature_cache.pad(features, config)
+    inputs = {"features": padded, "mask": mask}
+    if pca is not None:
+        inputs["features"] = pca.predict_on_batch(inputs)
+    return class_probabilities(head.predict_on_batch(inputs)).mean(0)
 
 
 def read_thresholds(run_dir: Path | str) -> dict[str, float]:
@@ -197,20 +302,19 @@ def open_networks(run_dir: Path, config: Config) -> Networks:
 
 def load_scorer(run_dir: Path, config: Config):
     """A function from a clip to class probabilities `[num_classes]`, the mean over both orientations where cheap."""
-    model, backbone, pca = open_networks(run_dir, config)
+    return _scorer(open_networks(run_dir, config), config)
+
+
+def _scorer(networks: Networks, config: Config):
+    model, backbone, pca = networks
 
     def score_pixels(clip: clip_reader.Clip) -> np.ndarray:
         inputs = {"clip": clip.pixels[0][None], "mask": clip.mask[None].astype(np.float32)}
         return class_probabilities(model.predict_on_batch(inputs))[0]
 
     def score_features(clip: clip_reader.Clip) -> np.ndarray:
-        both, mask = feature_cache.pad(
-            feature_cache.extract(clip, backbone, feature_cache.orientations(config)), config
-        )
-        inputs = {"features": both, "mask": mask}
-        if pca is not None:
-            inputs["features"] = pca.predict_on_batch(inputs)
-        return class_probabilities(model.predict_on_batch(inputs)).mean(0)
+        both = feature_cache.extract(clip, backbone, feature_cache.orientations(config))
+        return _answer_features(model, pca, config, both)
 
     return score_features if config.cache_features else score_pixels
 

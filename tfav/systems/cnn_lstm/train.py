@@ -9,7 +9,7 @@ import keras
 
 from tfav import training
 from tfav.data.folders import Example
-from tfav.io.atomic_write import partial_file
+from tfav.io.atomic_write import partial_file, write_json
 from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.dataset import Data, build_dataset, build_datasets, open_data
@@ -73,6 +73,9 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
     runs.start(run_dir, SYSTEM, config, {"labels": opened.labels})
     save_backbone(config, Path(run_dir) / "backbone.keras")
     _save_pca(opened.pca, Path(run_dir) / "pca.keras")
+    lengths = Path(run_dir) / "clips.json"
+    if not lengths.exists() and (length_sec := opened.usual_length_sec()):
+        write_json(lengths, {"median_sec": length_sec})
 
 
 def _monitor(config: Config) -> str:
