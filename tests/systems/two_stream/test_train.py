@@ -13,8 +13,20 @@ import pytest
 from tests.conftest import PROJECT
 from tests.io.clips import write_clip
 from tfav.errors import DataError, UsageError
-from tfav.systems.two_stream import describe_evaluation, evaluate, evaluate_fusion, prepare, sampling, train
+from tfav.systems.two_stream import (
+    describe_evaluation,
+    evaluate,
+    evaluate_fusion,
+    open_data,
+    open_predictor,
+    predict_files,
+    predict_streams,
+    prepare,
+    sampling,
+    train,
+)
 from tfav.systems.two_stream import stream as streams
+from tfav.systems.two_stream.fusion import choose_run_weight
 from tfav.systems.two_stream.stream import load_stream
 
 MIRRORED = """
@@ -95,9 +107,23 @@ def test_fusion(run_dirs, small_config, tmp_path):
     result = evaluate(tmp_path / "fusion", part="val", progress=False)
     assert set(result["streams"]) == {"spatial", "motion", "average", "weighted", "recurrent"}
     assert "recurrent" in describe_evaluation(result)
+    file = min(Path(config.data_dir).rglob("*.mp4"))
+    (plain,) = predict_streams(**run_dirs, files=file)["files"]
+    for share, kind in ((1.0, "spatial"), (0.0, "motion")):  # of a fusion run the weight that it chose holds
+        (tmp_path / "fusion" / "fusion.json").write_text(json.dumps({"spatial_weight": share}))
+        rows = open_predictor(tmp_path / "fusion")(file), predict_files(tmp_path / "fusion", file)["files"][0]
+        assert rows[0] == rows[1] and rows[0]["frames"][0]["ranking"] == plain["frames"][0][kind]
     both = evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config, part="val", progress=False)
     assert both["fused"] == result["streams"]["average"]
     assert both["motion"]["count"] == 6
+
+
+def test_streams_count_alike_where_no_video_is_unknown_to_both(run_dirs, small_config):
+    config = small_config("fusion", **{kind: str(run_dirs[kind]) for kind in run_dirs})
+    opened = open_data(config)
+    assert choose_run_weight(config, opened.split.train, opened.labels) == {"spatial_weight": 0.5, "chosen_on": 0}
+    some = [*opened.split.train, *opened.split.val[:2]]
+    assert choose_run_weight(config, some, opened.labels)["chosen_on"] == 2
 
 
 def test_what_cannot_be_trained_or_scored(run_dirs, small_config, videos_dir, tmp_path):

@@ -1,17 +1,19 @@
 """Late fusion: the weighted mean of two streams' probabilities, and what a fusion's run asks of its streams."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tfav.data.classification import check_known_classes
+from tfav.data.classification import check_known_classes, make_split
 from tfav.data.folders import Example
-from tfav.errors import UsageError
+from tfav.errors import TfavError, UsageError
 from tfav.ranges import check_number
 from tfav.systems.two_stream.config import Config
-from tfav.systems.two_stream.stream import agree_on_labels, compute_both, load_stream
+from tfav.systems.two_stream.sampling import find_examples
+from tfav.systems.two_stream.stream import Stream, agree_on_labels, both_streams, compute_both, load_stream
 
 FUSION_FILE = "fusion.json"  # in the run folder: the weight chosen on its validation part
 
@@ -35,11 +37,28 @@ def check_streams(config: Config, labels: list[str]) -> None:
 
 
 def choose_run_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
-    """What `fusion.json` holds: the weight of the spatial stream that is best on these examples, and their number."""
+    """What `fusion.json` holds: the weight of the spatial stream that is best on these examples, and their number.
+
+    Only those count that neither stream was trained on: of its own training videos a stream is always sure. Without
+    any, both weigh the same.
+    """
+    known = set().union(*map(_trained_on, both_streams(config)))
+    examples = [example for example in examples if example.key.absolute() not in known]
+    if not examples:
+        return {"spatial_weight": 0.5, "chosen_on": 0}
     stored = compute_both(config, examples)
     truth = np.array([labels.index(example.label) for example in examples])
     weight = choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
     return {"spatial_weight": weight, "chosen_on": len(examples)}
+
+
+def _trained_on(stream: Stream) -> set[Path]:
+    """The keys of the examples a stream's run was trained on, as far as that can still be told."""
+    with contextlib.suppress(TfavError):
+        if stream.config is not None:
+            examples = find_examples(stream.config).examples
+            return {example.key.absolute() for example in make_split(examples, stream.config).train}
+    return set()
 
 
 def stored_weight(run_dir: Path) -> float:

@@ -26,7 +26,7 @@ from tfav.io.video import iter_frames, probe
 from tfav.metrics.ranking import ranking
 from tfav.systems.two_stream.config import SYSTEM, Config
 from tfav.systems.two_stream.demo_video import Moment, Spool, draw_demo
-from tfav.systems.two_stream.fusion import fuse
+from tfav.systems.two_stream.fusion import fuse, stored_weight
 from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, read_labels
 from tfav.training.run_folder import open_run
 
@@ -71,6 +71,7 @@ class VideoScores(NamedTuple):
         spatial: `[N, K]` float32 probabilities of each frame.
         motion: `[N - L, K]` float32, row `i` of the L flow pictures that begin with frame `i`.
         warnings: One line each: damage, a picture that never moves.
+        spatial_weight: Of the spatial stream in their mean, 0-1.
     """
 
     path: Path
@@ -78,10 +79,11 @@ class VideoScores(NamedTuple):
     spatial: np.ndarray
     motion: np.ndarray
     warnings: list[str]
+    spatial_weight: float = 0.5
 
-    def fused(self, spatial_weight: float = 0.5) -> np.ndarray:
-        """`[N - L, K]`: both streams' mean for each frame that has a stack of flow."""
-        return fuse(self.spatial[: len(self.motion)], self.motion, spatial_weight)
+    def fused(self) -> np.ndarray:
+        """`[N - L, K]`: both streams' weighted mean for each frame that has a stack of flow."""
+        return fuse(self.spatial[: len(self.motion)], self.motion, self.spatial_weight)
 
 
 def score_video(
@@ -94,6 +96,7 @@ def score_video(
     batch_size: int = _BATCH_SIZE,
     keep: Callable[[Moment], None] | None = None,
     progress: Progress = no_progress,
+    spatial_weight: float = 0.5,
 ) -> VideoScores:
     """Scores every frame of a video with both streams, in one pass.
 
@@ -106,6 +109,7 @@ def score_video(
         batch_size: Frames, or stacks, that go through a network at a time.
         keep: Called with each frame and its flow, in order; must not hold on to them for the memory to stay bounded.
         progress: Told frame by frame; see `tfav.io.progress`.
+        spatial_weight: Of the spatial stream in the mean of both.
 
     Raises:
         MediaError: The file cannot be read, or has fewer than L + 1 frames. Damage that leaves so many is a warning.
@@ -141,7 +145,8 @@ def score_video(
     warnings = [] if source.error is None else [f"{source.error} The scores are of these frames."]
     if not moves:
         warnings.append(f"{path}: nothing moves in it, so the motion stream has nothing to go by.")
-    return VideoScores(path, np.array(source.times_sec), spatial_batches.finish(), motion_batches.finish(), warnings)
+    scores = spatial_batches.finish(), motion_batches.finish()
+    return VideoScores(path, np.array(source.times_sec), *scores, warnings, spatial_weight)
 
 
 class _Source:
@@ -220,6 +225,7 @@ def predict_streams(
     stack_length: int | None = None,
     wrap: bool = False,
     workers: int | None = None,
+    spatial_weight: float = 0.5,
 ) -> dict:
     """Says what both streams see in video files, frame by frame and on the whole.
 
@@ -234,11 +240,12 @@ def predict_streams(
         stack_length: L of the motion stream, where a `.h5` file's is not 10.
         wrap: Let flow beyond 20 pixels wrap, as the notebook's demo did by mistake.
         workers: Processes for the flow; None is one per core.
+        spatial_weight: Of the spatial stream in the mean of both.
 
     Returns:
         JSON-ready `{"files": [...], "labels"}`; each file has `path` and either `error`, or `num_frames`, `ranking`
-        (both streams' mean), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three rankings, of
-        which the last L frames have only `spatial`), `warnings`, and `demo` where one was written.
+        (both streams' weighted mean), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three
+        rankings, of which the last L frames have only `spatial`), `warnings`, and `demo` where one was written.
 
     Raises:
         UsageError: The streams cannot be used or do not go together, the class list does not fit, or several files are
@@ -251,7 +258,9 @@ def predict_streams(
     if demo is not None and Path(demo).suffix.lower() not in (".mp4", ".m4v", ".mov"):
         raise UsageError(f"{demo}: the demo video is written as .mp4, .m4v or .mov; choose such a name.")
     check_target(demo, files, "--demo")
-    predict_file, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers)
+    predict_file, names = _open_streams(
+        spatial, motion, labels, flow_method, stack_length, wrap, workers, spatial_weight
+    )
     return {"files": [row_of(path, predict_file, demo=demo, top=top) for path in files], "labels": names}
 
 
@@ -259,7 +268,7 @@ def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=No
     """Opens two streams once, to ask them about one video after the other.
 
     Args:
-        run_dir: A fusion run.
+        run_dir: A fusion run; the weight that its training chose for each stream holds.
         spatial: Without `run_dir`: run folder or legacy `.h5` file of the spatial stream.
         motion: Without `run_dir`: of the motion stream.
 
@@ -271,7 +280,7 @@ def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=No
         UsageError: The streams cannot be used or do not go together, or the run is one stream alone.
     """
     if run_dir is not None:
-        spatial, motion = _streams_of(run_dir)
+        return _open_streams(**_streams_of(run_dir))[0]
     return _open_streams(spatial, motion)[0]
 
 
@@ -285,20 +294,21 @@ def predict_files(run_dir: Path | str | None, files: Sequence[Path | str] | Path
         if not {"spatial", "motion"} <= set(options):
             raise UsageError("two_stream needs --run-dir of a fusion, or --spatial and --motion.")
         return predict_streams(files=files, **options)
-    spatial, motion = _streams_of(run_dir)
-    return predict_streams(**{"spatial": spatial, "motion": motion, **options}, files=files)
+    return predict_streams(**_streams_of(run_dir) | options, files=files)
 
 
-def _streams_of(run_dir: Path | str) -> tuple[str, str]:
-    _, config = open_run(run_dir, SYSTEM, Config)
+def _streams_of(run_dir: Path | str) -> dict:
+    run, config = open_run(run_dir, SYSTEM, Config)
     if config.stream != "fusion":
         raise UsageError(
             f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
         )
-    return config.spatial, config.motion
+    return {"spatial": config.spatial, "motion": config.motion, "spatial_weight": stored_weight(run.dir)}
 
 
-def _open_streams(spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None):
+def _open_streams(
+    spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None, spatial_weight=0.5
+):
     """The function from one video to its row, and the class names."""
     if isinstance(labels, str | Path):
         labels = read_labels(labels)
@@ -307,14 +317,15 @@ def _open_streams(spatial, motion, labels=None, flow_method=None, stack_length=N
     flow = FlowSettings.of(streams[1], flow_method, wrap)
 
     def predict_file(path, *, demo=None, top: int = 5, progress: Progress = no_progress) -> dict:
-        return _predict_file(path, streams, flow, names, demo, top, workers, progress)
+        return _predict_file(path, streams, flow, names, demo, top, workers, progress, spatial_weight)
 
     return predict_file, names
 
 
-def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Progress) -> dict:
+def _predict_file(path, streams, flow, labels, demo, top, workers, progress: Progress, spatial_weight) -> dict:
     share = 1.0 if demo is None else 0.8  # drawing is the rest
     options = {"flow": flow, "workers": workers, "progress": lambda part, what: progress(share * part, what)}
+    options["spatial_weight"] = spatial_weight
     if demo is None:
         scores = score_video(path, *streams, **options)
     else:

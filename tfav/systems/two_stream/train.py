@@ -70,8 +70,7 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
     runs.start(run_dir, SYSTEM, config, {"labels": opened.labels})
     weight_file = Path(run_dir) / fusion.FUSION_FILE
     if config.stream == "fusion" and not weight_file.exists():
-        examples = opened.split.val or opened.split.train
-        write_json(weight_file, fusion.choose_run_weight(config, examples, opened.labels))
+        write_json(weight_file, fusion.choose_run_weight(config, opened.split.val, opened.labels))
 
 
 def train(
