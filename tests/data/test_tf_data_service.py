@@ -101,6 +101,16 @@ def test_columns_and_several_passes(address):
         assert sorted(x for x, _, _ in epoch) == sorted(2 * list(range(11)))
 
 
+def test_a_dispatcher_and_a_worker_started_from_python_serve_each_example_once():
+    dispatcher = tf_data_service.run_dispatcher()
+    worker = tf_data_service.run_worker(dispatcher.target)
+    with tf_data_service.through_service(dispatcher.target):
+        dataset = pipeline.for_training({"x": np.arange(7)}, lambda row: (row["x"], row["x"]), batch_size=4)
+        tf_data_service.check_used()
+    assert sorted(np.concatenate([x for x, _ in dataset])) == list(range(7))
+    del worker
+
+
 def test_evaluation_stays_here_and_in_order(tmp_path):
     index = shards.write_shards(tmp_path, ["a", "b", "c"], made)
     with tf_data_service.through_service("grpc://nowhere:1"):

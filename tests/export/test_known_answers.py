@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from tests.export.made_runs import OTHERS, SMALL, make_run
 from tfav import systems
+from tfav.systems import two_stream
 from tfav.systems.av_words.model import by_stream
 from tfav.systems.next_frame import Config as NextFrameConfig
+from tfav.training import run_folder
 from tfav.training.run_folder import open_run
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
@@ -96,6 +98,28 @@ def test_two_stream(stirred, stream, name, channels):
 
     found = served("two_stream", run_dir, **{name: shown})["class"]
     check(found, ask(shown / 255), ask(shown), ask(shown[..., ::-1] / 255), ask(shown / 127.5 - 1))
+
+
+def test_two_streams_fused(stirred, tmp_path):
+    """Samples go through both networks, what their classifiers see, the spatial one's first, to the recurrent one."""
+    runs = {kind: stirred("two_stream", stream=kind) for kind in ("spatial", "motion")}
+    paths = {kind: str(run_dir) for kind, (run_dir, _) in runs.items()}
+    config = two_stream.Config(stream="fusion", num_classes=3, gru_units=4, samples_per_video=3, **paths)
+    recurrent = two_stream.build_model(config)
+    run_folder.start(tmp_path / "run", "two_stream", config, {"labels": ["left", "right", "up"]})
+    recurrent.save(tmp_path / "run" / "best.keras")
+    frames, flow = pictures(2, 3, 32, 32, 3), pictures(2, 3, 32, 32, 10)
+
+    def ask(frames, flow):
+        entering = []
+        for kind, shown in (("spatial", frames), ("motion", flow)):
+            _, model = runs[kind]
+            inner = keras.Model(model.input, model.layers[-1].input)
+            entering.append(inner(shown.reshape(6, *shown.shape[2:]) / np.float32(255)).numpy().reshape(2, 3, -1))
+        return recurrent(np.concatenate(entering, -1)).numpy()
+
+    found = served("two_stream", tmp_path / "run", frames=frames, flow=flow)["class"]
+    check(found, ask(frames, flow), ask(frames[::-1], flow), ask(frames, flow[:, ::-1]), ask(frames // 2, flow))
 
 
 @pytest.mark.parametrize("name", ["next_frame", "next_frame, notebook", "next_frame, motion"])

@@ -133,7 +133,9 @@ def machine() -> dict:
     known = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
     can = hashlib.sha256(known.get("flags", "").encode()).hexdigest()[:8]  # processors of one name differ in it
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-    return {"processor": known.get("model name", ""), "can": can, "cores": os.cpu_count(), **versions}
+    # Those that this process may use: sums have another order on one of two.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": known.get("model name", ""), "can": can, "cores": cores, **versions}
 
 
 def _made(place: int, shape: tuple[int, ...], dtype, count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -165,3 +166,24 @@ def test_nothing_to_do_asks_no_cluster(tmp_path):
         square, [Unit("1", (str(tmp_path), 1))], tmp_path, is_done=is_squared, backend="dask", address="tcp://nowhere:1"
     )
     assert report.skipped == ["1"]
+
+
+@pytest.mark.parametrize("runs_already", [False, True])
+def test_only_a_ray_that_was_started_here_is_ended(tmp_path, monkeypatch, runs_already):
+    """With a Ray of our own making, which runs calls at once: the real one takes half a minute to start."""
+    done = []
+    fake = SimpleNamespace(
+        is_initialized=lambda: runs_already,
+        init=lambda *_, **__: done.append("init"),
+        shutdown=lambda: done.append("shutdown"),
+        remote=lambda **_: lambda call: SimpleNamespace(remote=call),
+        get=lambda answer: answer,
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr(executors, "_ONE_THREAD", {})
+    (tmp_path / "lock").touch()
+    executors.RayPool(None, 1, tmp_path / "lock").close()
+    assert done == ([] if runs_already else ["init", "shutdown"])
+    with pytest.raises(UsageError, match="Ray worker a worker does not see"):
+        executors.RayPool(None, 1, tmp_path / "elsewhere" / "lock")
+    assert done == ([] if runs_already else ["init", "shutdown"] * 2)

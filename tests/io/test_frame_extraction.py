@@ -12,7 +12,7 @@ from tests.io.clips import read_number, write_clip
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.frame_extraction import extract_frames
 from tfav.io.frame_folders import inspect_frames, list_classes, list_frames
-from tfav.io.listing import VIDEO_SUFFIXES, walk_files
+from tfav.io.listing import VIDEO_SUFFIXES, videos_to_extract, walk_files
 
 
 def videos_in(folder):
@@ -47,6 +47,13 @@ def videos_dir(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_clip(folder / name, num_frames, codec="mpeg4" if name.endswith("avi") else "libx264")
     return folder
+
+
+def test_videos_in_the_folder_of_results_are_no_sources(tmp_path):
+    for name in ("a/one.mp4", "out/annotated.mp4", "out/frames/two.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"video")
+    assert videos_to_extract(tmp_path, tmp_path / "out") == ([tmp_path / "a/one.mp4"], {}, "")
 
 
 def test_names_numbers_and_report(videos_dir, tmp_path):

@@ -132,10 +132,11 @@ def test_the_orientation_may_be_any_entry_in_either_byte_order(tmp_path, order, 
     data = save(tmp_path / "plain.jpg", made_picture()).read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
     assert images.inspect_picture(tmp_path / "a.jpg").orientation == 6
-    # The last entry is cut off, the one before it is not.
-    short = b"Exif\0\0" + body[:-4]
-    (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(short) + 2) + short + data[2:])
-    assert images.inspect_picture(tmp_path / "b.jpg").orientation == 6
+    # The last entry is cut off, the one before it is not; or that one, whole, is the end of all.
+    for cut in (4, 12):
+        short = b"Exif\0\0" + body[:-cut]
+        (tmp_path / "b.jpg").write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(short) + 2) + short + data[2:])
+        assert images.inspect_picture(tmp_path / "b.jpg").orientation == 6
 
 
 def test_markers_of_a_jpeg_are_walked_over(tmp_path):

@@ -17,9 +17,9 @@ import pytest
 from tests.mutation import mutants
 
 _MODULE = """
-import mmap, os
+import mmap
 
-with open(os.environ["TFAV_NOTED"], "r+b") as file:
+with open({!r}, "r+b") as file:  # told here, since tests clear the environment of what they start
     noted = mmap.mmap(file.fileno(), 0).__setitem__  # a slot: AutoGraph would convert a function of ours
 """
 
@@ -34,7 +34,6 @@ def record(tree: Path, sources: list[str], tests: list[str], path: Path) -> None
         path: The map, JSON lines: a test that passed is `test`, `seconds` (of the processor) and `parts`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    (tree / "tfav_noted.py").write_text(_MODULE)
     parts = []
     for source in sources:
         text = (tree / source).read_text(encoding="utf-8")
@@ -43,6 +42,7 @@ def record(tree: Path, sources: list[str], tests: list[str], path: Path) -> None
             (tree / source).write_text(text, encoding="utf-8")
             parts += [f"{source}::{name}" for name in names]
     noted, names, new = (path.with_suffix(suffix).absolute() for suffix in (".noted", ".parts", ".new"))
+    (tree / "tfav_noted.py").write_text(_MODULE.format(str(noted)))
     noted.write_bytes(bytes(len(parts)))
     names.write_text(json.dumps(parts))
     new.write_text("")

@@ -157,6 +157,17 @@ def test_a_bias_per_step_is_what_tells_where_in_the_window():
     ) == (6,)
 
 
+def test_statistics_move_a_tenth_of_the_way_in_a_step_as_in_pytorch():
+    front = models.build_audio_front(Config.preset("demo", **{**TINY, "network": "tiny paper"}))
+    layer = front.get_layer("audio.fronted1D.1")
+    into = keras.Model(front.input, layer.input)
+    waveform = np.random.default_rng(0).normal(1, 1, (4, front.input_shape[1])).astype(np.float32)
+    front(waveform, training=True)
+    batch = np.asarray(into(waveform, training=True)).reshape(-1, layer.moving_mean.shape[0])
+    np.testing.assert_allclose(layer.moving_mean, 0.1 * batch.mean(0), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * batch.var(0), rtol=1e-3)
+
+
 def test_back_ends_of_the_first_stage():
     config = Config.preset("notebook", **{**TINY, "network": "tiny paper"})
     for name in ("audio", "video"):

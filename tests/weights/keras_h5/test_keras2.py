@@ -305,3 +305,44 @@ def test_epsilon_of_a_batch_normalisation_is_the_files_own(tmp_path, epsilon, ve
     assert model.get_layer("bn").momentum == pytest.approx(0.9)
     convert(path, tmp_path / "bn.keras")
     np.testing.assert_allclose(keras.models.load_model(tmp_path / "bn.keras")(x), model(x), atol=1e-6)
+
+
+def test_a_batch_normalisation_without_an_axis_is_of_the_last_one(tmp_path):
+    arrays = {"gamma": rand(3), "beta": rand(3), "moving_mean": rand(3), "moving_variance": np.abs(rand(3)) + 0.1}
+    config = [layer("BatchNormalization", "bn", epsilon=0.01, batch_input_shape=[None, 2, 3])]
+    stored = [(f"bn/{key}:0", array) for key, array in arrays.items()]
+    path = write_keras2(tmp_path / "bn.h5", "Sequential", config, {"bn": stored})
+    x = rand(4, 2, 3)
+    expected = (x - arrays["moving_mean"]) / np.sqrt(arrays["moving_variance"] + 0.01) * arrays["gamma"] + arrays[
+        "beta"
+    ]
+    np.testing.assert_allclose(load_legacy_model(path)(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("stored", "computed"),
+    [
+        ("float16", "float16"),
+        ({"class_name": "Policy", "config": {"name": "mixed_float16"}}, "float16"),
+        ({"class_name": "Policy", "config": None}, "float32"),
+        ({"class_name": "PolicyV1", "config": {"name": "_infer"}}, "float32"),
+    ],
+)
+def test_the_precision_of_a_layer_is_a_name_or_a_policy(tmp_path, stored, computed):
+    """tf.keras stores a policy where one was set."""
+    config = [
+        layer("Dense", "d", units=2, use_bias=False, activation="linear", batch_input_shape=[None, 3], dtype=stored)
+    ]
+    path = write_keras2(tmp_path / "d.h5", "Sequential", config, {"d": [("d/kernel:0", np.ones((3, 2), np.float32))]})
+    model = load_legacy_model(path)
+    assert model.get_layer("d").compute_dtype == computed
+    np.testing.assert_allclose(model(np.ones((1, 3), np.float32)), [[3, 3]])
+
+
+def test_what_a_file_holds_for_training_is_told_as_ignored_a_line_each(tmp_path):
+    config = [layer("Dense", "d", units=2, use_bias=False, activation="linear", batch_input_shape=[None, 3])]
+    path = write_keras2(tmp_path / "d.h5", "Sequential", config, {"d": [("d/kernel:0", rand(3, 2))]})
+    with h5py.File(path, "r+") as file:
+        file.create_group("optimizer_weights")
+    told = load_legacy_model(path, with_report=True)[1].ignored
+    assert [line.partition(":")[0] for line in told] == ["optimizer_weights", "training_config"]
