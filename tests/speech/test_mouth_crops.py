@@ -12,7 +12,7 @@ from tfav.data import shards
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.encoding import write_video
 from tfav.speech import lrw
-from tfav.speech.mouth_crops import LRW_PLACE, crop_fixed, make_word
+from tfav.speech.mouth_crops import LRW_PLACE, Cut, crop_fixed, make_word
 from tfav.systems.av_words.dataset import prepare
 
 FIXED = LRW_PLACE._replace(width=24, height=24)
@@ -62,7 +62,7 @@ def test_sound_that_begins_late_keeps_its_place(tmp_path, make_clip):
     frames, sound = flashes_and_clicks(40, MOMENTS)
     path = tmp_path / "WORD" / "test" / "WORD_1.mkv"
     write_sound(path, sound[3200:], RATE, frames=frames, start_sec=0.2)  # the first 5 frames have no sound
-    record, _ = make_word([str(path)], "WORD/test/WORD_1", "WORD", FIXED, "")
+    record, _ = make_word([str(path)], "WORD/test/WORD_1", "WORD", Cut(FIXED, "", needs_sound=True))
     np.testing.assert_allclose(click_frames(record.audio), 640 * np.array(MOMENTS), atol=16)
     assert not record.audio[:3100].any()
 
@@ -144,11 +144,11 @@ def test_lrw_becomes_one_recording_a_clip(tmp_path):
 
 def test_the_last_samples_count_where_a_codec_put_some_before(tmp_path):
     path = lrw_clip(tmp_path / "a.mkv")
-    plain, _ = make_word([str(path)], "a", "A", FIXED, "")
+    plain, _ = make_word([str(path)], "a", "A", Cut(FIXED, "", needs_sound=True))
     frames, sound = flashes_and_clicks(29, (3, 14, 28))
     sound = np.concatenate([np.zeros(1024), sound, np.zeros(896)])  # 20,480 samples, as some decoders give them
     longer = write_sound(tmp_path / "b.mkv", sound, RATE, frames=frames)
-    record, _ = make_word([str(longer)], "b", "A", FIXED, "")
+    record, _ = make_word([str(longer)], "b", "A", Cut(FIXED, "", needs_sound=True))
     assert len(record.audio) == 19456
     np.testing.assert_array_equal(click_frames(record.audio), click_frames(plain.audio))
 
@@ -156,7 +156,7 @@ def test_the_last_samples_count_where_a_codec_put_some_before(tmp_path):
 @pytest.mark.parametrize("num_frames", [28, 30])
 def test_a_frame_too_few_or_too_many_is_used_with_a_warning(tmp_path, num_frames):
     path = lrw_clip(tmp_path / "a.mkv", num_frames, seconds=num_frames / 25)
-    record, warning = make_word([str(path)], "a", "A", FIXED, "")
+    record, warning = make_word([str(path)], "a", "A", Cut(FIXED, "", needs_sound=True))
     assert len(record.frames) == num_frames and len(record.audio) == num_frames * 640
     assert f"it has {num_frames} frames, not 29" in warning
     np.testing.assert_allclose(record.word_times_sec, [[0, num_frames / 25]])
@@ -165,7 +165,7 @@ def test_a_frame_too_few_or_too_many_is_used_with_a_warning(tmp_path, num_frames
 @pytest.mark.parametrize(("rate", "layout"), [(8000, "mono"), (48000, "5.1")])
 def test_any_rate_and_channels(tmp_path, rate, layout):
     path = lrw_clip(tmp_path / "a.mkv", rate=rate, layout=layout)
-    record, _ = make_word([str(path)], "a", "A", FIXED, "")
+    record, _ = make_word([str(path)], "a", "A", Cut(FIXED, "", needs_sound=True))
     assert len(record.audio) >= 29 * 640
     np.testing.assert_allclose(click_frames(record.audio), [1920, 8960, 17920], atol=8)
 
@@ -175,12 +175,12 @@ def test_the_fixed_box_is_lrws(tmp_path):
     frames = np.full((29, 256, 256, 3), 40, np.uint8)
     frames[:, top:bottom, left:right] = 200
     path = write_sound(tmp_path / "a.mkv", np.zeros(19456), RATE, frames=frames)
-    record, _ = make_word([str(path)], "a", "A", LRW_PLACE, "")
+    record, _ = make_word([str(path)], "a", "A", Cut(LRW_PLACE, "", needs_sound=True))
     assert record.frames.shape == (29, 96, 96, 1)
     assert np.median(record.frames) > 190 and (record.frames > 150).mean() > 0.97
     small = write_sound(tmp_path / "b.mkv", np.zeros(19456), RATE, frames=frames[:, :128, :128])
     with pytest.raises(MediaError, match="made for 256x256, this video is 128x128"):
-        make_word([str(small)], "b", "A", LRW_PLACE, "")
+        make_word([str(small)], "b", "A", Cut(LRW_PLACE, "", needs_sound=True))
 
 
 def test_arrays_of_the_notebook_become_recordings(tmp_path):

@@ -5,6 +5,7 @@ is the start of the first video frame, wherever the sound begins, so that frame 
 sample `640 * k` at 16 kHz are the same moment.
 """
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _MARGIN_SEC = 0.1  # read around a window, far longer than soxr's filter, so tha
 _GAP_SEC = (0.05, 60.0)  # holes in the timestamps between these are filled with silence; longer ones are nonsense
 _LARGEST_BLOCK = 4096  # samples that a codec of mp4 packs together
 _REPLACE = "Replace it with a fresh copy or remove it."
+# What begins later than the first is sought, from the second before it.
+_SEEK_FROM_SEC, _SEEK_BEFORE_SEC = 20.0, 5.0
 
 
 class NoSoundError(MediaError):
@@ -110,6 +113,9 @@ def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, samp
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise NoSoundError(path, f"no sound in it (found: {kinds})", "Use a file with a sound track.")
         zero_sec = _video_start(container)
+        if zero_sec is not None and start_sec > _SEEK_FROM_SEC:
+            with contextlib.suppress(av.error.FFmpegError):  # some formats cannot
+                container.seek(round((zero_sec + start_sec - _SEEK_BEFORE_SEC) * av.time_base))
         chunks, rate, sound_sec, first_time, error = [], 0, 0.0, None, ""
         end_sec = 0.0
         position = skipped = 0  # samples of the whole sound so far, and of its beginning those left out
@@ -124,6 +130,8 @@ def _decode(path, start_sec: float = -math.inf, stop_sec: float = math.inf, samp
             for frame in frames:
                 if not rate:
                     rate, first_time = frame.rate, frame.time
+                    if start_sec > _SEEK_FROM_SEC and (first_time is None or first_time > (zero_sec or 0) + start_sec):
+                        return _decode(path, _SEEK_FROM_SEC, stop_sec, sample_rate)  # it went astray
                     sound_sec = 0.0 if zero_sec is None or first_time is None else first_time - zero_sec
                 elif frame.rate != rate:
                     raise MediaError(path, f"its sound changes from {rate} to {frame.rate} Hz", "Convert it first.")

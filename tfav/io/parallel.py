@@ -46,6 +46,7 @@ class PrepareReport:
         skipped: Names of those that were complete before.
         failed: From name to reason.
         warnings: One line each.
+        notes: What there is now, one line each.
         seconds: Wall clock.
         settings: What the run was asked for.
         classes: How many examples each class has, where there are classes.
@@ -55,6 +56,7 @@ class PrepareReport:
     skipped: list[str] = dataclasses.field(default_factory=list)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     settings: dict = dataclasses.field(default_factory=dict)
     classes: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -67,7 +69,7 @@ class PrepareReport:
     def summary(self, max_lines: int = 20) -> str:
         """Return the counts in one line, and under it each failure and warning, at most `max_lines` of each."""
         head = f"{len(self.done)} done, {len(self.skipped)} skipped, {len(self.failed)} failed in {self.seconds:.1f} s"
-        lines = [head]
+        lines = [head, *(f"  {note}" for note in self.notes)]
         if self.classes:
             lines.append("  classes: " + ", ".join(f"{label} {count}" for label, count in self.classes.items()))
         for title, entries in (
@@ -87,6 +89,7 @@ class PrepareReport:
             "failed": len(self.failed),
             "failures": [{"name": name, "reason": reason} for name, reason in self.failed.items()],
             "warnings": self.warnings,
+            "notes": self.notes,
             "seconds": round(self.seconds, 3),
             "settings": self.settings,
         } | ({"classes": self.classes} if self.classes else {})

@@ -24,7 +24,7 @@ from tfav.io.text_files import read_lines, same_form
 FPS = 25
 TICKS_PER_FRAME = 1000
 PAUSES = ("sil", "sp")
-SYMBOLS = "abcdefghijklmnopqrstuvwxyz'?!123456789 "  # that a word of an alignment may be written with
+_IN_WORDS = "'\u2019-?!.\u00b7\u200c\u200d"  # beside letters, marks and digits
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # The six slots of every sentence, from the letter in the file's name to the word.
 SLOTS: tuple[dict[str, str], ...] = (
@@ -146,8 +146,9 @@ def read_alignment(path: Path | str) -> list[Word]:
     """The words of an `.align` file, pauses left out.
 
     Raises:
-        DataError: A line without three columns, a time that is no number or runs backwards, a symbol that no alphabet
-            has, or no word at all, with file and line; or words far too short, since times are in another unit.
+        DataError: A line without three columns, a time that is no number or runs backwards, a symbol that no
+            word is written with, or no word at all, with file and line; or words far too short, since times are in
+            another unit.
     """
     path = Path(path)
     try:
@@ -170,7 +171,8 @@ def read_alignment(path: Path | str) -> list[Word]:
         text = columns[2].lower()
         if text in PAUSES:
             continue
-        unknown = sorted(set(text) - set(SYMBOLS))
+        others = sorted(set(text) - set(_IN_WORDS))
+        unknown = [letter for letter in others if unicodedata.category(letter)[0] not in "LMN"]
         if unknown:
             raise DataError(f"{where}: unknown symbol {' '.join(map(repr, unknown))} in the word {columns[2]!r}.")
         words.append(Word(text, start, end))
@@ -226,21 +228,3 @@ def sentence_of(name: str) -> str:
     if len(name) != len(SLOTS) or any(letter not in slot for letter, slot in zip(name, SLOTS, strict=True)):
         return ""
     return " ".join(slot[letter] for letter, slot in zip(name, SLOTS, strict=True))
-
-
-def describe_speech(clip: Clip) -> tuple[str, list[Word]]:
-    """What is said in a clip, by its alignment, else by its name, and when (no words where only the name is known).
-
-    Raises:
-        DataError: The alignment is broken; or there is none and the name is no GRID code.
-    """
-    if clip.align is not None:
-        words = read_alignment(clip.align)
-        return " ".join(word.text for word in words), words
-    sentence = sentence_of(clip.path.stem)
-    if not sentence:
-        raise DataError(
-            f"{clip.path}: there is no {clip.path.stem}.align, and its name is no GRID code such as bbaf2n. Add "
-            f"align/{clip.speaker}/{clip.path.stem}.align, or remove the video."
-        )
-    return sentence, []

@@ -4,6 +4,7 @@ Frames and samples begin at the same moment, 640 samples a frame. Loads no Tenso
 recordings have no use for it.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ from tfav.errors import DataError, MediaError
 from tfav.io.audio import NoSoundError, read_audio, take_samples, to_int16
 from tfav.io.images import resize
 from tfav.io.mouth import Box, crop_speaker
-from tfav.io.video import read_video
+from tfav.io.video import probe, read_video
+from tfav.io.video_spans import read_span
 from tfav.speech import lrw
 from tfav.speech.grid import FPS, Word, describe_misfit
 
 SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+_BEYOND_SEC = 0.5  # by which a transcript may go on after the video's end
 _SHORT = 2  # frames by which sound may end before the pictures without a word about it
 
 
@@ -45,58 +48,98 @@ GRID_PLACE = FixedPlace((288, 360), (190, 236, 80, 220), 140, 46)  # the course 
 LRW_PLACE = FixedPlace(lrw.SIZE, lrw.BOX, 96, 96)
 
 
+class Cut(NamedTuple):
+    """What of a video becomes a record.
+
+    Attributes:
+        crop: What is cut out of the pictures.
+        detector: Path of the face detector's model, for a `Box`.
+        fps: Frames per second of the record; the video may have another rate.
+        needs_sound: Whether a video without sound is refused, and sound that ends early is filled up with silence.
+        max_seconds: Longer records are refused.
+    """
+
+    crop: Crop
+    detector: str
+    fps: float = FPS
+    needs_sound: bool = False
+    max_seconds: float = math.inf
+
+
 def make_sentence(
     path: str,
     name: str,
     text: str,
     words: Sequence[tuple[str, float, float]],
-    crop: Crop,
-    detector: str,
-    needs_sound: bool,
+    cut: Cut,
+    span_sec: tuple[float, float] | None = None,
+    is_only: bool = True,
 ) -> tuple[Record, str]:
-    """One sentence.
+    """One utterance.
 
     Args:
-        path: The video, of any rate: it is taken at 25 frames a second by time.
+        path: The video, of any rate: frames are taken by time.
         name: The record's.
         text: What is said.
-        words: As `grid.Word`, times in frames.
-        crop: What is cut out.
-        detector: Path of the face detector's model, for a `Box`.
-        needs_sound: Whether a video without sound is refused, and sound that ends early is filled up with silence.
+        words: As `TimedWord`, times in seconds of the video.
+        cut: What becomes of it.
+        span_sec: Start and end of what is cut out, in seconds; None: the whole video.
+        is_only: Nothing else is said in the video; if it is short it is taken whole.
 
     Returns:
-        The record, and a warning or "": `[T, height, width, 1]` uint8 grey; sound `[640 * T]` int16 at 16 kHz, or what
-        there is of it.
+        The record, and a warning or "": `[T, height, width, 1]` uint8 grey; sound int16 at 16 kHz, as long as the
+        pictures, or what there is of it.
 
     Raises:
-        MediaError: The video is damaged; it shows no face, or not all the time; it ends before its alignment does; it
-            has no sound and needs it.
+        MediaError: The video is damaged; it shows no face, or not all the time; it ends before its transcript does, or
+            is too long; it has no sound and needs it.
     """
-    frames = read_video(path, every_sec=1 / FPS).frames
-    words = [Word(*word) for word in words]
-    if misfit := describe_misfit(words, len(frames)):
-        raise MediaError(path, misfit.rstrip("."), "Replace the video or its alignment.")
-    if needs_sound:
-        sound, warnings = read_sound(path, len(frames))
+    start = 0.0
+    if span_sec is not None and is_only:
+        duration = probe(path, exact=False).duration_sec
+        _check_end(path, span_sec[1], duration)
+        if duration <= cut.max_seconds:
+            span_sec = None
+    if span_sec is None:
+        frames = read_video(path, every_sec=1 / cut.fps).frames
+        if len(frames) > cut.max_seconds * cut.fps + _SHORT:
+            raise MediaError(
+                path,
+                f"it lasts {len(frames) / cut.fps:.1f} s, more than max_seconds={cut.max_seconds:g}",
+                "Give it subtitles to be cut by, or raise --max-seconds.",
+            )
+        told = [Word(word, *(time * FPS for time in times)) for word, *times in words]
+        if misfit := describe_misfit(told, round(len(frames) * FPS / cut.fps)):
+            raise MediaError(path, misfit.rstrip("."), "Replace the video or its alignment.")
     else:
-        sound, warnings = _read_sound_if_any(path, len(frames))
-    crops, more = crop_frames(path, frames, crop, detector)
-    times = np.array([word[1:] for word in words], np.float32).reshape(-1, 2) / FPS
-    spoken = tuple(word.text for word in words)
-    record = Record(name, crops[..., None], FPS, text, spoken, times, to_int16(sound), SAMPLE_RATE)
+        start, end = span_sec
+        frames = read_span(path, start, end, 1 / cut.fps)
+        _check_end(path, end, start + len(frames) / cut.fps)
+    sound, warnings = read_sound(path, len(frames), cut, start)
+    crops, more = crop_frames(path, frames, cut)
+    times = np.clip(np.array([word[1:] for word in words]).reshape(-1, 2) - start, 0, None).astype(np.float32)
+    spoken = tuple(word[0] for word in words)
+    record = Record(name, crops[..., None], cut.fps, text, spoken, times, to_int16(sound), SAMPLE_RATE)
     return record, "; ".join(warnings + more)
 
 
-def make_word(paths: Sequence[str], name: str, word: str, crop: Crop, detector: str) -> tuple[Record, str]:
+def _check_end(path, end_sec: float, duration_sec: float) -> None:
+    if end_sec > duration_sec + _BEYOND_SEC:
+        raise MediaError(
+            path,
+            f"it ends at {duration_sec:.2f} s, and its transcript goes on to {end_sec:.2f} s",
+            "Replace the video or its transcript.",
+        )
+
+
+def make_word(paths: Sequence[str], name: str, word: str, cut: Cut) -> tuple[Record, str]:
     """One clip of LRW, the word in its middle.
 
     Args:
         paths: The video; or the notebook's two arrays, pictures and sound in any order.
         name: The record's.
         word: What is said.
-        crop: What is cut out; arrays are cut out already and only resized.
-        detector: Path of the face detector's model, for a `Box`.
+        cut: What becomes of it; arrays are cut out already and only resized.
 
     Returns:
         As `make_sentence`. A clip of 29 frames has the last 19,456 samples of its sound, as the notebook takes them.
@@ -106,61 +149,69 @@ def make_word(paths: Sequence[str], name: str, word: str, crop: Crop, detector: 
     """
     if len(paths) == 2:
         frames, sound = _read_arrays(paths)
-        crops, warnings = np.stack([_resize(frame, crop) for frame in frames]), []
+        crops, warnings = np.stack([_resize(frame, cut.crop) for frame in frames]), []
     else:
         (path,) = paths
         frames = read_video(path, every_sec=1 / FPS).frames
-        sound, warnings = read_sound(path, len(frames))
+        sound, warnings = read_sound(path, len(frames), cut)
         whole = read_audio(path, SAMPLE_RATE)
         if len(frames) == lrw.NUM_FRAMES:
             sound = whole[-lrw.NUM_SAMPLES :] if len(whole) >= lrw.NUM_SAMPLES else sound
         else:
             warnings.append(f"it has {len(frames)} frames, not {lrw.NUM_FRAMES}; its middle is taken")
-        crops, more = crop_frames(path, frames, crop, detector)
+        crops, more = crop_frames(path, frames, cut)
         warnings += more
     times = np.array([[0, len(crops) / FPS]], np.float32)
     record = Record(name, crops[..., None], FPS, word, (word,), times, to_int16(sound), SAMPLE_RATE)
     return record, "; ".join(warnings)
 
 
-def read_sound(path, num_frames: int) -> tuple[np.ndarray, list[str]]:
-    """The sound of a video from its first frame to its last, silent where there is none.
+def read_sound(path, num_frames: int, cut: Cut, start_sec: float = 0.0) -> tuple[np.ndarray, list[str]]:
+    """The sound that goes with some frames of a video.
+
+    Args:
+        path: The video.
+        num_frames: How many.
+        cut: Their rate. Where sound is needed, silence stands where there is none; else only whole frames count that
+            it covers.
+        start_sec: Of the first one.
 
     Returns:
-        `[640 * num_frames]` float32 at 16 kHz, and warnings.
+        `[S]` float32 at 16 kHz, and warnings; where it is not needed and there is none, nothing.
 
     Raises:
-        NoSoundError: There is none.
-        MediaError: The file cannot be read.
+        NoSoundError: There is none, and it is needed.
+        MediaError: The file cannot be read, likewise.
     """
-    sound = read_audio(path, SAMPLE_RATE, start_sec=0.0)
-    missing = num_frames - len(sound) / SAMPLES_PER_FRAME
+    per_frame = SAMPLE_RATE / cut.fps
+    wanted = round(num_frames * per_frame)
+    try:
+        # Of a cut no more is decoded than it needs.
+        sound = read_audio(path, SAMPLE_RATE, start_sec, num_frames / cut.fps if start_sec else None)
+    except NoSoundError:
+        if cut.needs_sound:
+            raise
+        return np.zeros(0, np.float32), []
+    except MediaError as error:
+        if cut.needs_sound:
+            raise
+        return np.zeros(0, np.float32), [f"its sound is left out: {error}"]  # no reason to do without its pictures
+    if not cut.needs_sound:
+        return take_samples(sound, 0, min(wanted, int(int(len(sound) / per_frame) * per_frame))), []
+    missing = num_frames - len(sound) / per_frame
     warnings = []
     if missing > _SHORT:
-        warnings.append(f"its sound ends {missing / FPS:.2f} s before its pictures; silence stands there")
-    return take_samples(sound, 0, num_frames * SAMPLES_PER_FRAME), warnings
+        warnings.append(f"its sound ends {missing / cut.fps:.2f} s before its pictures; silence stands there")
+    return take_samples(sound, 0, wanted), warnings
 
 
-def _read_sound_if_any(path, num_frames: int) -> tuple[np.ndarray, list[str]]:
-    """Sound of the whole frames that it covers; nothing where there is none."""
-    nothing = np.zeros(0, np.float32)
-    try:
-        samples = read_audio(path, SAMPLE_RATE, start_sec=0.0)
-    except NoSoundError:
-        return nothing, []
-    except MediaError as error:  # no reason to do without its pictures
-        return nothing, [f"its sound is left out: {error}"]
-    return take_samples(samples, 0, min(num_frames, len(samples) // SAMPLES_PER_FRAME) * SAMPLES_PER_FRAME), []
-
-
-def crop_frames(path, frames: np.ndarray, crop: Crop, detector: str) -> tuple[np.ndarray, list[str]]:
+def crop_frames(path, frames: np.ndarray, cut: Cut) -> tuple[np.ndarray, list[str]]:
     """The mouth in each frame of a short clip.
 
     Args:
         path: For messages.
         frames: `[T, H, W, 3]` uint8 RGB.
-        crop: What is cut out.
-        detector: Path of the face detector's model, for a `Box`.
+        cut: What is cut out.
 
     Returns:
         `[T, height, width]` uint8 grey, and warnings.
@@ -169,9 +220,9 @@ def crop_frames(path, frames: np.ndarray, crop: Crop, detector: str) -> tuple[np
         MediaError: No face, or a size that the fixed place is not made for.
     """
     try:
-        if isinstance(crop, Box):
-            return crop_speaker(frames, detector, fps=FPS, box=crop)
-        return np.stack(list(crop_fixed(frames, crop))), []
+        if isinstance(cut.crop, Box):
+            return crop_speaker(frames, cut.detector, fps=cut.fps, box=cut.crop)
+        return np.stack(list(crop_fixed(frames, cut.crop))), []
     except DataError as error:
         raise MediaError(path, str(error).rstrip("."), "Remove the video, or replace it.") from error
 

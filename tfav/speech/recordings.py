@@ -1,9 +1,10 @@
 """Recordings of speech become shards of mouth crops, once; and a configuration's shards, opened once.
 
-A system says what to cut out and whether it needs sound. How a corpus lies on disk is in `grid` and `lrw`.
+A system says what to cut out and whether it needs sound. How a corpus lies on disk is in `corpus`, `grid` and `lrw`.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,77 +13,86 @@ from tfav.data import shards
 from tfav.data.example_files import fingerprint
 from tfav.data.shard_writing import SHEET_NAME, draw_contact_sheet, prepare_shards
 from tfav.data.shards import Index
-from tfav.errors import TfavError, UsageError
+from tfav.errors import UsageError
+from tfav.io.atomic_write import write_json
 from tfav.io.cache import keyed_path
 from tfav.io.faces import detector_file
 from tfav.io.lock import locked_folder
 from tfav.io.mouth import Box
-from tfav.io.parallel import PrepareReport
+from tfav.io.parallel import REPORT_NAME, PrepareReport
 from tfav.io.text_files import same_form
-from tfav.speech import grid, lrw
-from tfav.speech.mouth_crops import Crop, make_sentence, make_word
+from tfav.speech import lrw
+from tfav.speech.corpus import find_spoken
+from tfav.speech.mouth_crops import Crop, Cut, make_sentence, make_word
 from tfav.speech.splits import MAX_UNUSABLE, NamedSplit, report_unusable
+from tfav.speech.text_normalization import Digits
 
 
 class Jobs(NamedTuple):
-    """Recordings to make, as `prepare_shards` takes them: function, arguments and fingerprints, and what failed."""
+    """Recordings to make, as `prepare_shards` takes them: function, arguments and fingerprints, and what failed.
+
+    `notes` are lines for the report.
+    """
 
     make: Callable
     jobs: dict[str, tuple[tuple, str]]
     failures: dict[str, str]
     warnings: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def find_sentences(
     source: Path | str,
     out: Path | str,
-    crop: Crop,
-    detector: str,
+    cut: Cut,
     *,
     record_format: int,
     speakers: Sequence[str] = (),
-    needs_sound: bool = False,
     needs_times: bool = False,
+    transcripts: Path | str | None = None,
+    digits: Digits = "keep",
 ) -> Jobs:
-    """The sentences of a corpus in one of GRID's trees.
+    """The utterances of a folder of videos, by `corpus.find_spoken`.
 
     Args:
-        source: The tree.
+        source: The folder.
         out: The shard folder, left out where it lies inside.
-        crop: What is cut out.
-        detector: From `find_detector`.
+        cut: What becomes of each.
         record_format: Of the system's records; with another one they are made anew.
         speakers: These only; empty: all.
-        needs_sound: Whether a video without sound fails.
-        needs_times: Whether a video without an alignment fails.
+        needs_times: Whether an utterance without word times fails.
+        transcripts: As in `find_spoken`.
+        digits: Likewise.
 
     Raises:
         UsageError: No such folder or speaker.
         DataError: It holds no videos.
     """
-    clips, failures, warnings = grid.find_clips(source, exclude=out)
-    clips = of_speakers(clips, speakers, lambda clip: clip.speaker, source)
-    failures = {name: why for name, why in failures.items() if not speakers or speaker_of(name) in speakers}
+    corpus = find_spoken(source, exclude=out, transcripts=transcripts, digits=digits, max_seconds=cut.max_seconds)
+    spoken = of_speakers(corpus.spoken, speakers, lambda one: one.speaker, source)
+    wanted = set(map(same_form, speakers))
+    failures = {name: why for name, why in corpus.failures.items() if not wanted or speaker_of(name) in wanted}
     jobs = {}
-    for clip in clips:
-        try:
-            text, words = grid.describe_speech(clip)
-        except TfavError as error:
-            failures[clip.id] = str(error)
+    for one in spoken:
+        if one.id in jobs:
+            failures[one.id] = f"{one.path}: two utterances would be named {one.id}. Rename one of the videos."
             continue
-        if needs_times and not words:
-            failures[clip.id] = (
-                f"{clip.path}: there is no {clip.path.stem}.align, so it is not known when its words are said. Add "
-                f"align/{clip.speaker}/{clip.path.stem}.align, or remove the video."
+        if needs_times and not one.words:
+            failures[one.id] = (
+                f"{one.path}: it is not known when its words are said. Add an alignment, such as {one.path.stem}.align "
+                "or .TextGrid, or remove the video."
             )
             continue
-        words = [tuple(word) for word in words]
-        mark = fingerprint(record_format, crop, clip.path, text, words)
-        jobs[clip.id] = ((str(clip.path.absolute()), clip.id, text, words, crop, detector, needs_sound), mark)
-    return Jobs(make_sentence, jobs, failures, warnings)
+        words = [(word.text, round(word.start_sec, 5), round(word.end_sec, 5)) for word in one.words]
+        mark = fingerprint(record_format, cut[:1] + cut[2:], one.path, one.text, words, one.span_sec, one.is_only)
+        arguments = (str(one.path.absolute()), one.id, one.text, words, cut, one.span_sec, one.is_only)
+        jobs[one.id] = arguments, mark
+    changes = ", ".join(f"{count} {kind}" for kind, count in corpus.changes.most_common())
+    notes = (f"texts: {changes}",) if changes else ()
+    return Jobs(make_sentence, jobs, failures, corpus.warnings, notes)
 
 
-def find_words(source: Path | str, out: Path | str, crop: Crop, detector: str, *, record_format: int) -> Jobs:
+def find_words(source: Path | str, out: Path | str, cut: Cut, *, record_format: int) -> Jobs:
     """The clips of LRW, a word each; arguments as `find_sentences` takes them.
 
     Raises:
@@ -92,9 +102,9 @@ def find_words(source: Path | str, out: Path | str, crop: Crop, detector: str, *
     clips, failures, warnings = lrw.find_clips(source, exclude=out)
     jobs = {}
     for clip in clips:
-        mark = fingerprint(record_format, crop, *clip.paths)
+        mark = fingerprint(record_format, cut.crop, *clip.paths)
         paths = tuple(str(path.absolute()) for path in clip.paths)
-        jobs[clip.id] = ((paths, clip.id, clip.word, crop, detector), mark)
+        jobs[clip.id] = ((paths, clip.id, clip.word, cut), mark)
     return Jobs(make_word, jobs, failures, warnings)
 
 
@@ -120,9 +130,24 @@ def prepare(jobs: Jobs, out: Path | str, settings: Mapping, **workers) -> Prepar
         label="recordings",
         **workers,
     )
+    report.notes += [_describe(index), *jobs.notes]
+    write_json(Path(out) / REPORT_NAME, report.as_dict())
     if report.done or not (Path(out) / SHEET_NAME).exists():
         draw_contact_sheet(index)
     return report
+
+
+def _describe(index: Index) -> str:
+    """What there is, in a line: how much, of how many, said how."""
+    hours = sum(entry.num_frames / entry.fps for entry in index.entries) / 3600
+    words = Counter(word for entry in index.entries for word in entry.text.split())
+    symbols = "".join(sorted(set("".join(words))))
+    told = f"{60 * hours:.1f} minutes" if hours < 1 else f"{hours:.1f} hours"
+    speakers = len({speaker_of(entry.id) for entry in index.entries})
+    return (
+        f"{len(index.entries)} utterances, {told}, {speakers} speaker{'s'[: speakers != 1]}, {words.total()} words "
+        f"({len(words)} different), {len(symbols)} symbols: {symbols[:120]}"
+    )
 
 
 def find_detector(crop: Crop) -> str:

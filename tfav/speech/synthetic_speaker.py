@@ -4,6 +4,7 @@ Mouths alone for training, and a whole face, which YuNet, the face detector, fin
 video at hand and for pictures that show nobody. Loads no TensorFlow.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,9 +46,16 @@ _LETTER_SCALE, _LETTER_LIPS = 1.75 * 52 / 56, (120, 70, 70)
 
 
 def letter_shape(letter: str) -> tuple[float, float, float]:
-    """Width and opening of the mouth, 0-1, and how much of the teeth is seen; a closed mouth for anything else."""
-    if not ("a" <= letter <= "z"):
+    """Width and opening of the mouth, 0-1, and how much of the teeth is seen; a closed mouth for what is no letter."""
+    if not letter.isalpha():
         return 0.5, 0.0, 0.0
+    if not ("a" <= letter <= "z"):
+        base = unicodedata.normalize("NFD", letter)[0]
+        if "a" <= base <= "z":  # a mark changes the mouth by half a step, to one that no plain letter has
+            width, opening, teeth = letter_shape(base)
+            return abs(width - 0.25), opening, abs(teeth - 0.25)
+        code = ord(letter)
+        return (code % 5) / 4, 0.2 + 0.2 * (code // 5 % 5), (code // 25 % 3) / 2
     place = ord(letter) - ord("a")
     return (place % 3) / 2, 0.25 + 0.25 * (place // 3 % 4), (place // 12) / 2
 
@@ -166,7 +174,7 @@ def mouth_letters(letters: str, *, seed: int = 0) -> Iterator[np.ndarray]:
     A model that has learned the drawn mouths can read it.
 
     Args:
-        letters: Small letters and blanks.
+        letters: Small letters of any script, and blanks.
         seed: Of the camera's noise.
 
     Yields:

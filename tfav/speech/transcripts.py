@@ -2,15 +2,16 @@
 
 import csv
 import math
+import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
 from tfav.io.listing import walk_files
-from tfav.io.text_files import read_lines, read_text, same_form
+from tfav.io.text_files import read_text, same_form
 from tfav.speech import grid
 from tfav.speech.text_normalization import Digits, normalize_text
 
@@ -246,17 +247,8 @@ def _read_plain(path: Path, collected: _Collected) -> Iterator[Utterance]:
 
 
 def _read_grid(path: Path, collected: _Collected) -> Iterator[Utterance]:
-    words = []
-    for number, line in read_lines(path, "an alignment"):
-        try:
-            start, end, text = line.split()
-            word = grid.Word(text, float(start) / grid.TICKS_PER_FRAME, float(end) / grid.TICKS_PER_FRAME)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: expected `start end word`. Received: {line!r}") from error
-        if text.lower() not in grid.PAUSES:
-            words.append(word)
-    timed = _in_order([TimedWord(word.text, word.start / grid.FPS, word.end / grid.FPS) for word in words], path)
-    grid.check_unit(words, path)
+    words = grid.read_alignment(path)
+    timed = tuple(TimedWord(word.text, word.start / grid.FPS, word.end / grid.FPS) for word in words)
     yield Utterance(" ".join(word.text for word in words), words=timed)
 
 
@@ -330,45 +322,55 @@ class Paired(NamedTuple):
     """Recordings with their transcripts.
 
     Attributes:
-        pairs: Video and transcript, in the order of the videos.
-        failures: Videos that cannot be used, each with its reason.
+        pairs: From video to transcript, in the order of the videos.
+        missing: Videos that have none.
+        failures: Videos that have several, each with the reason.
         unused: Transcripts that belong to no video.
     """
 
-    pairs: tuple[tuple[Path, Path], ...]
+    pairs: dict[Path, Path]
+    missing: frozenset[Path]
     failures: dict[Path, str]
     unused: tuple[Path, ...]
 
 
-def find_transcripts(videos: Sequence[Path], source: Path, transcripts: Path | None = None) -> Paired:
-    """Finds the transcript of each video by its name: beside it, in a parallel tree, or anywhere below the folder.
+def find_transcripts(
+    videos: Sequence[Path],
+    source: Path,
+    transcripts: Path | None = None,
+    alignments: Mapping[Path, Path] | None = None,
+) -> Paired:
+    """Finds the transcript of each video by its name: beside it, in a parallel tree, or anywhere for a unique name.
 
     Args:
         videos: Below `source`.
         source: Folder of the videos.
         transcripts: Folder of the transcripts; None: `source`. A language may stand in a name: `clip.es.srt`.
+        alignments: What is known already: videos to their alignments.
     """
-    root = Path(transcripts or source)
+    root, known = Path(transcripts or source), dict(alignments or {})
     by_stem: dict[str, list[Path]] = {}
     for path in walk_files(root, frozenset(SUFFIXES)).to_try():
         by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
-    pairs, failures, used = [], {}, set()
+    stems = Counter(same_form(video.stem) for video in videos)
+    pairs, failures, used = {}, {}, set(known.values())
     for video in videos:
         named = by_stem.get(same_form(video.stem), [])
         beside = [path for path in named if path.parent == video.parent]
         parallel = [path for path in named if path.parent.relative_to(root) == video.parent.relative_to(source)]
-        found = beside or parallel or named
+        found = beside or parallel or (named if stems[same_form(video.stem)] == 1 else [])
+        if video in known:
+            found = [known[video], *(path for path in beside or parallel if path.suffix.lower() != ".align")]
         if len(found) == 1:
-            pairs.append((video, found[0]))
+            pairs[video] = found[0]
             used.add(found[0])
         elif found:
-            names = " and ".join(str(path.relative_to(root)) for path in found[:3])
+            names = " and ".join(str(path).removeprefix(f"{root}{os.sep}") for path in found[:3])
             failures[video] = f"{len(found)} transcripts have its name: {names}. Keep one of them."
             used |= set(found)
-        else:
-            failures[video] = f"there is no transcript of its name ({', '.join(SUFFIXES)}) in {root}. Add one."
     unused = [path for paths in by_stem.values() for path in paths if path not in used]
-    return Paired(tuple(pairs), failures, tuple(unused))
+    missing = frozenset(videos) - pairs.keys() - failures.keys()
+    return Paired(pairs, missing, failures, tuple(unused))
 
 
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(-\w{2,8})?$")

@@ -15,7 +15,8 @@ from tfav.io.mouth import WIDE
 from tfav.io.parallel import PrepareReport
 from tfav.speech import grid, lrw, recordings
 from tfav.speech import noise as noises
-from tfav.speech.mouth_crops import LRW_PLACE, SAMPLES_PER_FRAME, Crop
+from tfav.speech.corpus import MAX_SECONDS
+from tfav.speech.mouth_crops import LRW_PLACE, SAMPLES_PER_FRAME, Crop, Cut
 from tfav.speech.recordings import Recordings
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.speech.windows import cut_window, list_said, list_windows, read_windows
@@ -112,15 +113,14 @@ def prepare(
     if len(size) != 2 or min(size) < 8:
         raise UsageError(f"crop_size must be a height and a width of 8 pixels or more. Received: crop_size={size}")
     crop = crop_of(mouth_crop, size)
-    detector = recordings.find_detector(crop)
-    options = {"record_format": RECORD_FORMAT}
+    cut = Cut(crop, recordings.find_detector(crop), needs_sound=True, max_seconds=MAX_SECONDS)
     if layout == "grid":
-        options |= {"speakers": speakers, "needs_sound": True, "needs_times": True}
-        jobs, known = recordings.find_sentences(source, out, crop, detector, **options), grid.WORDS
+        options = {"record_format": RECORD_FORMAT, "speakers": speakers, "needs_times": True}
+        jobs, known = recordings.find_sentences(source, out, cut, **options), grid.WORDS
     else:
         if speakers:
             raise UsageError("LRW has no speakers to choose. Leave out: speakers.")
-        jobs = recordings.find_words(source, out, crop, detector, **options)
+        jobs = recordings.find_words(source, out, cut, record_format=RECORD_FORMAT)
         known = sorted({name.split("/")[0] for name in jobs.jobs})
     settings = {"system": SYSTEM, "format": RECORD_FORMAT, "layout": layout, "mouth_crop": mouth_crop}
     settings |= {"size": list(size), "words": list(known)}

@@ -26,7 +26,7 @@ from tfav.io.video import read_video
 from tfav.metrics.ranking import ranking
 from tfav.speech.clip_page import write_page
 from tfav.speech.grid import FPS
-from tfav.speech.mouth_crops import crop_frames
+from tfav.speech.mouth_crops import Cut, crop_frames
 from tfav.speech.recordings import find_detector
 from tfav.speech.windows import first_frame
 from tfav.systems.av_words.augment import pictures_to_input, sound_to_input
@@ -300,12 +300,12 @@ def _pictures(path, config: Config, film: _Film, first: int, warnings: list[str]
     start, stop = max(0, wanted[0] - _MARGIN), min(film.count, wanted[-1] + 1 + _MARGIN)
     frames = film.read(start, stop)
     crop = crop_of(config.mouth_crop, config.prepared_size)
-    detector = find_detector(crop)
+    cut = Cut(crop, find_detector(crop))
     error = None
     for lowest, highest in ((start, stop), (wanted[0], wanted[-1] + 1)):  # around the window, else within it
         try:
             part = frames[lowest - start : highest - start]
-            mouths, more = crop_frames(path, part, crop, detector)
+            mouths, more = crop_frames(path, part, cut)
         except MediaError as failure:
             error = failure
             continue

@@ -7,6 +7,7 @@ from typing import Literal
 from tfav.errors import UsageError
 from tfav.io.workers import Workers
 from tfav.ranges import ranged
+from tfav.speech.text_normalization import Digits
 from tfav.speech.tokenizer import TOKENIZERS, Tokenizer
 from tfav.training.config import OptimizerConfig, Precision, ScheduleConfig, SplitConfig
 from tfav.training.system import Control, RunOptions, Tab
@@ -217,7 +218,7 @@ Config.PRESETS = PRESETS
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareOptions(Workers):
-    """Recordings of faces with their words become shards of mouth crops, beside a contact sheet to look at.
+    """Recordings of faces with their transcripts become shards of mouth crops, beside a contact sheet to look at.
 
     Example:
         tfav prepare lipnet --source grid --out grid_shards --speakers s1 s2
@@ -227,6 +228,14 @@ class PrepareOptions(Workers):
     """Mouth crop: tracked follows the mouth, tight follows the lips, fixed is the course notebook's place."""
     speakers: tuple[str, ...] = ()
     """Prepare only these speakers, such as s1 s2. Default: all."""
+    transcripts: Path | None = None
+    """Table of videos and texts (.csv, .tsv), or folder of transcripts. Default: they lie beside the videos."""
+    fps: float = ranged(25.0, gt=0, le=120)
+    """Frames per second of the clips, whatever the videos have."""
+    max_seconds: float = ranged(12.0, gt=0)
+    """Longest utterance in seconds; longer ones are divided at their pauses, or left out and named."""
+    digits: Digits = "keep"
+    """Digits in transcripts: keep them, or refuse the utterance, since 10 is read as ten."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,13 @@ from tfav.errors import DataError, UsageError
 from tfav.io.mouth import CLOSE, WIDE
 from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import same_form
+from tfav.ranges import check_number
 from tfav.speech import grid, log_mel, recordings
-from tfav.speech.mouth_crops import GRID_PLACE, SAMPLE_RATE, Crop
+from tfav.speech.corpus import MAX_SECONDS
+from tfav.speech.mouth_crops import GRID_PLACE, SAMPLE_RATE, Crop, Cut
 from tfav.speech.recordings import Recordings, of_speakers, speaker_of
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
+from tfav.speech.text_normalization import Digits
 from tfav.speech.tokenizer import required_frames
 from tfav.speech.word_splicing import splice_batch
 from tfav.systems.lipnet import augment as augmentation
@@ -94,21 +97,29 @@ def prepare(
     *,
     mouth_crop: str = "tracked",
     speakers: Sequence[str] = (),
+    transcripts: Path | str | None = None,
+    fps: float = grid.FPS,
+    max_seconds: float = MAX_SECONDS,
+    digits: Digits = "keep",
     **workers,
 ) -> PrepareReport:
     """Cuts the mouth out of every video, once, in parallel, into compressed shards; resumable.
 
     Args:
-        source: GRID in one of the trees that `tfav.speech.grid` knows.
+        source: Videos with what is said in them: GRID in one of the trees that `tfav.speech.grid` knows, or transcripts
+            that `tfav.speech.corpus` finds. A recording with several subtitles becomes as many clips.
         out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
         mouth_crop: `tracked` `[T, 56, 104, 1]` or `tight` `[T, 64, 96, 1]`, around the mouth with a margin for
             augmentation; `fixed`, the course notebook's `[T, 46, 140, 1]`.
         speakers: These only; empty: all.
+        transcripts: A table or a folder, as in `find_spoken`; None: they lie beside the videos.
+        fps: Frames per second of the clips, taken by time. The sound of others than 25 is not learnt from.
+        max_seconds: Longer utterances are divided at their pauses, or fail.
+        digits: `keep` or `refuse` them in transcripts.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
-        What became of each clip; broken alignments, names that spell no sentence and videos that cannot be read are
-        failures of that clip alone.
+        What became of each clip; broken transcripts and videos that cannot be read are failures of those alone.
 
     Raises:
         UsageError: A wrong option or folder.
@@ -117,10 +128,14 @@ def prepare(
     """
     if mouth_crop not in CROPS:
         raise UsageError(f"mouth_crop must be one of {', '.join(CROPS)}. Received: mouth_crop={mouth_crop}")
+    check_number("fps", fps, gt=0, le=120)
+    check_number("max_seconds", max_seconds, gt=0)
     crop = CROPS[mouth_crop]
-    detector = recordings.find_detector(crop)
-    jobs = recordings.find_sentences(source, out, crop, detector, record_format=RECORD_FORMAT, speakers=speakers)
-    settings = {"system": SYSTEM, "format": RECORD_FORMAT, "mouth_crop": mouth_crop}
+    cut = Cut(crop, recordings.find_detector(crop), fps, max_seconds=max_seconds)
+    jobs = recordings.find_sentences(
+        source, out, cut, record_format=RECORD_FORMAT, speakers=speakers, transcripts=transcripts, digits=digits
+    )
+    settings = {"system": SYSTEM, "format": RECORD_FORMAT, "mouth_crop": mouth_crop, "fps": fps}
     return recordings.prepare(jobs, out, settings, **workers)
 
 

@@ -1,0 +1,90 @@
+"""A part of a long video, without decoding what lies before it."""
+
+import av
+import numpy as np
+
+from tfav.errors import MediaError
+from tfav.io.container import nominal_rate, open_video
+from tfav.io.decoding import FrameDecoder, RgbConverter
+from tfav.ranges import check_number
+
+_BEFORE_SEC = 2.0  # sought earlier than wanted: pictures behind a key frame may stand in for it badly
+_SEEK_FROM_SEC = 5.0  # what begins sooner is decoded from the start
+
+
+def read_span(path, start_sec: float, end_sec: float, every_sec: float) -> np.ndarray:
+    """Reads the frames shown at `start_sec`, `start_sec + every_sec`, ... before `end_sec`.
+
+    The frame for a moment is the last one that starts no later than half a frame interval after it, as in
+    `sampling.indices_every_sec`. Where the format cannot be searched by time, it is decoded from its start.
+
+    Args:
+        path: The video.
+        start_sec: From the start of its first frame.
+        end_sec: Likewise; what lies beyond the last frame is left out.
+        every_sec: Step.
+
+    Returns:
+        `[T, H, W, 3]` uint8 RGB, upright.
+
+    Raises:
+        MediaError: The file cannot be read, or has no frames there.
+        UsageError: A time that is no number, or no time between start and end.
+
+    Example:
+        >>> read_span("hour.mp4", 1800.0, 1802.0, 1 / 25).shape
+        (50, 720, 1280, 3)
+    """
+    check_number("start_sec", start_sec, ge=0)
+    check_number("end_sec", end_sec, gt=start_sec)
+    check_number("every_sec", every_sec, gt=0)
+    with open_video(path) as (container, stream):
+        decoder = FrameDecoder(container, stream)
+        _, first = next(iter(decoder), (None, None))
+        if first is None:
+            raise MediaError(path, "no frames after its header", "Replace it with a fresh copy or remove it.")
+        zero, interval_sec, to_rgb = first.pts, 1 / nominal_rate(stream), RgbConverter(path, first)
+    sought = start_sec > _SEEK_FROM_SEC and zero is not None
+    window = start_sec - 2 * interval_sec, end_sec
+    times_sec, frames = _decode(path, window, to_rgb, zero if sought else None)
+    if sought and (not times_sec or times_sec[0] > start_sec + interval_sec):
+        times_sec, frames = _decode(path, window, to_rgb, None)
+    if not frames:
+        raise MediaError(path, f"no frames from {start_sec:.2f} to {end_sec:.2f} s", "Give times within the video.")
+    count = round((min(end_sec, times_sec[-1] + interval_sec) - start_sec) / every_sec)
+    moments = start_sec + every_sec * np.arange(max(1, count))
+    chosen = np.searchsorted(times_sec, moments + interval_sec / 2, side="right") - 1
+    return np.stack([frames[place] for place in np.clip(chosen, 0, None)])
+
+
+def _decode(path, window: tuple[float, float], to_rgb: RgbConverter, zero: int | None):
+    """Times and frames of a window in seconds; sought where `zero`, the first frame's timestamp, is given."""
+    times_sec, frames = [], []
+    with open_video(path) as (container, stream):
+        decoder = FrameDecoder(container, stream)
+        if zero is not None:
+            try:
+                container.seek(zero + round((window[0] - _BEFORE_SEC) / float(stream.time_base)), stream=stream)
+            except av.error.FFmpegError:
+                return [], []
+            decoder.first_ticks = zero
+        previous, num_broken = None, 0
+        for time_sec, frame in decoder:
+            if zero is not None and frame.pts is None:
+                return [], []
+            if time_sec >= window[1]:
+                break
+            if time_sec >= window[0]:
+                times_sec.append(time_sec)
+                frames.append(to_rgb(frame))
+            else:
+                num_broken = decoder.num_broken  # behind the place sought some parts never decode
+                previous = time_sec, frame  # on screen when the window begins, where frames are far apart
+        else:
+            previous = previous if times_sec else None  # the video has ended before
+        if previous and (not times_sec or times_sec[0] > window[0]):
+            times_sec.insert(0, previous[0])
+            frames.insert(0, to_rgb(previous[1]))
+        if decoder.num_broken > num_broken:
+            raise MediaError(path, f"parts of it do not decode ({decoder.error})", "Replace it with a fresh copy.")
+    return times_sec, frames
