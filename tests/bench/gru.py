@@ -25,7 +25,7 @@ def main() -> None:
     from tfav.systems import av_words, lipnet
 
     lips, words = lipnet.Config.preset("cpu"), av_words.Config.preset("cpu")
-    for name, config, size in (("lipnet", lips, lips.dense_units), ("av_words", words, words.video_dim)):
+    for name, config, size in (("lipnet", lips, 2 * lips.filters[-1]), ("av_words", words, words.video_dim)):
         for row in bench_system(name, config, size, options):
             print_row(row)
 

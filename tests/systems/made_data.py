@@ -28,7 +28,14 @@ def _two_stream(folder) -> dict:
 
 def _lipnet(folder) -> dict:
     make_mouths(folder / "shards", num_clips=12, num_slots=1, num_frames=20)
-    small = {"num_frames": 20, "filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "grammar": "none"}
+    small = {
+        "num_frames": 20,
+        "filters": (2, 3, 4),
+        "tokenizer": "compact",
+        "words": "grid",
+        "rnn_units": 4,
+        "grammar": "none",
+    }
     return {"data_dir": str(folder / "shards"), "val_fraction": 0.3} | small
 
 

@@ -88,7 +88,7 @@ def check_scores(result, truth, probabilities):
 
 def test_cnn_lstm_from_frame_folders_to_a_confusion_matrix(tmp_path):
     config = systems.load("cnn_lstm").Config.preset(
-        "notebook", num_frames=4, image_size=16, cnn_filters=(4, 6), cnn_depths=(1, 1), lstm_units=5, dense_units=7,
+        "notebook", num_frames=4, image_size=16, cnn_filters=(4, 6), cnn_depths=(1, 1), lstm_units=5, 
     )  # fmt: skip
     weights = make_run(tmp_path / "run", "cnn_lstm", config, {"labels": LABELS})
     rng, clips, truth = np.random.default_rng(1), [], []
@@ -212,7 +212,7 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
     facts = {"system": "lipnet", "format": 2, "mouth_crop": "tracked"}
     shards.write_shards(tmp_path / "shards", list(texts), load, settings=facts)
     config = module.Config.preset(
-        "demo", num_frames=24, crop_size=(16, 24), filters=(2, 3, 4), dense_units=8, rnn_units=4,
+        "demo", num_frames=24, crop_size=(16, 24), filters=(2, 3, 4), rnn_units=4,
         precision="float32", grammar="none", data_dir=str(tmp_path / "shards"),
     )  # fmt: skip
     symbols = config.symbols()
@@ -230,7 +230,7 @@ def test_lipnet_from_mouths_to_error_rates(tmp_path):
         y = plain.relu(y.reshape(1, 24, -1) @ weights["dense"][0] + weights["dense"][1])
         mask = (np.arange(24) < len(clip))[None]
         first = plain.run_gru_both_ways(y, weights["rnn1"], mask)
-        if config.self_conditioning:
+        if config.model == "resnet":
             word_probs = plain.softmax(first @ weights["words"][0] + weights["words"][1])
             kernel, bias = weights["cond_proj"]
             first = np.concatenate([first + word_probs @ kernel + bias, y], axis=-1)

@@ -14,7 +14,12 @@ _NEVER = -1e30
 
 
 def align(
-    text: str, log_probs: np.ndarray, symbols: Tokenizer, word_log_probs: np.ndarray | None = None
+    text: str,
+    log_probs: np.ndarray,
+    symbols: Tokenizer,
+    word_log_probs: np.ndarray | None = None,
+    known_words: Sequence[str] = grid.WORDS,
+    fps: float = grid.FPS,
 ) -> list[TimedWord]:
     """Times of the words of a sentence, decoded or given.
 
@@ -26,7 +31,9 @@ def align(
         text: The sentence.
         log_probs: `[T, K]`.
         symbols: The tokenizer.
-        word_log_probs: `[T, 52]` or None.
+        word_log_probs: `[T, 1 + W]` or None.
+        known_words: The W words of the head.
+        fps: Frames per second.
 
     Raises:
         DataError: The sentence does not fit into the frames.
@@ -34,15 +41,15 @@ def align(
     words = text.split()
     if not words:
         return []
-    if word_log_probs is not None and all(word in grid.WORDS for word in words):
-        spans = align_words(words, word_log_probs)
+    if word_log_probs is not None and set(words) <= set(known_words):
+        spans = align_words(words, word_log_probs, known_words)
     else:
-        spans = _spans_of_letters(words, align_letters(" ".join(words), log_probs, symbols), len(log_probs))
-    return [TimedWord(word, start / grid.FPS, end / grid.FPS) for word, (start, end) in zip(words, spans, strict=True)]
+        spans = _spans_of_symbols(words, log_probs, symbols)
+    return [TimedWord(word, start / fps, end / fps) for word, (start, end) in zip(words, spans, strict=True)]
 
 
 def align_letters(text: str, log_probs: np.ndarray, symbols: Tokenizer) -> np.ndarray:
-    """First and last frame of each letter on CTC's best path for a text, `[len(text), 2]` int64.
+    """First and last frame of each symbol on CTC's best path for a text, `[L, 2]` int64.
 
     Raises:
         DataError: The text does not fit into the frames.
@@ -59,13 +66,15 @@ def align_letters(text: str, log_probs: np.ndarray, symbols: Tokenizer) -> np.nd
     return np.array([(place[0], place[-1]) for place in places])
 
 
-def align_words(words: Sequence[str], word_log_probs: np.ndarray) -> list[tuple[int, int]]:
+def align_words(
+    words: Sequence[str], word_log_probs: np.ndarray, known_words: Sequence[str] = grid.WORDS
+) -> list[tuple[int, int]]:
     """First frame and the one after the last of each word, by the word head.
 
     Raises:
         DataError: There are more words than frames.
     """
-    scores = word_log_probs[:, [1 + grid.WORDS.index(word) for word in words]]
+    scores = word_log_probs[:, [1 + known_words.index(word) for word in words]]
     return align_spans(scores, word_log_probs[:, grid.SILENCE])
 
 
@@ -115,13 +124,27 @@ def _best_path(scores: np.ndarray, skip: np.ndarray, starts, ends) -> np.ndarray
     return path
 
 
-def _spans_of_letters(words: Sequence[str], letters: np.ndarray, num_frames: int) -> list[tuple[float, float]]:
-    spans, place = [], 0
-    for word in words:
-        first, last = letters[place][0], letters[place + len(word) - 1][1]
-        start = (letters[place - 2][1] + 1 + first) / 2 if place else first
+def _spans_of_symbols(words: Sequence[str], log_probs: np.ndarray, symbols: Tokenizer) -> list[tuple[float, float]]:
+    """Spans of words by the frames of their symbols; a word without a known symbol has no length."""
+    parts = symbols.split(" ".join(words))
+    of_word = range(len(words)) if symbols.is_words else np.cumsum([part == " " for part in parts]).tolist()
+    known = [(part, word) for part, word in zip(parts, of_word, strict=True) if part in symbols.symbols]
+    frames = align_letters(" ".join(words), log_probs, symbols) if known else np.zeros((0, 2), np.int64)
+    places: list[list[int]] = [[] for _ in words]
+    for place, (part, word) in enumerate(known):
+        if part != " ":
+            places[word].append(place)
+    spans, end = [], 0.0
+    for own in places:
+        if not own:
+            spans.append([end, end])
+            continue
+        first, last = frames[own[0]][0], frames[own[-1]][1]
+        is_after_space = own[0] > 0 and known[own[0] - 1][0] == " "
+        before = frames[own[0] - (2 if is_after_space else 1)][1] if own[0] > is_after_space else None
+        start = first if before is None or not is_after_space else (before + 1 + first) / 2
         spans.append([float(start), float(last + 1)])
-        place += len(word) + 1
+        end = float(last + 1)
     for before, after in itertools.pairwise(spans):
         before[1] = max(before[1], after[0] if after[0] - before[1] <= 3 else before[1])
-    return [(start, min(end, float(num_frames))) for start, end in spans]
+    return [(start, min(end, float(len(log_probs)))) for start, end in spans]

@@ -53,7 +53,7 @@ class Grammar:
         """
         for number, slot in enumerate(self.slots, 1):
             for word in slot:
-                unknown = sorted(set(word) - set(symbols.symbols.replace(" ", "")))
+                unknown = sorted(set(symbols.split(word)) - (set(symbols.symbols) - {" "}))
                 if unknown:
                     raise DataError(
                         f"{self.source or 'the grammar'}, slot {number}: unknown word {word!r}; the tokenizer "

@@ -57,13 +57,14 @@ def caption(frame: np.ndarray, words: Sequence[TimedWord], time_sec: float) -> n
     return picture
 
 
-def draw_mouth(crops: np.ndarray, words: Sequence[TimedWord], start_sec: float) -> list[np.ndarray]:
+def draw_mouth(crops: np.ndarray, words: Sequence[TimedWord], start_sec: float, fps: float = FPS) -> list[np.ndarray]:
     """The mouth, enlarged, over a line of its words.
 
     Args:
         crops: `[T, H, W]` uint8.
         words: With times in seconds of the video.
         start_sec: Of the first crop.
+        fps: Of the crops.
 
     Returns:
         `[H, W, 3]` uint8 pictures, one a crop.
@@ -74,7 +75,7 @@ def draw_mouth(crops: np.ndarray, words: Sequence[TimedWord], start_sec: float) 
     for number, crop in enumerate(crops):
         # Every other grey, and every eighth of the text's colours: a GIF has 256 of them.
         grey = resize(crop, _SHOWN_HEIGHT, width, growing=cv2.INTER_CUBIC) & 0xFE
-        state = tuple(_line(words, start_sec + number / FPS))
+        state = tuple(_line(words, start_sec + number / fps))
         if state not in lines:  # the same for as long as no word begins or ends
             lines[state] = np.zeros((_LINE_HEIGHT, width, 3), np.uint8)
             _write(lines[state], state)

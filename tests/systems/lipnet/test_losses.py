@@ -87,7 +87,7 @@ import numpy as np, tensorflow as tf, keras, tfav
 from tfav.training.devices import prepare_devices, strategy
 from tfav.systems.lipnet import Config, build_model, compile_args
 prepare_devices("cpu:2")
-config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, dense_units=4, crop_size=(16, 16),
+config = Config.preset("demo", filters=(2, 2, 2), rnn_units=3, crop_size=(16, 16),
                        num_frames=12, batch_size=4, optimizer=sys.argv[1])
 rng = np.random.default_rng(0)
 frames = rng.normal(size=(4, 12, 16, 16, 1)).astype("float32")

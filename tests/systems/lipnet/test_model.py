@@ -13,7 +13,8 @@ from tfav.systems.lipnet.model import build_model
 
 TINY = {
     "filters": (2, 3, 4),
-    "dense_units": 8,
+    "tokenizer": "compact",
+    "words": "grid",
     "rnn_units": 4,
     "crop_size": (16, 32),
     "num_frames": 10,
@@ -53,9 +54,8 @@ def test_a_small_gru_is_keras_own():
 FORMS = [
     ("notebook", {}),
     ("paper", {}),
-    ("cpu", {"model": "conv3d", "self_conditioning": False}),
-    ("cpu", {"filters": (2, 3), "self_conditioning": False}),
-    ("cpu", {"filters": (2, 3), "self_conditioning": True}),
+    ("cpu", {"model": "conv3d"}),
+    ("cpu", {"filters": (2, 3)}),
 ]
 
 
@@ -93,24 +93,21 @@ def test_saved_and_loaded_whole(name, options, tmp_path):
 def test_what_the_word_head_says_reaches_the_labels():
     options = {**TINY, "filters": (2, 3), "mel_loss_weight": 0.0}
     batch = inputs(Config.preset("cpu", **options))
-    for feedback in (False, True):
-        model = build_model(Config.preset("cpu", **options, self_conditioning=feedback))
+    for changes, feedback in (({"model": "conv3d", "filters": (2, 3, 4)}, False), ({}, True)):
+        model = build_model(Config.preset("cpu", **{**options, **changes}))
         before = np.asarray(model(batch)["labels"])[0]
         model.get_layer("words").bias.assign_add(keras.ops.arange(52, dtype="float32"))
         assert np.allclose(before, model(batch)["labels"][0]) is not feedback
-    with pytest.raises(UsageError, match="needs a word_loss_weight above 0"):
-        Config.preset("cpu", self_conditioning=True, word_loss_weight=0.0)
 
 
 @pytest.mark.slow
 def test_sizes_of_the_other_models():
-    cpu = Config.preset("cpu")
+    cpu = Config.preset("cpu", tokenizer="compact", words="grid")
     assert build_model(cpu).count_params() == 2_256_320
     unheard = dataclasses.replace(cpu, mel_loss_weight=0.0)
     assert build_model(unheard).count_params() == 2_256_320 - 385 * 80
-    assert build_model(dataclasses.replace(unheard, self_conditioning=False)).count_params() == 1_910_256
-    conv3d = {"model": "conv3d", "filters": (32, 64, 96), "self_conditioning": False, "mel_loss_weight": 0.0}
-    assert build_model(Config.preset("cpu", **conv3d)).count_params() == 1_808_496
+    conv3d = {"model": "conv3d", "filters": (32, 64, 96), "mel_loss_weight": 0.0}
+    assert build_model(dataclasses.replace(cpu, **conv3d)).count_params() == 1_808_496
     assert Config.preset("paper").rnn_units == 256
 
 

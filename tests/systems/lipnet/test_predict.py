@@ -15,6 +15,7 @@ from tfav.io.video import probe, read_video
 from tfav.speech import subtitles, synthetic_speaker
 from tfav.speech.grammar import grammar_of
 from tfav.speech.transcripts import TimedWord
+from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.model import build_model
 from tfav.systems.lipnet.predict import (
@@ -24,7 +25,6 @@ from tfav.systems.lipnet.predict import (
     Posteriors,
     Reader,
     find_mouth,
-    mean_posterior,
     open_predictor,
     predict_files,
     read_mouth,
@@ -33,7 +33,14 @@ from tfav.systems.lipnet.predict import (
 )
 from tfav.training import run_folder as runs
 
-TINY = {"filters": (2, 3, 4), "dense_units": 8, "rnn_units": 4, "num_frames": 20, "ema_momentum": 0.0}
+TINY = {
+    "filters": (2, 3, 4),
+    "tokenizer": "compact",
+    "words": "grid",
+    "rnn_units": 4,
+    "num_frames": 20,
+    "ema_momentum": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +87,9 @@ def test_mean_posterior_counts_symbols_once():
     probs = np.full((6, 3), 0.05)
     for frame, (klass, value) in enumerate([(0, 0.9), (1, 0.6), (1, 0.8), (0, 0.9), (2, 0.4), (2, 0.5)]):
         probs[frame, klass] = value
-    value, rate = mean_posterior(Posteriors(np.log(probs), None), 0)
+    value, rate = decoding.mean_posterior(np.log(probs), 0)
     assert value == pytest.approx((0.8 + 0.5) / 2) and rate == pytest.approx(2 * 25 / 6)
-    assert mean_posterior(Posteriors(np.log(probs[[0, 3]]), None), 0) == (0.0, 0.0)
+    assert decoding.mean_posterior(np.log(probs[[0, 3]]), 0) == (0.0, 0.0)
 
 
 def test_out_of_domain_is_said(make_video):
@@ -201,8 +208,8 @@ def test_how_sure_the_model_is_of_known_posteriors():
     sure = [0.99, 0.5, 0.9, 0.99, 0.6, 0.7, 0.4, 0.99]
     rows = np.array([[(1 - p) / 3] * 4 for p in sure])
     rows[np.arange(8), path] = sure
-    mean, a_second = mean_posterior(Posteriors(np.log(rows), None), blank)
+    mean, a_second = decoding.mean_posterior(np.log(rows), blank)
     assert mean == pytest.approx((0.9 + 0.6 + 0.7) / 3) and a_second == pytest.approx(3 * 25 / 8)
-    assert mean_posterior(Posteriors(np.log(rows[[0, 3]]), None), blank) == (0.0, 0.0)
-    first = mean_posterior(Posteriors(np.log(rows[1:3]), None), blank)
+    assert decoding.mean_posterior(np.log(rows[[0, 3]]), blank) == (0.0, 0.0)
+    first = decoding.mean_posterior(np.log(rows[1:3]), blank)
     assert first == pytest.approx((0.9, 25 / 2))  # one that begins with the first frame counts too

@@ -25,7 +25,7 @@ def test_a_made_clip_shows_its_letters_at_their_times(tmp_path):
         assert [word in slot.values() for word, slot in zip(words, grid.SLOTS, strict=False)] == [True] * 3
         assert tuple(words) == entry.words
         frames = frames_of(index, entry).astype(float)
-        labels = dataset.label_frames(entry)
+        labels = dataset.label_frames(entry, "given", grid.WORDS)
         still = frames[0]
         moved = np.abs(frames - still).mean(axis=(1, 2, 3)) > 8
         np.testing.assert_array_equal(moved, labels > 0)

@@ -1,6 +1,7 @@
 """A run from training to its scores: what it keeps, how it goes on, what is exported and begun with."""
 
 import json
+import types
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from tfav import cli
 from tfav.errors import DataError, TfavError, UsageError
+from tfav.speech.splits import NamedSplit
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.convert_weights import load_init
 from tfav.systems.lipnet.demo import make_shards
@@ -22,7 +24,8 @@ from tfav.training.weight_averaging import averaged_weights
 
 SMALL = {
     "filters": (2, 3, 4),
-    "dense_units": 8,
+    "tokenizer": "compact",
+    "words": "grid",
     "rnn_units": 4,
     "epochs": 2,
     "ema_momentum": 0.9,
@@ -135,7 +138,7 @@ def test_export_reads_the_same(run_dir, tmp_path, monkeypatch):
 
 def test_fine_tuning_keeps_the_front_end_and_all_but_the_last_layer(run_dir, shard_dir, tmp_path):
     begun = {"init": str(run_dir), "freeze": "frontend", "tokenizer": "notebook"}
-    config = Config.preset("demo", data_dir=shard_dir, **SMALL, **begun)
+    config = Config.preset("demo", data_dir=shard_dir, **{**SMALL, **begun})
     model = build_model(config)
     said = load_init(model, config)
     assert "labels_dense: new" in said[-1]
@@ -168,13 +171,13 @@ def test_weights_that_do_not_fit(run_dir, shard_dir, tmp_path):
     with pytest.raises(UsageError, match="no weights to begin with"):
         load_init(build_model(gone), gone)
     out = write_pretrained(run_dir, tmp_path / "out")
-    wrong = Config.preset("demo", **SMALL, tokenizer="notebook", init=str(out / "weights.npz"))
+    wrong = Config.preset("demo", **{**SMALL, "tokenizer": "notebook"}, init=str(out / "weights.npz"))
     with pytest.raises(TfavError, match=r"labels_dense/kernel should be \[8, 41\].*another alphabet"):
         load_init(build_model(wrong), wrong)
 
 
 def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
-    options = {"filters": (16, 16), "rnn_units": 3, "dense_units": 4, "num_frames": 12}
+    options = {"filters": (16, 16), "rnn_units": 3, "tokenizer": "compact", "words": "grid", "num_frames": 12}
     config = Config.preset("cpu", **options, crop_size=(16, 16), mel_loss_weight=1.0)
     model = build_model(config)
     optimizer = compile_args(config)["optimizer"]
@@ -184,7 +187,8 @@ def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
 
 def test_rates():
     def rates(config, *epochs):
-        used = callbacks(config, "unused")
+        opened = types.SimpleNamespace(config=config, split=NamedSplit([], ["a"], []), word_labels=None)
+        used = callbacks(config, "unused", opened=opened)
         (schedule,) = [one for one in used if isinstance(one, keras.callbacks.LearningRateScheduler)]
         return [schedule.schedule(epoch) for epoch in epochs]
 

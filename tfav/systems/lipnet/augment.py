@@ -14,6 +14,8 @@ from tfav.speech import mouth_augment
 from tfav.speech.grid import SILENCE, UNKNOWN
 from tfav.systems.lipnet.config import Config
 
+_SHIFT_FRAMES = 3  # largest shift in time of a clip whose speed is changed
+
 
 def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Which frame of a clip stands at each place of the changed one.
@@ -23,7 +25,7 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     the clip; where it is not known when that is, the clip is only ever made faster.
 
     Args:
-        config: `speed_perturb`, `shift_frames`, `frame_drop_rate`.
+        config: `speed_perturb`, `frame_drop_rate`.
         labels: `[T]` int32 frame labels.
         count: Scalar int32, frames that are real.
         seed: `[2]` int64.
@@ -38,7 +40,8 @@ def draw_frames(config: Config, labels: tf.Tensor, count: tf.Tensor, seed: tf.Te
     silent = tf.equal(tf.size(places), 0)
     first = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_min(places))
     last = tf.cond(silent, lambda: length / 2, lambda: tf.reduce_max(places))
-    most, rate, shift = config.speed_perturb, config.frame_drop_rate, config.shift_frames
+    most, rate = config.speed_perturb, config.frame_drop_rate
+    shift = _SHIFT_FRAMES if most else 0
     speed = tf.random.stateless_uniform([], augment.split_seed(seed, 0), 1 - most, 1 + most)
     speed = tf.where(known, speed, tf.maximum(speed, 2 - speed))
     chance = tf.random.stateless_uniform([count], augment.split_seed(seed, 1))
@@ -57,7 +60,7 @@ def augment_clip(config: Config) -> Callable:
     It takes `frames` `[T, H, W, 1]` uint8 as stored, and gives them as the model wants them.
     """
     crop_and_flip = mouth_augment.crop_and_flip(config)
-    in_time = bool(config.speed_perturb or config.shift_frames or config.frame_drop_rate)
+    in_time = bool(config.speed_perturb or config.frame_drop_rate)
 
     def apply(inputs, targets, seed):
         frames, count, words = inputs["frames"], inputs["frame_count"], targets["words"]

@@ -1,6 +1,7 @@
 """The settings of `lipnet`, named presets of them, and its flags. Loads no TensorFlow, so that `--help` stays quick."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +9,16 @@ from tfav.errors import UsageError
 from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.speech.text_normalization import Digits
-from tfav.speech.tokenizer import TOKENIZERS, Tokenizer
+from tfav.speech.tokenizer import (
+    LEARNT,
+    LEARNT_WORDS,
+    TOKENIZERS,
+    WORD_LISTS,
+    Tokenizer,
+    store,
+    tokenizer_of,
+    words_of,
+)
 from tfav.training.config import OptimizerConfig, Precision, ScheduleConfig, SplitConfig
 from tfav.training.system import Control, RunOptions, Tab
 
@@ -25,7 +35,15 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         data_dir: A folder made by `tfav prepare lipnet`, or GRID's videos, which are then prepared into the cache.
         mouth_crop: `tracked` follows the mouth and shows more of the face; `tight`, around the lips, follows it, too;
             `fixed` is the course notebook's place.
-        tokenizer: Symbols of the sentences: letters and blank, or the 40 of the course notebook.
+        tokenizer: Symbols of the sentences: `characters` or `words` of the training part; `compact`, a-z and the space;
+            `notebook`, its 40; or a file with a symbol a line.
+        min_count: Symbols that the training part has less often are told and left out.
+        words: What the word head tells apart: `learnt`, the words of the training part; `grid`, its 51; `none`; or a
+            file with a word a line.
+        min_word_count: Words that the training part has less often are not learnt by the word head. Where none is left
+            there is no word head.
+        times: Where the times of words come from, which the word head needs: `given` ones alone; `self`, the model's
+            own, found anew as it learns; `auto`, given ones, and the model's own for clips without; `none`.
         num_frames: Frames a clip has in the model; shorter ones are padded.
         crop_size: Height and width of the picture in the model, in pixels.
         normalize: `clip`: zero mean and unit deviation over the clip; `wrapped`: as the course notebook, whose
@@ -39,19 +57,16 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         flip: Mirror clips at random in training.
         crop_jitter: Take the crop from a random place within the prepared one in training, else from its middle.
         brightness: Largest logarithm of the gamma drawn in training; what standardising does not take off again.
-        speed_perturb: Largest change of speed in training, as a share.
-        shift_frames: Largest shift in time in training, in frames.
+        speed_perturb: Largest change of speed in training, as a share; with one, clips are also shifted in time.
         frame_drop_rate: Share of the frames left out, and of those doubled, in training.
         word_splice_prob: Share of the clips in training that get some words of another clip in place of their own.
         model: `notebook` and `paper` have three 3-D convolutions and no heads; `conv3d` and `resnet` have batch
             normalisation and heads, on three 3-D convolutions or on a residual network of each frame.
         filters: Channels of the three 3-D convolutions; of `resnet`: of each block of the per-frame ResNet.
-        dense_units: Width of the layer before the recurrent ones, in `conv3d` and `resnet`.
         rnn_units: Width of each direction of each recurrent layer.
         dropout: Share of features dropped in training.
         word_loss_weight: Weight of the frame-wise word loss in training; 0 leaves the word head out. CTC's loss counts
             1/25 beside it, and 1 without it.
-        self_conditioning: Give the second recurrent layer the word head's probabilities, and what the first one saw.
         mel_loss_weight: Weight of the loss of predicting log-mel features of the audio, which takes clips with audio;
             0 leaves that head out.
         optimizer: `adamw`, or `muon`, which has the matrices then and leaves the rest to AdamW at half the rate.
@@ -59,13 +74,16 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         init: A run folder, `pretrained`, or a weights file (`.npz`, old `.h5`, TensorFlow checkpoint) to begin with.
             With another tokenizer, all but the last layer is taken.
         freeze: `frontend`: what lies before the first recurrent layer stays as it is.
-        grammar: File of a grammar for decoding; empty: GRID's own; `none`: no such decoding.
-        word_head_weight: Weight of the word head's vote on each word beside CTC's, which counts 1, when decoding by a
-            grammar of words that the head knows; 0: CTC alone.
+        grammar: File of a grammar for decoding; empty: GRID's own, if the word head knows its words; `none`: no such
+            decoding.
     """
 
     mouth_crop: MouthCrop = "tracked"
-    tokenizer: Literal["compact", "notebook"] = "compact"
+    tokenizer: str = "characters"
+    min_count: int = ranged(2, ge=1)
+    words: str = LEARNT_WORDS
+    min_word_count: int = ranged(5, ge=1)
+    times: Literal["auto", "given", "self", "none"] = "auto"
     num_frames: int = ranged(75, ge=1)
     crop_size: tuple[int, int] = ranged((48, 92), ge=1, count=2)
     normalize: Literal["clip", "wrapped"] = "clip"
@@ -78,16 +96,13 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     crop_jitter: bool = True
     brightness: float = ranged(0.3, ge=0, lt=2)
     speed_perturb: float = ranged(0.07, ge=0, lt=0.5)
-    shift_frames: int = ranged(3, ge=0)
     frame_drop_rate: float = ranged(0.02, ge=0, lt=0.5)
     word_splice_prob: float = ranged(0.0, ge=0, le=1)
     model: Literal["notebook", "paper", "conv3d", "resnet"] = "conv3d"
     filters: tuple[int, ...] = ranged((32, 64, 96), ge=1)
-    dense_units: int = ranged(256, ge=1)
     rnn_units: int = ranged(160, ge=1)
     dropout: float = ranged(0.2, ge=0, lt=1)
     word_loss_weight: float = ranged(1.0, ge=0)
-    self_conditioning: bool = False
     mel_loss_weight: float = ranged(0.0, ge=0)
     precision: Precision = "mixed_bfloat16"
     optimizer: Literal["adamw", "muon"] = "adamw"
@@ -100,7 +115,6 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     init: str = ""
     freeze: Literal["", "frontend"] = ""
     grammar: str = ""
-    word_head_weight: float = ranged(0.0, ge=0)
 
     def __post_init__(self):
         """Refuses values that contradict one another."""
@@ -112,19 +126,41 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
                 if getattr(self, field):
                     models = " and ".join(_WITH_HEADS)
                     raise UsageError(f"only the models {models} have {head}. Set {field}=0 for model={self.model}.")
-        if self.self_conditioning and not self.word_loss_weight:
-            raise UsageError(
-                "self_conditioning is on the word head: it needs a word_loss_weight above 0. Set "
-                "self_conditioning=False, too."
-            )
         if self.freeze and not self.init:
             raise UsageError("freeze=frontend needs init: there is nothing to keep in a model that begins at random.")
         if self.train_list and (self.val_speakers or self.test_speakers):
             raise UsageError("a split is by train_list, or by val_speakers and test_speakers. Give one of them.")
 
     def symbols(self) -> Tokenizer:
-        """The tokenizer itself."""
-        return TOKENIZERS[self.tokenizer]
+        """The tokenizer itself.
+
+        Raises:
+            UsageError: It is learnt from the data; `open_data(config).config` has it.
+        """
+        return tokenizer_of(self.tokenizer)
+
+    def known_words(self) -> tuple[str, ...]:
+        """What the word head tells apart, in the order of its classes behind silence.
+
+        Raises:
+            UsageError: As `symbols`.
+        """
+        return words_of(self.words)
+
+    def with_learnt(self, metadata: Mapping) -> "Config":
+        """The configuration of a run, with the symbols and words that its run folder stores."""
+        changes = {}
+        if self.tokenizer not in TOKENIZERS:
+            changes["tokenizer"] = store(metadata["symbols"])
+        if self.words not in WORD_LISTS:
+            changes["words"] = store(metadata["words"])
+            changes["word_loss_weight"] = self.word_loss_weight if metadata["words"] else 0.0
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether symbols and words are known, or wait for the data."""
+        return self.tokenizer not in LEARNT and self.words != LEARNT_WORDS
 
 
 _STILL = {
@@ -132,7 +168,6 @@ _STILL = {
     "crop_jitter": False,
     "brightness": 0.0,
     "speed_perturb": 0.0,
-    "shift_frames": 0,
     "frame_drop_rate": 0.0,
 }
 _PLAIN = {
@@ -152,6 +187,7 @@ PRESETS: dict[str, dict] = {
         **_PLAIN,
         "mouth_crop": "fixed",
         "tokenizer": "notebook",
+        "words": "none",
         "crop_size": (46, 140),
         "batch_size": 2,
         "model": "notebook",
@@ -171,6 +207,8 @@ PRESETS: dict[str, dict] = {
         "flip": True,
         "frame_drop_rate": 0.05,
         "batch_size": 50,
+        "tokenizer": "compact",
+        "words": "none",
         "model": "paper",
         "rnn_units": 256,
         "dropout": 0.5,
@@ -187,21 +225,20 @@ PRESETS: dict[str, dict] = {
         "model": "resnet",
         "filters": (32, 64, 96, 128),
         "rnn_units": 192,
-        "self_conditioning": True,
         "mel_loss_weight": 0.5,
         "word_splice_prob": 0.7,
         "optimizer": "muon",
         "learning_rate": 3e-3,
         "epochs": 40,
-        "word_head_weight": 2.0,
     },
     # Small, on the clips of `demo`. Not measured.
     "demo": {
+        "tokenizer": "compact",
+        "words": "grid",
         "crop_size": (24, 48),
         "num_frames": 40,
         "val_fraction": 0.2,
         "filters": (8, 16, 24),
-        "dense_units": 48,
         "rnn_units": 32,
         "dropout": 0.0,
         "precision": "float32",

@@ -59,9 +59,12 @@ def _fill(model: keras.Model, config: Config) -> list[str]:
 
 def _fill_from_run(model: keras.Model, config: Config) -> list[str]:
     run, before = runs.open_run(config.init, SYSTEM, Config)
+    before = before.with_learnt(run.metadata)
     new = {}
-    if before.symbols() != config.symbols():
-        new |= dict.fromkeys(_LAST, f"the tokenizer is {config.tokenizer} and was {before.tokenizer}")
+    if before.symbols().symbols != config.symbols().symbols:
+        new |= dict.fromkeys(_LAST, "the tokenizer has other symbols")
+    if config.word_loss_weight and before.known_words() != config.known_words():
+        new |= dict.fromkeys(("words", "cond_proj"), "it tells other words apart")
     for head, weight in _HEADS.items():
         if getattr(config, weight) and not getattr(before, weight):
             new[head] = "the run had no such head"

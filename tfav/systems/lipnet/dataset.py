@@ -3,6 +3,8 @@
 How the corpus lies on disk and how sentences are found is in `tfav.speech.grid`.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tfav.data.augment import on_rows, split_seed
 from tfav.data.pipeline import Datasets
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
+from tfav.io.console import say
 from tfav.io.mouth import CLOSE, WIDE
 from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import same_form
@@ -22,9 +25,10 @@ from tfav.speech import grid, log_mel, recordings
 from tfav.speech.corpus import MAX_SECONDS
 from tfav.speech.mouth_crops import GRID_PLACE, SAMPLE_RATE, Crop, Cut
 from tfav.speech.recordings import Recordings, of_speakers, speaker_of
+from tfav.speech.self_alignment import WordLabels, flat_start, label_frames, wants_own_times
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.speech.text_normalization import Digits
-from tfav.speech.tokenizer import required_frames
+from tfav.speech.tokenizer import LEARNT, LEARNT_WORDS, learn, required_frames, store
 from tfav.speech.word_splicing import splice_batch
 from tfav.systems.lipnet import augment as augmentation
 from tfav.systems.lipnet.config import SYSTEM, Config
@@ -36,25 +40,42 @@ _MEMORY_CACHE_BYTES = 2 * 1024**3
 
 
 class Data(Recordings):
-    """The clips of a configuration, opened once: index, split, symbols.
+    """The clips of a configuration, opened once: index, split, symbols, words.
 
     Attributes:
-        config: What it was opened by.
+        config: What it was opened by, with the symbols and words that the training part has.
         labels: Symbols of the sentences, in the order of their class numbers.
         index: The prepared clips.
         failed: Clips that could not be prepared, name to reason.
         split: Names of the clips of each part.
     """
 
+    @functools.cached_property
+    def word_labels(self) -> WordLabels | None:
+        """What is said in each frame of the training part, `[N, num_frames]` int32, in stored order.
+
+        Where the model finds word times itself this is a flat start, which `RealignWords` changes; else it is `None`.
+        All that open the same data have the same variable, so that a callback reaches the data set.
+        """
+        entries = shards.in_stored_order(self.index, self.split.train)
+        if not self.config.word_loss_weight or not any(wants_own_times(entry, self.config.times) for entry in entries):
+            return None
+        return _shared_labels(self.config, self.index.folder, tuple(entries))
+
     @property
-    def labels(self) -> str:
+    def labels(self) -> str | tuple[str, ...]:
         """Symbols of the sentences, in the order of their class numbers."""
         return self.config.symbols().symbols
 
     def dataset(self, part: str) -> tf.data.Dataset | None:
         """The batches of `train`, `val` or `test`, as `build_dataset` describes; `None` for an empty part."""
         names = getattr(self.split, part)
-        return build_dataset(self.config, self.index, names, training=part == "train") if names else None
+        if not names:
+            return None
+        if part != "train":
+            return build_dataset(self.config, self.index, names)
+        labels = self.word_labels and self.word_labels.variable
+        return build_dataset(self.config, self.index, names, training=True, word_labels=labels)
 
 
 def open_data(config: Config) -> Data:
@@ -70,7 +91,49 @@ def open_data(config: Config) -> Data:
     """
     index, failed = prepared_index(config)
     recordings.check_failed(config.data_dir, index, failed)
-    return Data(config, index, failed, make_split([entry.id for entry in index.entries], config))
+    split = make_split([entry.id for entry in index.entries], config)
+    by_id = index.by_id()
+    return Data(_learn(config, [by_id[name] for name in split.train]), index, failed, split)
+
+
+def resolved(config: Config) -> Config:
+    """The configuration with the symbols and words that are learnt from its data.
+
+    Raises:
+        UsageError: The data are not there.
+        DataError: They cannot be used.
+    """
+    return config if config.is_learnt else open_data(config).config
+
+
+def _learn(config: Config, entries: Sequence[Entry]) -> Config:
+    """Symbols and words of the training part; what is too rare to be learnt is told."""
+    texts, changes = [entry.text for entry in entries], {}
+    if config.tokenizer in LEARNT:
+        symbols = learn(texts, config.tokenizer, config.min_count)
+        if len(symbols.kept) < 2:
+            raise DataError(f"{config.data_dir}: no symbol is there min_count={config.min_count} times. Lower it.")
+        if symbols.rare:
+            told = ", ".join(f"{symbol!r} ({count})" for symbol, count in symbols.rare.most_common(10))
+            say(
+                f"{len(symbols.rare)} symbols, there less than min_count={config.min_count} times, are left out: {told}"
+            )
+        kept = symbols.kept if config.tokenizer == "words" else "".join(symbols.kept)
+        changes["tokenizer"] = store(kept)
+    if config.words == LEARNT_WORDS:
+        changes["words"] = store(learn(texts, "words", config.min_word_count).kept)
+    config = dataclasses.replace(config, **changes)
+    has_times = config.times in ("auto", "self") or any(entry.words for entry in entries)
+    if config.word_loss_weight and not (has_times and config.times != "none" and config.known_words()):
+        # Without times, or without words that are frequent enough, there is nothing to learn from.
+        config = dataclasses.replace(config, word_loss_weight=0.0, words="none")
+    return config
+
+
+@functools.lru_cache(maxsize=4)
+def _shared_labels(config: Config, folder: Path, entries: tuple[Entry, ...]) -> WordLabels:
+    start = flat_start(shards.read_index(folder), entries, config.times, config.known_words(), config.num_frames)
+    return WordLabels(tf.Variable(start, trainable=False, name="word_labels"), start)
 
 
 def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
@@ -176,14 +239,30 @@ def make_split(names: Sequence[str], config: Config) -> NamedSplit:
 # Data sets ----------------------------------------------------------------------------------------------------------
 
 
-def build_dataset(config: Config, index: Index, names: Sequence[str], *, training: bool = False) -> tf.data.Dataset:
+def build_dataset(
+    config: Config,
+    index: Index,
+    names: Sequence[str],
+    *,
+    training: bool = False,
+    word_labels: tf.Variable | None = None,
+    cached: bool = True,
+) -> tf.data.Dataset:
     """One data set of the named clips.
+
+    Args:
+        config: With its symbols and words, as `open_data` gives it.
+        index: The prepared clips.
+        names: Which of them.
+        training: Shuffle and augment.
+        word_labels: What is said in each frame, looked up in every step; None: by the clips' own word times.
+        cached: Keep clips in memory, where they fit.
 
     Returns:
         Batches of `(inputs, targets)`. Inputs: `frames` `[B, num_frames, H, W, 1]` float32, standardised, 0 in padding;
         `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, num_frames]` int32, class numbers of
         the tokenizer, blank in padding; with `word_loss_weight` also `words` `[B, num_frames]` int32, what is said in
-        each frame: 0 silence, 1 + place in `grid.WORDS`, -1 in padding and where it is not known; with
+        each frame: 0 silence, 1 + place in `config.known_words()`, -1 in padding and where it is not known; with
         `mel_loss_weight` also `sound` `[B, num_frames, 80]` float32, see `log_mel`, NaN in padding. Training is
         shuffled and augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`.
 
@@ -206,10 +285,22 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         frames = record["frames"]
         frames = tf.pad(frames, [[0, config.num_frames - tf.shape(frames)[0]], [0, 0], [0, 0], [0, 0]])
         frames = tf.ensure_shape(frames, [config.num_frames, None, None, 1])
-        targets = {name: row[name] for name in ("labels", "words")}
+        targets = {name: row[name] for name in ("labels", "words" if word_labels is None else "row")}
         if config.mel_loss_weight:
             targets["sound"] = log_mel.describe_sound(record["audio"], config.num_frames)
         return {"frames": frames, "frame_count": row["frame_count"]}, targets
+
+    def look_up(change):
+        """Word labels of this very moment, behind the cache."""
+        if word_labels is None or change is None:
+            return change
+
+        def apply(inputs, targets, seed):
+            rows = targets["row"]
+            words = tf.ensure_shape(tf.gather(word_labels, rows), [*rows.shape, config.num_frames])
+            return change(inputs, {"labels": targets["labels"], "words": words, **_without(targets, "row")}, seed)
+
+        return apply
 
     def for_model(inputs, targets):
         # Frame labels go through the augmentation in any case: they say when somebody speaks.
@@ -223,8 +314,8 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
             rows,
             load,
             batch_size=config.batch_size,
-            augment=None if config.word_splice_prob else augment,
-            augment_batch=_splice_and_augment(config, augment) if config.word_splice_prob else None,
+            augment=None if config.word_splice_prob else look_up(augment),
+            augment_batch=look_up(_splice_and_augment(config, augment)) if config.word_splice_prob else None,
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
         ).map(for_model)
@@ -235,8 +326,12 @@ def build_dataset(config: Config, index: Index, names: Sequence[str], *, trainin
         rows,
         lambda row: finish(*load(row)),
         batch_size=config.batch_size,
-        cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
+        cache="memory" if cached and size <= _MEMORY_CACHE_BYTES else None,
     ).map(for_model)
+
+
+def _without(columns: dict, name: str) -> dict:
+    return {key: column for key, column in columns.items() if key != name}
 
 
 def _splice_and_augment(config: Config, augment: Callable) -> Callable:
@@ -269,22 +364,19 @@ def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.nda
             wrong.append(f"{entry.id}: {error}")
             continue
         needed = required_frames(classes)
-        if entry.num_frames < needed:
+        if not len(classes):
+            wrong.append(f"{entry.id}: the tokenizer knows no symbol of {entry.text!r}.")
+        elif entry.num_frames < needed:
             wrong.append(f"{entry.id}: {entry.num_frames} frames are too few for {entry.text!r}, which needs {needed}.")
         elif entry.num_frames > config.num_frames:
-            wrong.append(f"{entry.id}: {entry.num_frames} frames are more than num_frames={config.num_frames}.")
+            wrong.append(
+                f"{entry.id}: {entry.num_frames} frames are more than num_frames={config.num_frames}. Set "
+                f"num_frames={entry.num_frames}."
+            )
         else:
             labels[row, : len(classes)] = classes
-            words[row, : entry.num_frames] = label_frames(entry)
+            words[row, : entry.num_frames] = label_frames(entry, config.times, config.known_words())
     if wrong:
         raise DataError(f"{len(wrong)} of {len(entries)} clips cannot be learnt from; first {wrong[0]}")
     frame_counts = np.array([entry.num_frames for entry in entries], np.int32)
     return {"labels": labels, "words": words, "frame_count": frame_counts}
-
-
-def label_frames(entry: Entry) -> np.ndarray:
-    """What is said in the middle of each frame, `[num_frames]` int32 as `build_dataset` describes."""
-    if not entry.words:
-        return np.full(entry.num_frames, grid.UNKNOWN, np.int32)
-    numbers = {word: number for number, word in enumerate(grid.WORDS, 1)}
-    return shards.word_numbers(entry, numbers, silence=grid.SILENCE, unknown=grid.UNKNOWN)

@@ -4,6 +4,7 @@ All take `log_probs` `[T, K]` float, the natural logarithms of the classes' prob
 """
 
 import heapq
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
@@ -11,10 +12,12 @@ from scipy import special
 from tfav.errors import UsageError
 from tfav.speech import grid
 from tfav.speech.alignment import align_spans
+from tfav.speech.beam_search import WordModel, prefix_beam
 from tfav.speech.grammar import Grammar
 from tfav.speech.tokenizer import Tokenizer
 
 BEAM_WIDTH = 50  # hypotheses that a beam keeps
+HEAD_WEIGHT = 2.0  # of the word head's vote beside CTC's, which counts 1; chosen on clips of GRID's speaker 1
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
 
@@ -41,6 +44,19 @@ def beam(log_probs: np.ndarray, symbols: Tokenizer, width: int = BEAM_WIDTH) -> 
     return symbols.decode(classes + (classes >= symbols.blank))
 
 
+def mean_posterior(log_probs: np.ndarray, blank: int, fps: float = grid.FPS) -> tuple[float, float]:
+    """How sure the model is: mean probability of the symbols on the greedy path, and how many there are a second."""
+    best = log_probs.argmax(-1)
+    starts = (best != blank) & (best != np.concatenate([[blank], best[:-1]]))
+    if not starts.any():
+        return 0.0, 0.0
+    # Of each symbol its surest frame: the first one is often only just ahead of the blank.
+    runs_of = np.cumsum(best != np.concatenate([[-1], best[:-1]]))
+    top = log_probs.max(-1)
+    surest = [top[runs_of == runs_of[frame]].max() for frame in np.flatnonzero(starts)]
+    return float(np.exp(surest).mean()), float(starts.sum()) * fps / len(best)
+
+
 def decode_grammar(
     log_probs: np.ndarray,
     symbols: Tokenizer,
@@ -48,6 +64,7 @@ def decode_grammar(
     *,
     word_log_probs: np.ndarray | None = None,
     head_weight: float = 0.0,
+    known_words: Sequence[str] = grid.WORDS,
     width: int = BEAM_WIDTH,
 ) -> tuple[str, float]:
     """The most probable sentence of a grammar.
@@ -66,8 +83,9 @@ def decode_grammar(
         log_probs: `[T, K]`.
         symbols: The tokenizer.
         grammar: What may be said.
-        word_log_probs: `[T, 52]`, log-probabilities of the word head.
+        word_log_probs: `[T, 1 + W]`, log-probabilities of the word head.
         head_weight: How much its vote counts, CTC's being 1; 0: not at all.
+        known_words: The W words of the head.
         width: Hypotheses kept, for a word list.
 
     Returns:
@@ -78,13 +96,13 @@ def decode_grammar(
         UsageError: A weight without a word head, or with words it does not know.
     """
     if head_weight and word_log_probs is None:
-        raise UsageError("word_head_weight needs a model with a word head. Set word_head_weight=0.")
+        raise UsageError("head_weight needs a model with a word head. Set head_weight=0.")
     if grammar.loop:
         return _decode_word_list(log_probs, symbols, grammar, width), 0.0
     lattice = _Lattice(log_probs, symbols, grammar)
     if not lattice.fits or not head_weight:
         return lattice.best()
-    pairs = zip(lattice.slot_log_probs(), _head_votes(grammar.slots, word_log_probs), strict=True)
+    pairs = zip(lattice.slot_log_probs(), _head_votes(grammar.slots, word_log_probs, known_words), strict=True)
     numbers = [int(np.argmax(ctc + head_weight * head)) for ctc, head in pairs]
     words = [slot[number] for slot, number in zip(grammar.slots, numbers, strict=True)]
     return " ".join(words), lattice.log_share(numbers)
@@ -208,13 +226,13 @@ class _Chain:
         return np.logaddexp(state[self.rows, self.last], state[self.rows, self.last + 1])
 
 
-def _head_votes(slots, word_log_probs):
+def _head_votes(slots, word_log_probs, known_words):
     """Of each slot the word head's log-probabilities among its words, `[W]`, the mean over the slot's frames."""
-    unknown = [word for slot in slots for word in slot if word not in grid.WORDS]
+    unknown = [word for slot in slots for word in slot if word not in known_words]
     if unknown:
-        raise UsageError(f"the word head does not know {unknown[0]!r}. Set word_head_weight=0 for this grammar.")
+        raise UsageError(f"the word head does not know {unknown[0]!r}. Set head_weight=0 for this grammar.")
     word_log_probs = np.asarray(word_log_probs, np.float64)
-    scores = [word_log_probs[:, [1 + grid.WORDS.index(word) for word in slot]] for slot in slots]
+    scores = [word_log_probs[:, [1 + known_words.index(word) for word in slot]] for slot in slots]
     # Where a slot stands is said by the best of its words in each frame, not by the one that CTC would take.
     spans = align_spans(np.stack([of_slot.max(-1) for of_slot in scores], axis=1), word_log_probs[:, grid.SILENCE])
     votes = zip(scores, spans, strict=True)
@@ -223,31 +241,7 @@ def _head_votes(slots, word_log_probs):
 
 def _decode_word_list(log_probs, symbols: Tokenizer, grammar: Grammar, width: int) -> str:
     """Prefix beam search in which only words of the list, one space between, can be spelt."""
-    trie: dict = {}
-    for word in grammar.words:
-        node = trie
-        for letter in word:
-            node = node.setdefault(letter, {})
-        node[""] = True
-    classes = dict(zip(symbols.symbols, symbols.encode(symbols.symbols).tolist(), strict=True))
-    beams = {"": (0.0, _NEVER, trie)}  # text: ending in a blank, in its last letter, and where in the trie it stands
-    for row in np.asarray(log_probs, np.float64):
-        grown: dict = {}
-
-        def add(text, blank, letter, node, grown=grown):
-            before = grown.get(text, (_NEVER, _NEVER, node))
-            grown[text] = (np.logaddexp(before[0], blank), np.logaddexp(before[1], letter), node)
-
-        for text, (blank, letter, node) in beams.items():
-            both = np.logaddexp(blank, letter)
-            add(text, both + row[symbols.blank], letter + row[classes[text[-1]]] if text else _NEVER, node)
-            options = {key: below for key, below in node.items() if key}
-            if "" in node:
-                options[" "] = trie
-            for key, below in options.items():
-                start = blank if text and text[-1] == key else both
-                add(text + key, _NEVER, start + row[classes[key]], below)
-        ranked = sorted(grown.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))
-        beams = dict(ranked[:width])
-    whole = [(np.logaddexp(blank, letter), text) for text, (blank, letter, node) in beams.items() if "" in node]
-    return max(whole)[1] if whole else ""
+    scorer = WordModel(None, ["", *symbols.symbols], words=grammar.words)
+    order = [symbols.blank, *range(symbols.first, symbols.first + len(symbols.symbols))]
+    found = prefix_beam(np.asarray(log_probs)[:, order], 0, width, scorer)
+    return symbols.decode(np.array(found[0].symbols) - 1 + symbols.first).strip() if found else ""

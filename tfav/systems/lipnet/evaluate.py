@@ -12,7 +12,7 @@ from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.atomic_write import partial_file
 from tfav.metrics import word_error_rate as text_metrics
-from tfav.speech import alignment, recordings
+from tfav.speech import recordings
 from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.predict import DECODERS, Posteriors, Reader, open_reader
@@ -41,14 +41,14 @@ def evaluate(
             the run's own.
         part: `train`, `val` or `test` of the run's split, or `all` clips.
         progress: Show a bar.
-        **changes: Fields that only decoding and the data look at, such as `grammar`, `word_head_weight`, `cache_dir`.
+        **changes: Fields that only decoding and the data look at, such as `grammar`, `cache_dir`.
 
     Returns:
         JSON-ready: for each way of decoding `wer_greedy`, `cer_greedy`, `wer_greedy_interval` and so on; `clips`,
         `seconds`; `word_start_error_sec` where alignments are there: `median` and `p90`, of the true sentence aligned,
-        and `median_read`, of the words read rightly; `confusions`, the most frequent `[said, read, count]`;
-        `examples`, a row for each clip, with its word `errors`; `failed`, clips that could not be read, with the
-        reason.
+        and `median_read`, of the words read rightly; `unseen_symbols` and `unseen_words`, which training never saw,
+        with how often they are said; `confusions`, the most frequent `[said, read, count]`; `examples`, a row for each
+        clip, with its word `errors`; `failed`, clips that could not be read, with the reason.
 
     Raises:
         UsageError: No run, no such part, or another mouth crop.
@@ -76,15 +76,24 @@ def evaluate(
         for entry, posteriors in clip_posteriors(reader, config, index, entries):
             read = reader.read(posteriors)
             rows.append({"path": entry.id, "reference": entry.text, **read})
-            errors.append(_start_errors(entry, posteriors, read, config))
+            errors.append(_start_errors(entry, posteriors, read, reader))
             bar.update()
     result = summarize(rows)
-    result |= _summarize_starts(errors)
+    result |= _summarize_starts(errors) | _unseen(entries, config)
     if not runs.is_shipped(run_dir):
         _keep_examples(Path(run_dir) / EXAMPLES_NAME, index, rows)
     result |= {"examples": rows, "data": str(data_dir or config.data_dir), "part": part, "failed": failed}
     result["seconds"] = round(time.monotonic() - started, 2)
     return result
+
+
+def _unseen(entries: list[Entry], config: Config) -> dict:
+    """What the model cannot know: symbols that it has not, and words that the word head has not."""
+    symbols = collections.Counter(part for entry in entries for part in config.symbols().split(entry.text))
+    words = collections.Counter(word for entry in entries for word in entry.text.split())
+    known = config.known_words()
+    unseen = {"unseen_symbols": {s: n for s, n in symbols.items() if s not in config.symbols().symbols}}
+    return unseen | {"unseen_words": {word: n for word, n in words.items() if known and word not in known}}
 
 
 def clip_posteriors(reader: Reader, config: Config, index: Index, entries: list[Entry]):
@@ -146,6 +155,11 @@ def describe_evaluation(result: dict) -> str:
     starts = result.get("word_start_error_sec")
     if starts:
         lines.append(f"starts of words off by {1000 * starts['median']:.0f} ms (median)")
+    for name, what in (("unseen_symbols", "symbols"), ("unseen_words", "words")):
+        if unseen := result.get(name):
+            told = ", ".join(f"{part} {count}x" for part, count in list(unseen.items())[:10])
+            times = sum(unseen.values())
+            lines.append(f"{what} that training does not know: {len(unseen)}, said {times} times: {told}")
     if result["confusions"]:
         lines.append("read wrongly: " + ", ".join(f"{a} as {b} {n}x" for a, b, n in result["confusions"][:10]))
     for row in [row for row in result["examples"] if row["reference"] != row["greedy"]][:5]:
@@ -162,18 +176,18 @@ def _part(names: list[str], config: Config, part: str) -> list[str]:
     return split[part]
 
 
-def _start_errors(entry: Entry, posteriors: Posteriors, read: dict, config: Config) -> tuple[list, list]:
+def _start_errors(entry: Entry, posteriors: Posteriors, read: dict, reader: Reader) -> tuple[list, list]:
     """Errors of word starts in seconds: of the true sentence, and of the words read rightly."""
     truth = np.reshape(entry.word_times_sec, (-1, 2))[:, 0]
     if not len(truth):
         return [], []
-    found = alignment.align(entry.text, posteriors.labels, config.symbols(), posteriors.words)
+    found = reader.align(entry.text, posteriors)
     given = [abs(word.start_sec - start) for word, start in zip(found, truth, strict=True)]
     text = read.get("grammar") or read["greedy"]
     words = text.split()
     if len(words) != len(truth):
         return given, []
-    own = alignment.align(text, posteriors.labels, config.symbols(), posteriors.words)
+    own = reader.align(text, posteriors)
     right = zip(own, entry.words, truth, strict=True)
     return given, [abs(word.start_sec - start) for word, said, start in right if word.text == said]
 

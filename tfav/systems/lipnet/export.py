@@ -22,7 +22,7 @@ def export(run_dir: Path | str) -> Exported:
 
     Returns:
         `mouths` `[B, num_frames, H, W, 1]` uint8 grey and `frame_count` `[B]` int32 to `labels` `[B, num_frames, K]`
-        float32, probabilities of each frame, and with a word head `words` `[B, num_frames, 52]`.
+        float32, probabilities of each frame, and with a word head `words` `[B, num_frames, 1 + W]`.
 
     Raises:
         UsageError: Not a run of this system.
@@ -53,7 +53,13 @@ def export(run_dir: Path | str) -> Exported:
         [{"mouths": made_pictures(seed, shape), "frame_count": count} for seed, count in enumerate(counts)],
         "Inside: the crop's middle, standardising over the real frames, softmax. Left to the "
         "caller: finding the mouth (YuNet in OpenCV), and decoding, greedily or by a beam or a grammar.",
-        {"symbols": symbols.symbols, "first_symbol": symbols.first, "blank": symbols.blank},
+        {
+            "symbols": symbols.symbols,
+            "first_symbol": symbols.first,
+            "blank": symbols.blank,
+            "words": list(config.known_words()),
+            "fps": float(run.metadata.get("fps", 25)),
+        },
         # On pictures that are no mouths, as these examples, whose probabilities hang on the last digits: of the shipped
         # weights 1.4e-4 in ONNX, and 8e-6 on three clips of GRID.
         amplifies=10.0,
@@ -93,7 +99,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
         run_dir: A trained run; its `evaluation.json`, where there is one, is kept along.
         out: The folder, such as `tfav/systems/lipnet/pretrained`.
         card: A text to take as the model card; None writes one with the run's settings and scores.
-        **changes: Fields of the configuration that only decoding looks at, such as `word_head_weight`.
+        **changes: Fields of the configuration that only decoding looks at, such as `grammar`.
 
     Returns:
         The folder.
@@ -103,6 +109,7 @@ def write_pretrained(run_dir: Path | str, out: Path | str, card: Path | str | No
         TfavError: No readable model, or the file would be larger than 8 MB.
     """
     run, config = runs.open_run(run_dir, SYSTEM, Config)
+    config = config.with_learnt(run.metadata)
     # Paths of the machine that trained mean nothing elsewhere.
     here = ("data_dir", "cache_dir", "train_list", "val_list", "test_list", "init", "grammar")
     plain = dataclasses.replace(config, freeze="", **{**dict.fromkeys(here, ""), **changes})

@@ -1,8 +1,8 @@
 """Functional builders: the course notebook's network, LipNet as published, and one that two cores can train.
 
 Every model takes `frames` `[B, T, H, W, 1]` and `frame_count` `[B]` int32, and gives a dict: `labels` `[B, T, K]`
-float32, logits of the alphabet's classes, with a word head `words` `[B, T, 52]` float32, logits of silence and
-`grid.WORDS`, and with one for audio `sound` `[B, T, 80]` float32, as `log_mel` has it. A softmax is part
+float32, logits of the tokenizer's classes, with a word head `words` `[B, T, 1 + W]` float32, logits of silence and the
+W words that it tells apart, and with one for audio `sound` `[B, T, 80]` float32, as `log_mel` has it. A softmax is part
 of the loss and of decoding. In frames beyond `frame_count` the blank is certain, so that whatever reads all T frames,
 CTC's loss among them, gives what it would give for the true length.
 """
@@ -13,8 +13,9 @@ from keras import layers, ops
 
 from tfav.errors import UsageError
 from tfav.layers import BidirectionalGRU, FusedBatchNormalization, residual_block
-from tfav.speech import grid, log_mel
+from tfav.speech import log_mel
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.dataset import resolved
 from tfav.systems.lipnet.layers import BlankInPadding, FrameMask, StemConv3D
 from tfav.training import mixed_precision
 
@@ -26,9 +27,12 @@ BACKEND = ("rnn1", "rnn2", "words", "cond_proj", "sound", "labels_dense")
 def build_model(config: Config) -> keras.Model:
     """The model of a configuration, with random weights; `convert_weights.load_init` fills them.
 
+    Symbols and words that are learnt from the data are looked up there; `open_data(config).config` has them.
+
     Raises:
         UsageError: The picture is too small for it.
     """
+    config = resolved(config)
     if config.model != "resnet" and min(config.crop_size) < _SMALLEST:
         raise UsageError(
             f"both sides of crop_size must be {_SMALLEST} or more for three convolutions, which halve them four times. "
@@ -85,8 +89,8 @@ def build_with_heads(config: Config) -> keras.Model:
     Three 3-D convolutions (`conv3d`) or a residual network on each frame (`resnet`).
 
     The word head says for each frame which word is being spoken. Its loss reaches the convolutions from the first step
-    on, where CTC's needs some thousand steps to find out which frames belong to which letters. With `self_conditioning`
-    the second recurrent layer sees the head's probabilities, and once more what the first one saw.
+    on, where CTC's needs some thousand steps to find out which frames belong to which letters. In `resnet` the second
+    recurrent layer sees the head's probabilities, and once more what the first one saw.
 
     Reference:
         Nozaki and Komatsu, 2021, "Relaxing the conditional independence assumption of CTC-based ASR by conditioning on
@@ -95,16 +99,16 @@ def build_with_heads(config: Config) -> keras.Model:
     inputs = _inputs(config)
     apply_front = _apply_residual if config.model == "resnet" else _apply_convolutions
     x = apply_front(inputs["frames"], config)
-    x = layers.Dense(config.dense_units, activation="relu", name="dense")(x)
+    x = layers.Dense(2 * config.filters[-1], activation="relu", name="dense")(x)
     mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
     first = _apply_recurrent(x, config, mask, 1)
     sizes = {}
     if config.word_loss_weight:
-        sizes["words"] = 1 + len(grid.WORDS)
+        sizes["words"] = 1 + len(config.known_words())
     if config.mel_loss_weight:
         sizes["sound"] = log_mel.SIZE
     heads = {name: layers.Dense(size, dtype="float32", name=name)(first) for name, size in sizes.items()}
-    if config.self_conditioning:
+    if config.model == "resnet" and "words" in heads:
         word_probs = layers.Softmax(dtype="float32", name="word_probs")(heads["words"])
         projected = layers.Dense(first.shape[-1], name="cond_proj")(word_probs)
         x = layers.Concatenate(name="cond_concat")([layers.Add(name="cond_add")([first, projected]), x])

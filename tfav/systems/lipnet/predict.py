@@ -25,6 +25,7 @@ from tfav.speech import alignment, grid, subtitles
 from tfav.speech.grammar import Grammar, grammar_of
 from tfav.speech.grid import FPS
 from tfav.speech.mouth_crops import crop_fixed
+from tfav.speech.tokenizer import TOKENIZERS
 from tfav.speech.transcripts import TimedWord
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.augment import to_input
@@ -48,7 +49,7 @@ _MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eig
 
 
 class Posteriors(NamedTuple):
-    """Of one clip's real frames: `labels` `[T, K]` and `words` `[T, 52]` or None, log-probabilities, float64."""
+    """Of one clip's real frames: `labels` `[T, K]` and `words` `[T, 1 + W]` or None, log-probabilities, float64."""
 
     labels: np.ndarray
     words: np.ndarray | None
@@ -61,6 +62,7 @@ class Reader:
     config: Config
     model: keras.Model
     grammar: Grammar | None
+    fps: float = FPS
 
     def posteriors(self, frames: np.ndarray, frame_count: np.ndarray) -> list[Posteriors]:
         """Of each clip of a batch as the data sets give it."""
@@ -73,6 +75,17 @@ class Reader:
             for labels, heads, count in zip(log_probs["labels"], words, frame_count, strict=True)
         ]
 
+    def align(self, text: str, posteriors: Posteriors) -> list[TimedWord]:
+        """When each word of a text is said, from the clip's first frame on.
+
+        Raises:
+            DataError: The text does not fit into the frames.
+        """
+        config = self.config
+        return alignment.align(
+            text, posteriors.labels, config.symbols(), posteriors.words, config.known_words(), self.fps
+        )
+
     def read(self, posteriors: Posteriors, decoders=DECODERS) -> dict[str, str]:
         """The sentence by each way of decoding; `grammar` only where there is one."""
         symbols = self.config.symbols()
@@ -82,13 +95,15 @@ class Reader:
         if "beam" in decoders:
             read["beam"] = decoding.beam(posteriors.labels, symbols)
         if "grammar" in decoders and self.grammar is not None:
-            is_known = posteriors.words is not None and set(self.grammar.words) <= set(grid.WORDS)
+            known = self.config.known_words()
+            is_known = posteriors.words is not None and set(self.grammar.words) <= set(known)
             read["grammar"], _ = decoding.decode_grammar(
                 posteriors.labels,
                 symbols,
                 self.grammar,
                 word_log_probs=posteriors.words,
-                head_weight=self.config.word_head_weight if is_known else 0.0,
+                head_weight=decoding.HEAD_WEIGHT if is_known else 0.0,
+                known_words=known,
             )
         return read
 
@@ -96,7 +111,7 @@ class Reader:
 def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
     """Reads a run folder of this system, or `pretrained`; without what only training has, the head for sound."""
     run, config = runs.open_run(run_dir, SYSTEM, Config)
-    return run, dataclasses.replace(config, mel_loss_weight=0.0)
+    return run, dataclasses.replace(config.with_learnt(run.metadata), mel_loss_weight=0.0)
 
 
 def open_reader(run_dir: Path | str, **changes) -> Reader:
@@ -113,7 +128,10 @@ def open_reader(run_dir: Path | str, **changes) -> Reader:
     """
     run, config = open_run(run_dir)
     config = dataclasses.replace(config, **changes)
-    return Reader(config, load_model(run.dir, config), grammar_of(config.grammar, config.symbols()))
+    grammar = None
+    if config.grammar or set(grid.WORDS) <= set(config.known_words()) or config.tokenizer in TOKENIZERS:
+        grammar = grammar_of(config.grammar, config.symbols())  # GRID's own only for who has learnt GRID
+    return Reader(config, load_model(run.dir, config), grammar, float(run.metadata.get("fps", FPS)))
 
 
 def load_model(run_dir: Path, config: Config) -> keras.Model:
@@ -220,7 +238,7 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
 
 def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captions, progress: Progress) -> dict:
     box = CROPS[reader.config.mouth_crop] if detector else WIDE
-    mouth = find_mouth(path, detector, face, box, progress=lambda share, what: progress(0.6 * share, what))
+    mouth = find_mouth(path, detector, face, box, reader.fps, progress=lambda share, what: progress(0.6 * share, what))
     progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
     progress(0.8, "Writing subtitles")
@@ -229,8 +247,8 @@ def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captio
         str(subtitles.write_times(stem.with_name(f"{stem.name}{suffix}"), reading.words, mouth.duration_sec))
         for suffix in _TIMES
     ]
-    pictures = subtitles.draw_mouth(mouth.crops, reading.words, mouth.start_sec)
-    wrote.append(str(write_gif(stem.with_name(f"{stem.name}{_MOUTH}"), pictures, FPS)))
+    pictures = subtitles.draw_mouth(mouth.crops, reading.words, mouth.start_sec, reader.fps)
+    wrote.append(str(write_gif(stem.with_name(f"{stem.name}{_MOUTH}"), pictures, reader.fps)))
     progress(0.9, "Drawing captions")
     if captions is not None:
         wrote.append(str(subtitles.burn_captions(path, captions, reading.words)))
@@ -251,42 +269,44 @@ def find_mouth(
     detector: FaceDetector | None,
     face: int | None = None,
     box: Box = WIDE,
+    fps: float = FPS,
     *,
     progress: Progress = no_progress,
 ) -> Mouth:
     """Cuts the mouth of one person out of a video, holding a few frames at a time.
 
     Args:
-        path: The video, of any rate; it is taken at 25 frames a second by time, upright.
+        path: The video, of any rate, upright.
         detector: Finds faces; None takes the course notebook's fixed place.
         face: Which face, counted from 1; None: the one that speaks.
         box: What the crops show of it.
+        fps: Frames per second of the crops, taken by time.
         progress: Told frame by frame; see `tfav.io.progress`.
 
     Raises:
         MediaError: The video cannot be read, or shows no face long enough; the message says what was seen.
     """
     info = probe(path, exact=False)
-    count, warnings = round(info.duration_sec * FPS), []
-    if not 0.9 < info.fps / FPS < 1.1:
-        warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {FPS}")
+    count, warnings = round(info.duration_sec * fps), []
+    if not 0.9 < info.fps / fps < 1.1:
+        warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {fps:g}")
     if detector is None:
-        frames = with_progress(_frames(path), count, progress, "Cutting out the mouth")
+        frames = with_progress(_frames(path, fps), count, progress, "Cutting out the mouth")
         crops, start = _or_media_error(path, lambda: list(crop_fixed(frames))), 0
     else:
-        frames = with_progress(_frames(path), count, progress, "Looking for the face", stop=0.8)
+        frames = with_progress(_frames(path, fps), count, progress, "Looking for the face", stop=0.8)
         scene = track_faces(frames, detector)
-        track = _or_media_error(path, lambda: choose_face(scene, face, fps=FPS))
+        track = _or_media_error(path, lambda: choose_face(scene, face, fps=fps))
         if len(scene.tracks) > 1:
             number = next(number for number, other in enumerate(scene.tracks, 1) if other is track)
-            warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, FPS)}")
-        mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=FPS))
+            warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, fps)}")
+        mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=fps))
         warnings += mouth_path.warnings
-        frames = with_progress(_frames(path), count, progress, "Following the mouth", start=0.8)
+        frames = with_progress(_frames(path, fps), count, progress, "Following the mouth", start=0.8)
         crops, start = list(crop_mouths(frames, mouth_path, box)), mouth_path.start
     if len(crops) < _MIN_FRAMES:
         raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")
-    return Mouth(np.stack(crops), start / FPS, max(info.duration_sec, (start + len(crops)) / FPS), warnings)
+    return Mouth(np.stack(crops), start / fps, max(info.duration_sec, (start + len(crops)) / fps), warnings)
 
 
 def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
@@ -298,11 +318,13 @@ def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
     long = len(mouth.crops) > reader.config.num_frames
     warnings, use_grammar = [], reader.grammar is not None and not (long and not reader.grammar.loop)
     if long and not use_grammar and reader.grammar is not None:
-        warnings.append(f"longer than {reader.config.num_frames / FPS:g} s: read without the grammar, which is for one")
+        warnings.append(
+            f"longer than {reader.config.num_frames / reader.fps:g} s: read without the grammar, which is for one"
+        )
         warnings[-1] += " sentence"
     readings = reader.read(posteriors, ("greedy", "beam", *(["grammar"] if use_grammar else [])))
     text = readings.get("grammar") or readings["beam"]
-    posterior, symbols_per_sec = mean_posterior(posteriors, reader.config.symbols().blank)
+    posterior, symbols_per_sec = decoding.mean_posterior(posteriors.labels, reader.config.symbols().blank, reader.fps)
     if posterior < MIN_POSTERIOR or symbols_per_sec < _MIN_SYMBOLS_PER_SEC:
         warnings.append(
             f"out of the model's domain: its mean posterior is {posterior:.2f} (below {MIN_POSTERIOR} it guesses), and "
@@ -311,7 +333,7 @@ def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
         )
         posterior = min(posterior, MIN_POSTERIOR - 1e-4)
     try:
-        words = alignment.align(" ".join(text.split()), posteriors.labels, reader.config.symbols(), posteriors.words)
+        words = reader.align(" ".join(text.split()), posteriors)
     except DataError:
         words = []
     words = [TimedWord(w.text, w.start_sec + mouth.start_sec, w.end_sec + mouth.start_sec) for w in words]
@@ -352,23 +374,10 @@ def window_starts(length: int, window: int, overlap: int = OVERLAP) -> list[int]
     return [round(number * (length - window) / (count - 1)) for number in range(count)]
 
 
-def mean_posterior(posteriors: Posteriors, blank: int) -> tuple[float, float]:
-    """How sure the model is: mean probability of the symbols on the greedy path, and how many there are a second."""
-    best = posteriors.labels.argmax(-1)
-    starts = (best != blank) & (best != np.concatenate([[blank], best[:-1]]))
-    if not starts.any():
-        return 0.0, 0.0
-    # Of each symbol its surest frame: the first one is often only just ahead of the blank.
-    runs_of = np.cumsum(best != np.concatenate([[-1], best[:-1]]))
-    top = posteriors.labels.max(-1)
-    surest = [top[runs_of == runs_of[frame]].max() for frame in np.flatnonzero(starts)]
-    return float(np.exp(surest).mean()), float(starts.sum()) * FPS / len(best)
-
-
-def _frames(path) -> Iterator[np.ndarray]:
-    """Frames at 25 a second, by the packets' times; a frame is repeated where the video is slower."""
+def _frames(path, fps: float) -> Iterator[np.ndarray]:
+    """So many frames a second, by the packets' times; a frame is repeated where the video is slower."""
     times_sec = scan_packets(path).times_sec
-    wanted = indices_every_sec(times_sec, 1 / FPS).tolist() if len(times_sec) else []
+    wanted = indices_every_sec(times_sec, 1 / fps).tolist() if len(times_sec) else []
     place = 0
     for index, _, frame in iter_frames(path):
         while place < len(wanted) and wanted[place] == index:

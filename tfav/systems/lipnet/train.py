@@ -9,6 +9,7 @@ import keras
 from tfav import training
 from tfav.data import shards
 from tfav.io.console import say
+from tfav.speech.self_alignment import RealignWords, realign_epochs, wants_own_times, word_classes
 from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.convert_weights import load_init
@@ -35,6 +36,7 @@ def compile_args(config: Config) -> dict:
         ema_momentum=config.ema_momentum,
         muon_exclude=_FIRST_AND_LAST,
     )
+    config = dataset.resolved(config)
     blank = config.symbols().blank
     losses, weights = {"labels": CTCLoss(blank)}, {"labels": _CTC_SHARE if config.word_loss_weight else 1.0}
     if config.word_loss_weight:
@@ -52,32 +54,62 @@ def compile_args(config: Config) -> dict:
 
 
 def callbacks(
-    config: Config, run_dir: Path | str, extra: Sequence = (), *, has_val: bool = True
+    config: Config, run_dir: Path | str, extra: Sequence = (), *, opened: dataset.Data | None = None
 ) -> list[keras.callbacks.Callback]:
     """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
-    The best checkpoint goes by the character error rate in validation; without a validation part (`has_val` False) it
-    is the last epoch's. With `config.ema_momentum` it holds the averaged weights.
+    The best checkpoint goes by the character error rate in validation; without a validation part it is the last
+    epoch's. With `config.ema_momentum` it holds the averaged weights. Where the model finds word times itself, one of
+    them does it, on the data that were opened.
+
+    Args:
+        config: What is trained.
+        run_dir: The run folder, made when training begins.
+        extra: Further callbacks.
+        opened: What `open_data(config)` gave, whose data sets are trained on; it is opened here otherwise.
     """
+    opened = opened or dataset.open_data(config)
+    realign = [] if opened.word_labels is None else [realign_callback(opened, run_dir)]
     return training_callbacks.standard(
         run_dir,
-        monitor=_monitor(config) if has_val else None,
+        monitor=_monitor(opened.config) if opened.split.val else None,
         mode="min",
         patience=config.patience,
         schedule=schedule_callback(config.schedule, config.learning_rate, config.epochs),
         averaged=config.ema_momentum > 0,
-        start=functools.partial(start_run, config, run_dir),
-        extra=extra,
+        start=functools.partial(start_run, config, run_dir, opened=opened),
+        extra=[*realign, *extra],
     )
 
 
-def start_run(config: Config, run_dir: Path | str) -> None:
-    """Makes the run folder, or opens the one that is there.
+def start_run(config: Config, run_dir: Path | str, *, opened: dataset.Data | None = None) -> None:
+    """Makes the run folder, or opens the one that is there; the learnt symbols and words are stored in it.
 
     Raises:
         UsageError: The folder belongs to another run.
     """
-    runs.start(run_dir, SYSTEM, config, _metadata(config))
+    runs.start(run_dir, SYSTEM, config, _metadata(opened or dataset.open_data(config)))
+
+
+def realign_callback(opened: dataset.Data, run_dir: Path | str) -> keras.callbacks.Callback:
+    """A callback that finds the word times of the training part anew, by the model itself, as it learns."""
+    config, index = opened.config, opened.index
+    names = opened.split.train
+    entries = shards.in_stored_order(index, names)
+
+    def predict(model: keras.Model):
+        counts = iter(entry.num_frames for entry in entries)
+        for inputs, _ in dataset.build_dataset(config, index, names, cached=False):
+            for logits in model.predict_on_batch(inputs)["words"]:
+                yield logits[: next(counts)]
+
+    classes = [word_classes(entry.text, config.known_words()) for entry in entries]
+    own = [wants_own_times(entry, config.times) for entry in entries]
+    words = [found if is_own else None for found, is_own in zip(classes, own, strict=True)]
+    folder = Path(run_dir) / "word_times"
+    return RealignWords(
+        opened.word_labels.variable, words, predict, folder, realign_epochs(config.epochs), opened.word_labels.start
+    )
 
 
 def train(
@@ -99,22 +131,22 @@ def train(
         DataError: The data cannot be used as they stand.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    runs.check(run_dir, SYSTEM, config, _metadata(config))
-    keras.utils.set_random_seed(config.seed)
     data = dataset.open_data(config)
+    runs.check(run_dir, SYSTEM, config, _metadata(data))
+    keras.utils.set_random_seed(config.seed)
     datasets = dataset.build_datasets(config, opened=data)
     with training.strategy(devices):
-        model = build_model(config)
-        for line in load_init(model, config):
+        model = build_model(data.config)
+        for line in load_init(model, data.config):
             say(line)
-        model.compile(**compile_args(config))
-    start_run(config, run_dir)  # only now: what cannot be used leaves no folder behind
+        model.compile(**compile_args(data.config))
+    start_run(config, run_dir, opened=data)  # only now: what cannot be used leaves no folder behind
     return training.fit(
         model,
         datasets.train,
         datasets.val,
         epochs=config.epochs,
-        callbacks=callbacks(config, run_dir, [example_predictions(data, run_dir)], has_val=datasets.val is not None),
+        callbacks=callbacks(config, run_dir, [example_predictions(data, run_dir)], opened=data),
         run_dir=run_dir,
         verbose=verbose,
     )
@@ -140,8 +172,11 @@ def example_predictions(data: dataset.Data, run_dir: Path | str) -> keras.callba
     return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)
 
 
-def _metadata(config: Config) -> dict:
-    return {"symbols": config.symbols().symbols, "blank": config.symbols().blank}
+def _metadata(opened: dataset.Data) -> dict:
+    symbols = opened.config.symbols()
+    listed = symbols.symbols if isinstance(symbols.symbols, str) else list(symbols.symbols)
+    words = list(opened.config.known_words()) if opened.config.word_loss_weight else []
+    return {"symbols": listed, "blank": symbols.blank, "words": words, "fps": opened.index.entries[0].fps}
 
 
 def _monitor(config: Config) -> str:

@@ -1,0 +1,193 @@
+"""Made speech in other languages: from transcripts of each kind to a model that reads what it was not trained on."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tfav.data import shards
+from tfav.data.example_files import Record
+from tfav.errors import DataError, UsageError
+from tfav.speech.self_alignment import RealignWords, label_frames, word_classes
+from tfav.speech.synthetic_speaker import draw_mouths
+from tfav.systems.lipnet import dataset
+from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.evaluate import evaluate
+from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.train import train
+
+SIZE = 28, 56
+SPANISH = ("mañana", "será", "otro", "día", "niño", "señor", "buenos", "sí")
+PAUSE = 6
+SMALL = {
+    "crop_size": (24, 48),
+    "filters": (8, 16, 24),
+    "rnn_units": 24,
+    "ema_momentum": 0.0,
+    "val_fraction": 0.25,
+    "tokenizer": "characters",
+    "words": "learnt",
+    "times": "auto",
+    "grammar": "none",
+    "speed_perturb": 0.0,
+    "frame_drop_rate": 0.0,
+}
+
+
+def make_clips(folder, vocabulary, count=40, *, words=2, frames=2, times=False, seed=0, space=" "):
+    """Mouths that say words in free order, so many frames a letter."""
+    names = {}
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        names[f"ana/{number:03}"] = [str(word) for word in rng.choice(vocabulary, words)]
+    length = max(len(space.join(said)) for said in names.values()) * frames + 2 * PAUSE
+
+    def make(name):
+        rng = np.random.default_rng([seed, int(name[4:])])
+        said = names[name]
+        spoken = "".join(letter * frames for letter in space.join(said))
+        start = int(rng.integers(PAUSE // 2, length - len(spoken) - PAUSE // 2 + 1))
+        pictures = draw_mouths((" " * start + spoken).ljust(length), SIZE, rng)
+        at, spans = start, []
+        for word in said:
+            spans.append((at / 25, (at + frames * len(word)) / 25))
+            at += frames * (len(word) + len(space))
+        words = (tuple(said), np.array(spans, np.float32)) if times else ((), np.zeros((0, 2), np.float32))
+        return Record(name, pictures, 25.0, space.join(said), *words)
+
+    settings = {"system": "lipnet", "format": dataset.RECORD_FORMAT, "mouth_crop": "tracked", "fps": 25.0}
+    shards.write_shards(folder, list(names), make, settings=settings)
+    return length
+
+
+def config_of(folder, length, **changes):
+    return Config.preset("demo", **{**SMALL, "data_dir": str(folder), "num_frames": length, **changes})
+
+
+SCRIPTS = {
+    "Cyrillic": ("привет", "мама", "ёлка"),
+    "Greek": ("καλημέρα", "ναι", "όχι"),  # noqa: RUF001
+    "Devanagari": ("नमस्ते", "हाँ", "पानी"),
+    "Arabic": ("سلام", "نعم", "ماء"),
+    "Hangul": ("안녕", "네", "물"),
+    "German": ("straße", "über", "ja"),
+}
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "Chinese"])
+def test_symbols_of_any_script_are_learnt_and_come_back(tmp_path, script):
+    vocabulary, space = (("你好", "水", "谢谢"), "") if script == "Chinese" else (SCRIPTS[script], " ")
+    length = make_clips(tmp_path, vocabulary, 12, frames=3, space=space)
+    data = dataset.open_data(config_of(tmp_path, length, min_word_count=2))
+    symbols = data.config.symbols()
+    assert set(symbols.symbols) == {" ", *"".join(vocabulary)} and symbols.blank == 0
+    for inputs, targets in data.dataset("train").take(1):
+        read = [symbols.decode(row) for row in targets["labels"].numpy()]
+        assert all(set(text.replace(" ", "")) <= set("".join(vocabulary)) and text for text in read)
+        assert inputs["frames"].shape[1] == length
+    if space:
+        assert set(data.config.known_words()) <= set(vocabulary)
+        labels = data.word_labels.start
+        assert {0, 1} <= set(labels.ravel()) <= {-1, *range(len(data.config.known_words()) + 1)}
+
+
+def test_what_is_rare_is_told_and_left_out_and_a_run_keeps_what_it_learnt(tmp_path, capsys):
+    length = make_clips(tmp_path / "shards", SPANISH, 24)
+    config = config_of(tmp_path / "shards", length, min_count=5, min_word_count=3, epochs=1)
+    whole = dataset.open_data(dataclasses.replace(config, min_count=1)).config.symbols().symbols
+    capsys.readouterr()
+    data = dataset.open_data(config)
+    kept = data.config.symbols().symbols
+    rare = set(whole) - set(kept)
+    said = capsys.readouterr().out
+    assert rare and all(repr(symbol) in said for symbol in rare) and "left out" in said
+    train(config, tmp_path / "run", verbose=0)
+    stored = json.loads((tmp_path / "run/config.json").read_text(encoding="utf-8"))
+    assert stored["metadata"]["symbols"] == kept and stored["config"]["tokenizer"] == "characters"
+    reader = open_reader(tmp_path / "run")
+    assert reader.config.symbols().symbols == kept
+    assert reader.config.known_words() == data.config.known_words() == tuple(stored["metadata"]["words"])
+    assert reader.grammar is None  # GRID's own is for who has learnt GRID
+    result = evaluate(tmp_path / "run", part="val", progress=False)
+    said = "".join(row["reference"] for row in result["examples"])
+    assert result["unseen_symbols"] == {symbol: said.count(symbol) for symbol in said if symbol in rare}
+    with pytest.raises(UsageError, match="other symbols"):
+        train(dataclasses.replace(config, min_count=1), tmp_path / "run", verbose=0)
+
+
+def test_words_as_symbols_and_lists_in_files(tmp_path):
+    length = make_clips(tmp_path / "shards", SPANISH[:4], 16)
+    data = dataset.open_data(config_of(tmp_path / "shards", length, tokenizer="words", min_word_count=1))
+    assert data.config.symbols().symbols == tuple(sorted(SPANISH[:4]))
+    assert data.config.symbols().decode(data.config.symbols().encode("otro día mañana")) == "otro día mañana"
+    (tmp_path / "symbols.txt").write_text("<space>\n" + "\n".join(sorted(set("".join(SPANISH)))), encoding="utf-8")
+    (tmp_path / "words.txt").write_text("otro\ndía\n", encoding="utf-8")
+    lists = {"tokenizer": str(tmp_path / "symbols.txt"), "words": str(tmp_path / "words.txt")}
+    data = dataset.open_data(config_of(tmp_path / "shards", length, **lists))
+    assert data.config.known_words() == ("otro", "día") and "ñ" in data.config.symbols().symbols
+    with pytest.raises(UsageError, match="tokenizer must be one of characters, words, notebook, compact, or a file"):
+        config_of(tmp_path / "shards", length, tokenizer="runes").symbols()
+    (tmp_path / "twice.txt").write_text("a\na\n", encoding="utf-8")
+    with pytest.raises(DataError, match="holds 'a' twice"):
+        config_of(tmp_path / "shards", length, tokenizer=str(tmp_path / "twice.txt")).symbols()
+
+
+def test_without_frequent_words_or_times_there_is_no_word_head(tmp_path):
+    length = make_clips(tmp_path / "shards", SPANISH, 16)
+    for changes in ({"min_word_count": 1000}, {"times": "none"}, {"times": "given"}, {"words": "none"}):
+        opened = dataset.open_data(config_of(tmp_path / "shards", length, **changes))
+        assert opened.config.word_loss_weight == 0 and opened.word_labels is None
+        assert set(next(iter(opened.dataset("train")))[1]) == {"labels"}
+
+
+def test_word_times_are_found_anew_once_the_model_sees_the_words(tmp_path, capsys):
+    length = make_clips(tmp_path / "shards", SPANISH, 24, times=True, words=3)
+    config = config_of(tmp_path / "shards", length, times="self", min_word_count=1, val_fraction=0.0)
+    data = dataset.open_data(config)
+    entries = shards.in_stored_order(data.index, data.split.train)
+    labels, start = data.word_labels
+    truth = np.stack([label_frames(entry, "given", data.config.known_words()) for entry in entries])
+    assert 0.7 < np.mean(start == truth) < 1  # words over the frames that move
+    wrong = np.roll(start, 9, axis=1)
+    words = [word_classes(entry.text, data.config.known_words()) for entry in entries]
+    logits = 4.0 * np.eye(1 + len(data.config.known_words()))[truth]
+    epochs = [2, 4]
+
+    def callback(seen, folder):
+        return RealignWords(labels, words, lambda model: seen, tmp_path / folder, epochs, wrong)
+
+    blind = callback(np.zeros_like(logits), "blind")
+    blind.on_train_begin()
+    for epoch in range(4):
+        blind.on_epoch_begin(epoch)
+        np.testing.assert_array_equal(labels.numpy(), wrong)
+    assert "knows too little yet" in capsys.readouterr().out
+    mostly_wrong = np.arange(length)[:, None] % 3 > 0
+    shifted = callback(np.where(mostly_wrong, 4.0 * np.eye(logits.shape[-1])[wrong], logits), "run")
+    shifted.on_train_begin()
+    shifted.on_epoch_begin(2)
+    assert "found anew" in capsys.readouterr().out
+    seeing = callback(logits, "run")
+    seeing.on_train_begin()  # a session that goes on takes what was found
+    seeing.on_epoch_begin(3)
+    with np.load(tmp_path / "run/word_times_002.npz") as stored:
+        np.testing.assert_array_equal(labels.numpy(), stored["labels"])
+    labels.assign(start)
+    seeing.on_epoch_begin(4)
+    np.testing.assert_array_equal(labels.numpy(), truth)
+    # The data set looks up what the variable says now.
+    batches = list(data.dataset("train"))
+    assert {tuple(row) for _, targets in batches for row in targets["words"].numpy()} <= set(map(tuple, truth))
+    labels.assign(np.zeros_like(truth))
+    assert not any(targets["words"].numpy().any() for _, targets in data.dataset("train"))
+
+
+def test_a_training_with_own_times_goes_on_as_if_it_had_not_stopped(tmp_path):
+    length = make_clips(tmp_path / "shards", SPANISH, 12)
+    config = config_of(tmp_path / "shards", length, min_word_count=1, epochs=3, filters=(2, 3, 4), rnn_units=4)
+    whole = train(config, tmp_path / "whole", verbose=0)
+    train(dataclasses.replace(config, epochs=1), tmp_path / "run", verbose=0)
+    in_two = train(config, tmp_path / "run", verbose=0)
+    assert [row["val_loss"] for row in in_two[1:]] == pytest.approx([row["val_loss"] for row in whole[1:]], rel=0.3)
+    assert sorted(path.name for path in (tmp_path / "run/word_times").iterdir()) == ["word_times_002.npz"]
