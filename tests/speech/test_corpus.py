@@ -189,6 +189,14 @@ def test_times_beyond_the_end_and_recordings_without_borders_are_refused(long_vi
         make_sentence(str(long_video), "a", "x", [], CUT)
 
 
+def test_alignments_of_a_tree_given_by_a_relative_path_are_in_use(tmp_path, monkeypatch):
+    touch(tmp_path, "data/s1/bbaf2n.mpg")
+    put(tmp_path, data__align__s1__bbaf2n_dot_align="0 9000 sil\n9000 17000 bin\n17000 75000 sil\n")
+    monkeypatch.chdir(tmp_path)
+    corpus = find_spoken("data")
+    assert [one.text for one in corpus.spoken] == ["bin"] and not corpus.warnings
+
+
 def test_no_videos(tmp_path):
     with pytest.raises(DataError, match="no videos in it"):
         find_spoken(tmp_path)

@@ -353,7 +353,7 @@ def find_transcripts(
     for path in walk_files(root, frozenset(SUFFIXES)).to_try():
         by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
     stems = Counter(same_form(video.stem) for video in videos)
-    pairs, failures, used = {}, {}, set(known.values())
+    pairs, failures, used = {}, {}, {path.absolute() for path in known.values()}
     for video in videos:
         named = by_stem.get(same_form(video.stem), [])
         beside = [path for path in named if path.parent == video.parent]
@@ -363,12 +363,12 @@ def find_transcripts(
             found = [known[video], *(path for path in beside or parallel if path.suffix.lower() != ".align")]
         if len(found) == 1:
             pairs[video] = found[0]
-            used.add(found[0])
+            used.add(found[0].absolute())
         elif found:
             names = " and ".join(str(path).removeprefix(f"{root}{os.sep}") for path in found[:3])
             failures[video] = f"{len(found)} transcripts have its name: {names}. Keep one of them."
-            used |= set(found)
-    unused = [path for paths in by_stem.values() for path in paths if path not in used]
+            used |= {path.absolute() for path in found}
+    unused = [path for paths in by_stem.values() for path in paths if path.absolute() not in used]
     missing = frozenset(videos) - pairs.keys() - failures.keys()
     return Paired(pairs, missing, failures, tuple(unused))
 
