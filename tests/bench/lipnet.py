@@ -142,7 +142,7 @@ def bench_layers(batch_size: int) -> Iterator[dict]:
     import keras
 
     from tfav.layers import FusedBatchNormalization
-    from tfav.systems.lipnet.layers import StemConv3D
+    from tfav.systems.lipnet.model import StemConv3D
 
     options = {"use_bias": False, "dtype": "mixed_bfloat16"}
     yield compare_layers(

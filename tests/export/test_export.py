@@ -17,7 +17,7 @@ from tfav.layers import BidirectionalGRU
 from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import Config as LipConfig
 from tfav.systems.lipnet.export import standardized
-from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.reader import open_reader
 from tfav.training import checkpoints
 from tfav.training.export_spec import made_pictures, portable, resized
 

@@ -14,7 +14,7 @@ from tfav.speech.mouth_crops import SAMPLE_RATE, SAMPLES_PER_FRAME
 from tfav.systems.lipnet import dataset
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.export import write_pretrained
-from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.reader import open_reader
 from tfav.systems.lipnet.train import train
 from tfav.training import run_folder as runs
 

@@ -3,6 +3,7 @@
 Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
 """
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -12,12 +13,14 @@ from typing import Any
 from tfav._version import __version__
 from tfav.cli import parsing
 from tfav.cli.flags import (
+    Align,
     DataService,
     Demo,
     Doctor,
     Evaluate,
     Export,
     Fetch,
+    LanguageModelOf,
     Predict,
     Prepare,
     Report,
@@ -153,6 +156,41 @@ def _doctor(args: Doctor) -> int:
     return doctor.main(mend=args.mend, data_dir=args.data_dir)
 
 
+def _align(args: Align) -> int:
+    start_tensorflow()
+    from tfav.training import run_folder
+
+    readers = [name for name, system in SYSTEMS.items() if system.kind == "sentences"]
+    name = readers[0] if is_shipped(args.run_dir) else run_folder.load(args.run_dir).system
+    if name not in readers:
+        raise UsageError(f"{args.run_dir}: a run of {name}, and words are aligned by runs of {', '.join(readers)}.")
+    align_files = importlib.import_module(SYSTEMS[name].package).align_files
+    options = {"text": args.text, "transcripts": args.transcripts, "out": args.out, "face": args.face}
+    result = align_files(args.run_dir, args.files, **options)
+    for row in result["files"]:
+        said = row.get("error") or " ".join(
+            f"{word['text']} {word['start_sec']:.2f}-{word['end_sec']:.2f}" for word in row["words"]
+        )
+        print(f"{row['path']}: {said}" if "error" not in row else said)
+        for line in [*row.get("warnings", ()), *(f"wrote {path}" for path in row.get("wrote", ()))]:
+            print(f"  {line}")
+    _print_json(args, result)
+    return 1 if any("error" in row for row in result["files"]) else 0
+
+
+def _estimate_language_model(args: LanguageModelOf) -> int:
+    from tfav.io.text_files import read_text
+    from tfav.speech.language_model import characters, estimate
+    from tfav.speech.text_normalization import normalize_text
+
+    lines = [normalize_text(line).text for line in read_text(args.file, "a text").split("\n")]
+    lines = [line for line in lines if line]
+    model = estimate(map(characters, lines) if args.tokens == "characters" else lines, args.order)
+    model.write_arpa(args.out)
+    print(f"wrote {args.out}: {len(lines)} sentences, {len(model.vocabulary)} {args.tokens}, order {model.order}")
+    return 0
+
+
 def _verify_shards(args: ShardsVerify) -> int:
     start_tensorflow()
     from tfav.data.shard_verification import verify_shards
@@ -229,6 +267,8 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "serve": (Serve, _serve),
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
+    "align": (Align, _align),
+    "lm": (LanguageModelOf, _estimate_language_model),
     "shards verify": (ShardsVerify, _verify_shards),
     "data-service": (DataService, _data_service),
     "weights inspect": (WeightsInspect, _inspect),

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -179,6 +179,48 @@ class Doctor:
     """Run the commands."""
     data_dir: Path | None = None
     """Look at a data set of classes instead, a folder or a table: how many examples each has, and what is odd."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Align:
+    """Find when each word of a known text is said in videos, by a trained lip reader.
+
+    Example:
+        tfav align --run-dir runs/lips ana/0001.mp4 --text "buenos días"
+    """
+
+    files: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE")]
+    """Videos."""
+    run_dir: Path
+    """Run folder, or pretrained."""
+    text: str | None = None
+    """What is said in all of them. Default: what their transcripts say."""
+    transcripts: Path | None = None
+    """Folder of transcripts with the videos' names. Default: they lie beside the videos."""
+    out: Path | None = None
+    """Folder for .align, .srt, .vtt and .TextGrid. Default: predictions/ in the run folder."""
+    face: int | None = ranged(None, ge=1)
+    """Which face, counted from the left from 1. Default: the one that speaks."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModelOf:
+    """Estimate a language model from text, as an ARPA file for tfav evaluate and tfav predict.
+
+    Example:
+        tfav lm sentences.txt --order 3 --out spanish.arpa
+    """
+
+    file: FileName
+    """Text, a sentence a line, in UTF-8."""
+    out: Path
+    """The .arpa file to write."""
+    order: int = ranged(3, ge=1, le=8)
+    """Longest sequence that is counted, in words or characters."""
+    tokens: Literal["words", "characters"] = "words"
+    """What is counted."""
 
 
 @dataclasses.dataclass(frozen=True)

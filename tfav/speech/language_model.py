@@ -31,6 +31,11 @@ class LanguageModel:
         self.order = max(map(len, ngrams))
         self.vocabulary = frozenset(ngram[0] for ngram in ngrams if len(ngram) == 1) - {START, END, UNKNOWN}
 
+    @property
+    def is_of_characters(self) -> bool:
+        """Whether its tokens are characters, and not words."""
+        return all(len(token) == 1 for token in self.vocabulary)
+
     def log_prob(self, token: str, context: Sequence[str] = ()) -> float:
         """Natural logarithm of the probability of a token after a context that begins, if at all, with `<s>`.
 

@@ -170,4 +170,22 @@ def format_align(words: list[TimedWord], duration_sec: float) -> str:
     return "".join(f"{round(start * scale)} {round(end * scale)} {text}\n" for start, end, text in rows)
 
 
-_FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align}
+def format_textgrid(words: list[TimedWord], duration_sec: float) -> str:
+    """Praat's TextGrid with one tier, `words`, pauses left empty."""
+    spans, place = [], 0.0
+    for word in words:
+        start = max(place, word.start_sec)
+        end = max(start, word.end_sec)
+        spans += [(place, start, "")] if start > place else []
+        spans += [(start, end, word.text)] if end > start else []
+        place = end
+    duration_sec = max(duration_sec, place)
+    spans += [(place, duration_sec, "")] if duration_sec > place else []
+    head = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", f"{duration_sec:.5f}", "<exists>", "1"]
+    head += ['"IntervalTier"', '"words"', "0", f"{duration_sec:.5f}", str(len(spans))]
+    quoted = (text.replace('"', '""') for _, _, text in spans)
+    rows = [f'{start:.5f}\n{end:.5f}\n"{text}"' for (start, end, _), text in zip(spans, quoted, strict=True)]
+    return "\n".join([*head, *rows, ""])
+
+
+_FORMATS = {".srt": format_srt, ".vtt": format_vtt, ".align": format_align, ".TextGrid": format_textgrid}

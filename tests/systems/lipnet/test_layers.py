@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfav.systems.lipnet.layers import StemConv3D
+from tfav.systems.lipnet.model import StemConv3D
 
 
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 7, (5, 3, 9), (3, 1, 6)])

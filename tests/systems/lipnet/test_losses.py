@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfav.speech.tokenizer import TOKENIZERS
 from tfav.systems.lipnet import decoding
-from tfav.systems.lipnet.layers import BlankInPadding
 from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, WordLoss
+from tfav.systems.lipnet.model import BlankInPadding
 
 
 def batch(symbols, seed=0):

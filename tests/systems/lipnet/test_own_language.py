@@ -6,15 +6,19 @@ import json
 import numpy as np
 import pytest
 
+from tfav import cli
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import DataError, UsageError
+from tfav.speech.language_model import estimate
 from tfav.speech.self_alignment import RealignWords, label_frames, word_classes
 from tfav.speech.synthetic_speaker import draw_mouths
-from tfav.systems.lipnet import dataset
+from tfav.speech.tokenizer import Tokenizer
+from tfav.speech.transcripts import read_transcript
+from tfav.systems.lipnet import dataset, decoding, predict
 from tfav.systems.lipnet.config import Config
 from tfav.systems.lipnet.evaluate import evaluate
-from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.reader import Posteriors, open_reader
 from tfav.systems.lipnet.train import train
 
 SIZE = 28, 56
@@ -191,3 +195,108 @@ def test_a_training_with_own_times_goes_on_as_if_it_had_not_stopped(tmp_path):
     in_two = train(config, tmp_path / "run", verbose=0)
     assert [row["val_loss"] for row in in_two[1:]] == pytest.approx([row["val_loss"] for row in whole[1:]], rel=0.3)
     assert sorted(path.name for path in (tmp_path / "run/word_times").iterdir()) == ["word_times_002.npz"]
+
+
+# Decoding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run_of_words(tmp_path_factory):
+    """A run that was not trained, with its data."""
+    folder = tmp_path_factory.mktemp("run")
+    length = make_clips(folder / "shards", SPANISH, 16)
+    config = config_of(
+        folder / "shards", length, epochs=1, filters=(2, 3, 4), rnn_units=4, min_word_count=1, min_count=1
+    )
+    train(config, folder / "run", verbose=0)
+    return folder / "run"
+
+
+def say_of(text, symbols, frames=2, sure=0.6, other=None):
+    """Posteriors of a text, each letter so many frames, a blank between; `other` is nearly as likely in its place."""
+    rows = []
+    for place, letter in enumerate(text):
+        row = np.full(symbols.num_classes, 1e-3)
+        row[symbols.encode(letter)[0]] += sure
+        if other is not None:
+            row[symbols.encode(other[place])[0]] += 1.02 * sure if other[place] != letter else 0
+        blank = np.full(symbols.num_classes, 1e-3)
+        blank[symbols.blank] += 1
+        rows += [row / row.sum()] * (frames - 1) + [blank / blank.sum()]
+    return np.log(rows)
+
+
+def test_a_language_model_and_hot_words_change_what_is_read(run_of_words, tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("¡Mañana será otro día!\notro día\nbuenos días señor\n" * 3, encoding="utf-8")
+    assert cli.main(["lm", str(text), "--out", str(tmp_path / "a.arpa")]) == 0
+    assert "9 sentences" in capsys.readouterr().out
+    (tmp_path / "hot.txt").write_text("dío 5\n", encoding="utf-8")
+    symbols = open_reader(run_of_words).config.symbols()
+    posteriors = Posteriors(say_of("otro día", symbols, other="otro dío"), None)
+    assert open_reader(run_of_words).read(posteriors) == {"greedy": "otro dío", "beam": "otro dío"}
+    with_model = open_reader(run_of_words, lm=tmp_path / "a.arpa")
+    assert with_model.read(posteriors)["lm"] == "otro día"
+    hot = open_reader(run_of_words, lm=tmp_path / "a.arpa", hot_words=tmp_path / "hot.txt")
+    assert hot.read(posteriors)["lm"] == "otro dío"
+    assert cli.main(["lm", str(text), "--tokens", "characters", "--order", "5", "--out", str(tmp_path / "c.arpa")]) == 0
+    assert open_reader(run_of_words, lm=tmp_path / "c.arpa").read(posteriors)["lm"] == "otro día"
+    (tmp_path / "foreign.txt").write_text("привет мир\n", encoding="utf-8")
+    cli.main(["lm", str(tmp_path / "foreign.txt"), "--out", str(tmp_path / "f.arpa")])
+    with pytest.raises(DataError, match="no word that the tokenizer can spell"):
+        open_reader(run_of_words, lm=tmp_path / "f.arpa")
+
+
+def test_the_weight_of_a_language_model_is_chosen_on_val_and_kept(run_of_words, tmp_path, monkeypatch, capsys):
+    (tmp_path / "t.txt").write_text("otro día\n", encoding="utf-8")
+    cli.main(["lm", str(tmp_path / "t.txt"), "--out", str(tmp_path / "t.arpa")])
+    tuned = []
+    monkeypatch.setattr(
+        decoding,
+        "tune",
+        lambda clips, symbols, language: tuned.append(len(clips)) or (language._replace(weight=1.5), 0.1),
+    )
+    for _ in range(2):
+        result = evaluate(run_of_words, part="val", progress=False, lm=tmp_path / "t.arpa")
+        assert "wer_lm" in result
+    assert tuned == [result["clips"]] and "weight 1.5" in capsys.readouterr().out
+    assert open_reader(run_of_words, lm=tmp_path / "t.arpa").language.weight == 1.5
+
+
+def test_tuning_takes_what_leaves_the_fewest_words_wrong(tmp_path):
+    symbols = Tokenizer("made", "adio ", num_classes=6, drops_unknown=True)
+    model = estimate(["dia oda"], 2)
+    clips = [("dia", say_of("dia", symbols, other="dio")), ("dia oda", say_of("dia oda", symbols, other="dio oda"))]
+    settings, errors = decoding.tune(clips, symbols, decoding.LanguageSettings(model))
+    assert errors == 0
+    read = decoding.decode_beam(clips[0][1], symbols, decoding.scorer_of(settings, symbols))
+    assert read == "dia"
+    assert decoding.decode_beam(clips[0][1], symbols, None) == "dio"
+
+
+# Aligning -----------------------------------------------------------------------------------------------------------
+
+
+def test_align_writes_the_times_of_known_words(run_of_words, tmp_path, monkeypatch, capsys):
+    reader = open_reader(run_of_words)
+    symbols, frames = reader.config.symbols(), 3
+    said = say_of("otro día", symbols, frames=frames, sure=1.0)
+    monkeypatch.setattr(predict, "stitched_posteriors", lambda reader, crops: Posteriors(said, None))
+    mouth = predict.Mouth(np.zeros((len(said), 4, 4), np.uint8), 0.4, 2.0, [])
+    monkeypatch.setattr(predict, "find_mouth", lambda *_: mouth)
+    monkeypatch.setattr(predict, "detector_file", lambda: "")
+    monkeypatch.setattr(predict, "FaceDetector", lambda file: None)
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "a.txt").write_text("¡Otro DÍA!", encoding="utf-8")
+    (tmp_path / "c.txt").write_text("mañana mañana mañana mañana mañana mañana", encoding="utf-8")
+    arguments = [*(str(tmp_path / name) for name in ("a.mp4", "b.mp4", "c.mp4")), "--out", str(tmp_path / "out")]
+    assert cli.main(["align", "--run-dir", str(run_of_words), *arguments]) == 1
+    told = capsys.readouterr().out
+    assert "b.mp4" in told and "no transcript of its name" in told and "frames are too few" in told
+    (utterance,) = read_transcript(tmp_path / "out/a.align").utterances
+    for kind in ("align", "TextGrid"):  # what is written can be read again
+        (again,) = read_transcript(tmp_path / f"out/a.{kind}").utterances
+        assert again.text == utterance.text == "otro día"
+        starts = [word.start_sec for word in again.words]
+        assert starts == pytest.approx([0.4, 0.4 + 5 * frames / 25], abs=2 / 25)

@@ -22,15 +22,12 @@ from tfav.systems.lipnet.predict import (
     MIN_POSTERIOR,
     FaceDetector,
     Mouth,
-    Posteriors,
-    Reader,
     find_mouth,
     open_predictor,
     predict_files,
     read_mouth,
-    stitched_posteriors,
-    window_starts,
 )
+from tfav.systems.lipnet.reader import Posteriors, Reader, stitched_posteriors, window_starts
 from tfav.training import run_folder as runs
 
 TINY = {

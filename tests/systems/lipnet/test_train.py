@@ -16,7 +16,7 @@ from tfav.systems.lipnet.demo import make_shards
 from tfav.systems.lipnet.evaluate import describe_evaluation, evaluate
 from tfav.systems.lipnet.export import write_pretrained
 from tfav.systems.lipnet.model import build_model
-from tfav.systems.lipnet.predict import open_reader
+from tfav.systems.lipnet.reader import open_reader
 from tfav.systems.lipnet.train import callbacks, compile_args, dataset, train
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs

@@ -26,10 +26,10 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "dataset",
         "decoding",
         "export",
-        "layers",
         "losses",
         "model",
         "predict",
+        "reader",
     ],
     submod_attrs={
         "config": ["Config", "EvaluateOptions", "PRESETS", "PredictOptions", "PrepareOptions", "TAB"],
@@ -38,7 +38,8 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "evaluate": ["describe_evaluation", "evaluate"],
         "export": ["export", "write_pretrained"],
         "model": ["build_model", "build_notebook", "build_paper", "build_with_heads"],
-        "predict": ["open_predictor", "open_reader", "predict_files"],
+        "predict": ["align_files", "open_predictor", "predict_files"],
+        "reader": ["open_reader"],
         "train": ["callbacks", "compile_args", "train"],
     },
 )

@@ -283,6 +283,11 @@ class EvaluateOptions:
         tfav evaluate lipnet --run-dir pretrained --data-dir grid_shards
     """
 
+    lm: Path | None = None
+    """Language model, an .arpa file of tfav lm or any tool; its weight is chosen on the run's validation part."""
+    hot_words: Path | None = None
+    """File of words that are likely, one a line, a number behind it for how much (2)."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictOptions(RunOptions):
@@ -300,6 +305,10 @@ class PredictOptions(RunOptions):
     """Video to write with the words drawn in, an .mp4 file; goes with one video."""
     grammar: str | None = None
     """Grammar file of what may be said, or none. Default: the run's own."""
+    lm: Path | None = None
+    """Language model, an .arpa file of tfav lm or any tool; tfav evaluate --lm chooses its weight."""
+    hot_words: Path | None = None
+    """File of words that are likely, one a line, a number behind it for how much (2)."""
 
 
 def _files_and_face(values, out: Path) -> dict:

@@ -115,9 +115,7 @@ def _learn(config: Config, entries: Sequence[Entry]) -> Config:
             raise DataError(f"{config.data_dir}: no symbol is there min_count={config.min_count} times. Lower it.")
         if symbols.rare:
             told = ", ".join(f"{symbol!r} ({count})" for symbol, count in symbols.rare.most_common(10))
-            say(
-                f"{len(symbols.rare)} symbols, there less than min_count={config.min_count} times, are left out: {told}"
-            )
+            say(f"left out, since training has them less than min_count={config.min_count} times: {told}")
         kept = symbols.kept if config.tokenizer == "words" else "".join(symbols.kept)
         changes["tokenizer"] = store(kept)
     if config.words == LEARNT_WORDS:

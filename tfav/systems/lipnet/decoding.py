@@ -4,20 +4,30 @@ All take `log_probs` `[T, K]` float, the natural logarithms of the classes' prob
 """
 
 import heapq
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
-from tfav.errors import UsageError
+from tfav.errors import DataError, UsageError
+from tfav.io.text_files import read_lines
+from tfav.metrics.word_error_rate import evaluate
 from tfav.speech import grid
 from tfav.speech.alignment import align_spans
-from tfav.speech.beam_search import WordModel, prefix_beam
+from tfav.speech.beam_search import CharacterModel, Scorer, WordModel, prefix_beam
 from tfav.speech.grammar import Grammar
+from tfav.speech.language_model import LanguageModel
+from tfav.speech.text_normalization import normalize_text
 from tfav.speech.tokenizer import Tokenizer
 
 BEAM_WIDTH = 50  # hypotheses that a beam keeps
 HEAD_WEIGHT = 2.0  # of the word head's vote beside CTC's, which counts 1; chosen on clips of GRID's speaker 1
+_WEIGHTS, _BONUSES = (0.25, 0.5, 1.0, 1.5, 2.0), (-1.0, 0.0, 1.0, 2.0)  # that are tried
+_HOT = 2.0  # what a hot word adds
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
 
@@ -98,7 +108,8 @@ def decode_grammar(
     if head_weight and word_log_probs is None:
         raise UsageError("head_weight needs a model with a word head. Set head_weight=0.")
     if grammar.loop:
-        return _decode_word_list(log_probs, symbols, grammar, width), 0.0
+        scorer = WordModel(None, ["", *symbols.symbols], words=grammar.words)
+        return decode_beam(log_probs, symbols, scorer, width), 0.0
     lattice = _Lattice(log_probs, symbols, grammar)
     if not lattice.fits or not head_weight:
         return lattice.best()
@@ -239,9 +250,89 @@ def _head_votes(slots, word_log_probs, known_words):
     return [np.mean(log_softmax(of_slot[start:end]), axis=0) for of_slot, (start, end) in votes]
 
 
-def _decode_word_list(log_probs, symbols: Tokenizer, grammar: Grammar, width: int) -> str:
-    """Prefix beam search in which only words of the list, one space between, can be spelt."""
-    scorer = WordModel(None, ["", *symbols.symbols], words=grammar.words)
+# With a language model ----------------------------------------------------------------------------------------------
+
+
+class LanguageSettings(NamedTuple):
+    """A language model and how much it counts: `weight` of its logarithms, `bonus` for each word (or character)."""
+
+    model: LanguageModel | None
+    weight: float = 0.5
+    bonus: float = 1.0
+    hot_words: Mapping[str, float] = {}
+
+
+def scorer_of(settings: LanguageSettings, symbols: Tokenizer) -> Scorer:
+    """What a beam search adds to CTC's scores.
+
+    Raises:
+        UsageError: Hot words for a tokenizer of words or a model of characters.
+        DataError: The tokenizer can spell no word of the model.
+    """
+    classes, model = ["", *symbols.symbols], settings.model
+    if model is not None and not any(set(symbols.split(word)) <= {*symbols.symbols, "_"} for word in model.vocabulary):
+        raise DataError(
+            f"the language model has no word that the tokenizer can spell ({''.join(symbols.symbols)[:60]!r}). "
+            "Estimate it from text of the same language with tfav lm."
+        )
+    if model is None or not (symbols.is_words or model.is_of_characters):
+        return WordModel(
+            model, classes, weight=settings.weight, bonus=settings.bonus, hot_words=dict(settings.hot_words)
+        )
+    if settings.hot_words:
+        raise UsageError("hot words go with a tokenizer of characters and a language model of words.")
+    return CharacterModel(model, classes, weight=settings.weight, bonus=settings.bonus)
+
+
+def decode_beam(log_probs: np.ndarray, symbols: Tokenizer, scorer: Scorer | None, width: int = BEAM_WIDTH) -> str:
+    """The best text by CTC and what a scorer adds; "" where it forbids all.
+
+    Args:
+        log_probs: `[T, K]`.
+        symbols: The tokenizer.
+        scorer: From `scorer_of`, or a word list; its classes are the blank and then the symbols in their order.
+        width: Hypotheses kept.
+    """
     order = [symbols.blank, *range(symbols.first, symbols.first + len(symbols.symbols))]
     found = prefix_beam(np.asarray(log_probs)[:, order], 0, width, scorer)
-    return symbols.decode(np.array(found[0].symbols) - 1 + symbols.first).strip() if found else ""
+    return " ".join(symbols.decode(np.array(found[0].symbols) - 1 + symbols.first).split()) if found else ""
+
+
+def tune(
+    clips: Sequence[tuple[str, np.ndarray]], symbols: Tokenizer, settings: LanguageSettings
+) -> tuple[LanguageSettings, float]:
+    """Weight and bonus with the fewest wrong words, of a grid of them.
+
+    Args:
+        clips: Texts and posteriors `[T, K]`, of clips that are not scored afterwards.
+        symbols: The tokenizer.
+        settings: The model, and hot words.
+
+    Returns:
+        The settings, and their share of wrong words.
+    """
+    best = settings, math.inf
+    for weight, bonus in itertools.product(_WEIGHTS, _BONUSES):
+        tried = settings._replace(weight=weight, bonus=bonus)
+        scorer = scorer_of(tried, symbols)
+        read = [decode_beam(log_probs, symbols, scorer) for _, log_probs in clips]
+        errors = evaluate([text for text, _ in clips], read)["wer"]
+        best = min(best, (tried, errors), key=lambda found: found[1])
+    return best
+
+
+def read_hot_words(path: Path | str) -> dict[str, float]:
+    """Words that are likely, one a line, each with what it adds to a hypothesis (2 where nothing stands behind it).
+
+    Raises:
+        UsageError: There is no such file.
+        DataError: A line that is no word and number.
+    """
+    found = {}
+    for number, line in read_lines(path, "a list of words"):
+        word, *added = line.split()
+        try:
+            found[normalize_text(word).text] = float(*added) if added else _HOT
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: expected `word` or `word 2.5`. Received: {line!r}") from error
+    return found

@@ -1,6 +1,8 @@
 """What a run reads of clips whose sentences are known: error rates by each way of decoding, and times of words."""
 
 import collections
+import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -9,18 +11,21 @@ from tqdm import tqdm
 
 from tfav.data import shards
 from tfav.data.shards import Entry, Index
-from tfav.errors import DataError, UsageError
-from tfav.io.atomic_write import partial_file
+from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.atomic_write import partial_file, write_json
+from tfav.io.checksums import hash_file
+from tfav.io.console import say
 from tfav.metrics import word_error_rate as text_metrics
 from tfav.speech import recordings
-from tfav.systems.lipnet import dataset
+from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.predict import DECODERS, Posteriors, Reader, open_reader
+from tfav.systems.lipnet.reader import DECODERS, LANGUAGE_NAME, Posteriors, Reader, open_reader, stored_weights
 from tfav.training import run_folder as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
 _NUM_CONFUSIONS = 20
 _NUM_EXAMPLES = 3
+_TUNED_CLIPS = 100  # of the validation part, on which a language model's weight is chosen
 
 
 def evaluate(
@@ -29,6 +34,8 @@ def evaluate(
     *,
     part: str = "all",
     progress: bool = True,
+    lm: Path | str | None = None,
+    hot_words: Path | str | None = None,
     **changes,
 ) -> dict:
     """Reads clips and compares.
@@ -41,6 +48,9 @@ def evaluate(
             the run's own.
         part: `train`, `val` or `test` of the run's split, or `all` clips.
         progress: Show a bar.
+        lm: A language model in ARPA format. How much it counts is chosen, once, on the validation part of the run's
+            own data, and kept in the run folder for `predict_files`.
+        hot_words: As `decoding.read_hot_words` has it.
         **changes: Fields that only decoding and the data look at, such as `grammar`, `cache_dir`.
 
     Returns:
@@ -55,7 +65,9 @@ def evaluate(
         DataError: Not one usable clip.
     """
     started = time.monotonic()
-    reader = open_reader(run_dir, **changes)
+    reader = open_reader(run_dir, lm=lm, hot_words=hot_words, **changes)
+    if lm is not None:
+        reader = _weigh(reader, run_dir, Path(lm))
     config = recordings.at_home(reader.config, **({} if data_dir is None else {"data_dir": str(data_dir)}))
     index, unprepared = dataset.prepared_index(config)
     failed = [{"path": name, "reason": reason} for name, reason in unprepared.items()]
@@ -96,6 +108,33 @@ def _unseen(entries: list[Entry], config: Config) -> dict:
     return unseen | {"unseen_words": {word: n for word, n in words.items() if known and word not in known}}
 
 
+def _weigh(reader: Reader, run_dir: Path | str, lm: Path) -> Reader:
+    """The reader with the language model weighted as it serves the validation part best; known weights are taken."""
+    if runs.is_shipped(run_dir) or stored_weights(Path(run_dir), lm):
+        return reader
+    try:
+        opened = dataset.open_data(recordings.at_home(reader.config))
+        names = opened.split.val[:_TUNED_CLIPS]
+        if not names:
+            raise DataError("the run has no validation part")
+        entries = shards.in_stored_order(opened.index, names)
+        clips = [
+            (entry.text, found.labels) for entry, found in clip_posteriors(reader, opened.config, opened.index, entries)
+        ]
+    except TfavError as error:
+        say(f"the language model counts as much as by default, since its weight cannot be chosen: {error}")
+        return reader
+    language, errors = decoding.tune(clips, reader.config.symbols(), reader.language)
+    say(
+        f"the language model's weight {language.weight:g} and bonus {language.bonus:g} leave {errors:.1%} of the words "
+        f"of {len(clips)} validation clips wrong"
+    )
+    path = Path(run_dir) / LANGUAGE_NAME
+    stored = json.loads(path.read_bytes()) if path.exists() else {}
+    write_json(path, stored | {hash_file(lm): {"weight": language.weight, "bonus": language.bonus}})
+    return dataclasses.replace(reader, language=language)
+
+
 def clip_posteriors(reader: Reader, config: Config, index: Index, entries: list[Entry]):
     """Yields `(entry, Posteriors)` of clips, in the order in which they are stored."""
     names = [entry.id for entry in entries]
@@ -118,7 +157,7 @@ def summarize(rows: list[dict]) -> dict:
             result[f"{metric}_{name}"] = scores[metric]
             result[f"{metric}_{name}_interval"] = scores[f"{metric}_interval"]
         result[f"sentences_right_{name}"] = scores["sentences_right"]
-    best = "grammar" if "grammar" in rows[0] else "greedy"
+    best = next(name for name in ("grammar", "lm", "greedy") if name in rows[0])
     for row, errors in zip(rows, text_metrics.word_errors(references, [row[best] for row in rows]), strict=True):
         row["errors"] = errors
     confusions: collections.Counter = collections.Counter()

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import SYSTEM, Config
-from tfav.systems.lipnet.predict import load_model, open_run
+from tfav.systems.lipnet.reader import load_model, open_run
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 from tfav.training.export_spec import Exported, made_pictures, portable

@@ -1,16 +1,12 @@
 """Any person's video to text with times: mouth found and followed, windows read and stitched, captions written."""
 
-import dataclasses
-import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from tfav.data.augment import center_crop
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
@@ -21,128 +17,22 @@ from tfav.io.output_names import as_paths, check_target, name_results, short_nam
 from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
-from tfav.speech import alignment, grid, subtitles
-from tfav.speech.grammar import Grammar, grammar_of
+from tfav.speech import subtitles
 from tfav.speech.grid import FPS
 from tfav.speech.mouth_crops import crop_fixed
-from tfav.speech.tokenizer import TOKENIZERS
-from tfav.speech.transcripts import TimedWord
+from tfav.speech.text_normalization import normalize_text
+from tfav.speech.transcripts import TimedWord, Utterance, find_transcripts, read_transcript
 from tfav.systems.lipnet import decoding
-from tfav.systems.lipnet.augment import to_input
-from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.dataset import CROPS
-from tfav.systems.lipnet.model import build_model
-from tfav.training import checkpoints
+from tfav.systems.lipnet.reader import Posteriors, Reader, open_reader, stitched_posteriors
 from tfav.training import run_folder as runs
 
-DECODERS = ("greedy", "beam", "grammar")
-OVERLAP = 25  # frames that two windows of a long video share
 # Mean over the symbols read. Of 150 clips of the speaker, read by the same training without them, none is below; of 15
 # clips of other speakers, read by the shipped weights, 14 are.
 MIN_POSTERIOR = 0.92
 _MIN_FRAMES = 10
-_TIMES, _MOUTH = (".srt", ".vtt", ".align"), "_mouth.gif"  # what is written of a video, behind its name
+_TIMES, _MOUTH = (".srt", ".vtt", ".align", ".TextGrid"), "_mouth.gif"  # what is written of a video, behind its name
 _MIN_SYMBOLS_PER_SEC = 2.0  # fewer are no speech; GRID's speakers say about eight
-
-
-# A run ---------------------------------------------------------------------------------------------------------------
-
-
-class Posteriors(NamedTuple):
-    """Of one clip's real frames: `labels` `[T, K]` and `words` `[T, 1 + W]` or None, log-probabilities, float64."""
-
-    labels: np.ndarray
-    words: np.ndarray | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Reader:
-    """A model with what is needed to read from its posteriors."""
-
-    config: Config
-    model: keras.Model
-    grammar: Grammar | None
-    fps: float = FPS
-
-    def posteriors(self, frames: np.ndarray, frame_count: np.ndarray) -> list[Posteriors]:
-        """Of each clip of a batch as the data sets give it."""
-        logits = self.model.predict_on_batch({"frames": frames, "frame_count": frame_count})
-        # Never less than 1e-30, so that no path through a frame is impossible.
-        log_probs = {name: np.log(np.exp(decoding.log_softmax(value)) + 1e-30) for name, value in logits.items()}
-        words = log_probs.get("words", [None] * len(frame_count))
-        return [
-            Posteriors(labels[:count], None if heads is None else heads[:count])
-            for labels, heads, count in zip(log_probs["labels"], words, frame_count, strict=True)
-        ]
-
-    def align(self, text: str, posteriors: Posteriors) -> list[TimedWord]:
-        """When each word of a text is said, from the clip's first frame on.
-
-        Raises:
-            DataError: The text does not fit into the frames.
-        """
-        config = self.config
-        return alignment.align(
-            text, posteriors.labels, config.symbols(), posteriors.words, config.known_words(), self.fps
-        )
-
-    def read(self, posteriors: Posteriors, decoders=DECODERS) -> dict[str, str]:
-        """The sentence by each way of decoding; `grammar` only where there is one."""
-        symbols = self.config.symbols()
-        read = {}
-        if "greedy" in decoders:
-            read["greedy"] = decoding.greedy(posteriors.labels, symbols)
-        if "beam" in decoders:
-            read["beam"] = decoding.beam(posteriors.labels, symbols)
-        if "grammar" in decoders and self.grammar is not None:
-            known = self.config.known_words()
-            is_known = posteriors.words is not None and set(self.grammar.words) <= set(known)
-            read["grammar"], _ = decoding.decode_grammar(
-                posteriors.labels,
-                symbols,
-                self.grammar,
-                word_log_probs=posteriors.words,
-                head_weight=decoding.HEAD_WEIGHT if is_known else 0.0,
-                known_words=known,
-            )
-        return read
-
-
-def open_run(run_dir: Path | str) -> tuple[runs.Run, Config]:
-    """Reads a run folder of this system, or `pretrained`; without what only training has, the head for sound."""
-    run, config = runs.open_run(run_dir, SYSTEM, Config)
-    return run, dataclasses.replace(config.with_learnt(run.metadata), mel_loss_weight=0.0)
-
-
-def open_reader(run_dir: Path | str, **changes) -> Reader:
-    """A run's model, ready to read.
-
-    Args:
-        run_dir: A run folder, or `pretrained`.
-        **changes: Fields of the configuration that only decoding looks at, such as `grammar`.
-
-    Raises:
-        UsageError: Not a run of this system, or a grammar file that is not there.
-        DataError: A broken grammar.
-        TfavError: There is no readable model.
-    """
-    run, config = open_run(run_dir)
-    config = dataclasses.replace(config, **changes)
-    grammar = None
-    if config.grammar or set(grid.WORDS) <= set(config.known_words()) or config.tokenizer in TOKENIZERS:
-        grammar = grammar_of(config.grammar, config.symbols())  # GRID's own only for who has learnt GRID
-    return Reader(config, load_model(run.dir, config), grammar, float(run.metadata.get("fps", FPS)))
-
-
-def load_model(run_dir: Path, config: Config) -> keras.Model:
-    """The best model of a run, or the one that its exported weights make; without a head for sound.
-
-    Raises:
-        TfavError: There is none.
-    """
-    model = checkpoints.best_model(run_dir, lambda: build_model(config))
-    outputs = {name: output for name, output in model.output.items() if name != "sound"}
-    return model if len(outputs) == len(model.output) else keras.Model(model.input, outputs, name=model.name)
 
 
 # Files --------------------------------------------------------------------------------------------------------------
@@ -179,6 +69,8 @@ def predict_files(
     out: Path | str | None = None,
     captions: Path | str | None = None,
     grammar: str | None = None,
+    lm: Path | str | None = None,
+    hot_words: Path | str | None = None,
 ) -> dict:
     """Reads lips in video files of any size, rate and length.
 
@@ -186,11 +78,13 @@ def predict_files(
         run_dir: A trained run, or `pretrained`.
         files: Videos, or one path; one that cannot be read stops no other.
         face: Which face, counted from 1 from the left; None: the one that speaks.
-        out: Folder for `NAME.srt`, `.vtt`, `.align` and `NAME_mouth.gif`, with a NAME by
+        out: Folder for `NAME.srt`, `.vtt`, `.align`, `.TextGrid` and `NAME_mouth.gif`, with a NAME by
             `output_names.name_results`; None: `predictions/` in the run folder, for
             `pretrained` in the current one.
         captions: An `.mp4` to write of a single file, with the words drawn in as they are said.
         grammar: A grammar file, or `none`; None: the run's.
+        lm: A language model, as in `open_reader`; its reading is the answer then, where no grammar is.
+        hot_words: Likewise.
 
     Returns:
         `{"files": [...]}`, JSON-ready: `path`, `text`, `words` (`text`, `start_sec`, `end_sec`), `readings`,
@@ -203,19 +97,27 @@ def predict_files(
     if captions is not None and (len(files) != 1 or Path(captions).suffix.lower() != ".mp4"):
         raise UsageError(f"--captions takes the name of one .mp4 for one video. Received: {captions}")
     check_target(captions, files, "--captions")
-    predict_file = open_predictor(run_dir, grammar=grammar)
+    predict_file = open_predictor(run_dir, grammar=grammar, lm=lm, hot_words=hot_words)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
     names = name_results(files, folder, (*_TIMES, _MOUTH))
     named, options = zip(files, names, strict=True), {"face": face, "captions": captions}
     return {"files": [row_of(path, predict_file, out=folder, name=name, **options) for path, name in named]}
 
 
-def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callable[..., dict]:
+def open_predictor(
+    run_dir: Path | str,
+    *,
+    grammar: str | None = None,
+    lm: Path | str | None = None,
+    hot_words: Path | str | None = None,
+) -> Callable[..., dict]:
     """Opens a run once, to read one video after the other.
 
     Args:
         run_dir: A trained run, or `pretrained`.
         grammar: A grammar file, or `none`; None: the run's.
+        lm: As in `open_reader`.
+        hot_words: Likewise.
 
     Returns:
         A function `(path, *, out, name="", face=None, captions=None, progress=...)` from a video to its row as in
@@ -226,7 +128,7 @@ def open_predictor(run_dir: Path | str, *, grammar: str | None = None) -> Callab
         UsageError: No run, or no face detector at the given path.
         FetchError: The face detector is not here and cannot be fetched.
     """
-    reader = open_reader(run_dir, **({} if grammar is None else {"grammar": grammar}))
+    reader = open_reader(run_dir, lm=lm, hot_words=hot_words, **({} if grammar is None else {"grammar": grammar}))
     detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
 
     def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = no_progress) -> dict:
@@ -262,6 +164,81 @@ def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captio
         "warnings": [f"{path}: {line}" for line in (*mouth.warnings, *reading.warnings)],
         "wrote": wrote,
     }
+
+
+def align_files(
+    run_dir: Path | str,
+    files: Sequence[Path | str] | Path | str,
+    *,
+    text: str | None = None,
+    transcripts: Path | str | None = None,
+    out: Path | str | None = None,
+    face: int | None = None,
+) -> dict:
+    """When the words of a known text are said in videos, by a trained run.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+        files: Videos, or one path; one that cannot be aligned stops no other.
+        text: What is said in all of them; None: by their transcripts.
+        transcripts: A folder of them; None: they lie beside the videos.
+        out: Folder for `NAME.align`, `.srt`, `.vtt` and `.TextGrid`; None: `predictions/` in the run folder, for
+            `pretrained` in the current one.
+        face: Which face, counted from 1 from the left; None: the one that speaks.
+
+    Returns:
+        `{"files": [...]}`, JSON-ready: `path`, `text`, `words` (`text`, `start_sec`, `end_sec`), `warnings`, `wrote`;
+        or `path` and `error`.
+
+    Raises:
+        UsageError: No run, or no face detector at the given path.
+    """
+    files = as_paths(files)
+    reader = open_reader(run_dir, grammar="none")
+    detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
+    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
+
+    def align_file(path: Path, *, name: str) -> dict:
+        if text is not None:
+            said = [Utterance(normalize_text(text).text)]
+        else:
+            paired = find_transcripts([path], path.parent, Path(transcripts) if transcripts else None)
+            if path not in paired.pairs:
+                where = transcripts or path.parent
+                raise MediaError(
+                    path, paired.failures.get(path, f"no transcript of its name in {where}"), "Give --text."
+                )
+            said = read_transcript(paired.pairs[path]).utterances
+        mouth = find_mouth(path, detector, face, CROPS[reader.config.mouth_crop] if detector else WIDE, reader.fps)
+        posteriors, words = stitched_posteriors(reader, mouth.crops), []
+        for utterance in said:
+            words += _align_utterance(reader, path, utterance, posteriors, mouth.start_sec)
+        folder.mkdir(parents=True, exist_ok=True)
+        wrote = [str(subtitles.write_times(folder / f"{name}{kind}", words, mouth.duration_sec)) for kind in _TIMES]
+        return {
+            "path": str(path),
+            "text": " ".join(word.text for word in words),
+            "words": [word._asdict() for word in words],
+            "warnings": [f"{path}: {line}" for line in mouth.warnings],
+            "wrote": wrote,
+        }
+
+    named = zip(files, name_results(files, folder, _TIMES), strict=True)
+    return {"files": [row_of(path, align_file, name=name) for path, name in named]}
+
+
+def _align_utterance(reader: Reader, path: Path, utterance: Utterance, posteriors: Posteriors, start_sec: float):
+    first, last = 0, len(posteriors.labels)
+    if utterance.start_sec is not None:
+        first = max(0, math.floor((utterance.start_sec - start_sec) * reader.fps))
+        last = min(last, math.ceil((utterance.end_sec - start_sec) * reader.fps))
+    heads = None if posteriors.words is None else posteriors.words[first:last]
+    try:
+        found = reader.align(utterance.text, Posteriors(posteriors.labels[first:last], heads))
+    except DataError as error:
+        raise MediaError(path, str(error).rstrip("."), "Is this what is said there?") from error
+    shift = start_sec + first / reader.fps
+    return [TimedWord(word.text, word.start_sec + shift, word.end_sec + shift) for word in found]
 
 
 def find_mouth(
@@ -322,8 +299,8 @@ def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
             f"longer than {reader.config.num_frames / reader.fps:g} s: read without the grammar, which is for one"
         )
         warnings[-1] += " sentence"
-    readings = reader.read(posteriors, ("greedy", "beam", *(["grammar"] if use_grammar else [])))
-    text = readings.get("grammar") or readings["beam"]
+    readings = reader.read(posteriors, ("greedy", "beam", "lm", *(["grammar"] if use_grammar else [])))
+    text = readings.get("grammar") or readings.get("lm") or readings["beam"]
     posterior, symbols_per_sec = decoding.mean_posterior(posteriors.labels, reader.config.symbols().blank, reader.fps)
     if posterior < MIN_POSTERIOR or symbols_per_sec < _MIN_SYMBOLS_PER_SEC:
         warnings.append(
@@ -338,40 +315,6 @@ def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
         words = []
     words = [TimedWord(w.text, w.start_sec + mouth.start_sec, w.end_sec + mouth.start_sec) for w in words]
     return Reading(" ".join(text.split()), words, readings, posterior, warnings)
-
-
-def stitched_posteriors(reader: Reader, crops: np.ndarray) -> Posteriors:
-    """Posteriors of every frame of a video of any length, `[T, ...]`.
-
-    Windows of the model's length overlap; each frame is taken from the window in which it stands further inside.
-    """
-    config = reader.config
-    starts = window_starts(len(crops), config.num_frames)
-    batch, counts = [], []
-    cut = center_crop(*config.crop_size)
-    for start in starts:
-        frames = tf.constant(crops[start : start + config.num_frames, ..., None])
-        counts.append(len(frames))
-        batch.append(to_input(config, cut(frames), tf.constant(len(frames))).numpy())
-    parts: list[Posteriors] = []
-    for place in range(0, len(batch), config.batch_size):
-        some = slice(place, place + config.batch_size)
-        parts += reader.posteriors(np.stack(batch[some]), np.array(counts[some], np.int32))
-    cuts = [0, *((a + config.num_frames + b) // 2 for a, b in itertools.pairwise(starts)), len(crops)]
-    spans = [slice(cuts[n] - start, cuts[n + 1] - start) for n, start in enumerate(starts)]
-    labels = np.concatenate([part.labels[span] for part, span in zip(parts, spans, strict=True)])
-    if parts[0].words is None:
-        return Posteriors(labels, None)
-    return Posteriors(labels, np.concatenate([part.words[span] for part, span in zip(parts, spans, strict=True)]))
-
-
-def window_starts(length: int, window: int, overlap: int = OVERLAP) -> list[int]:
-    """First frames of windows over a video: evenly spaced, overlapping by `overlap` frames or more."""
-    if length <= window:
-        return [0]
-    step = max(1, window - min(overlap, window // 2))
-    count = 1 + -(-(length - window) // step)
-    return [round(number * (length - window) / (count - 1)) for number in range(count)]
 
 
 def _frames(path, fps: float) -> Iterator[np.ndarray]:
