@@ -16,8 +16,7 @@ SMALL = {
         "cnn_filters": (4, 8),
         "cnn_depths": (1, 1),
         "lstm_units": 8,
-        "tokenizer": "compact",
-        "words": "grid",
+        "dense_units": 8,
     },
     "two_stream": {"preset": "demo", "num_classes": 3, "image_size": 32},
     "lipnet": {

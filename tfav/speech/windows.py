@@ -4,7 +4,7 @@ Frame `k` and sample `640 * k` are the same moment (25 frames a second, 16 kHz),
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,22 +26,27 @@ class Window(NamedTuple):
     first_frame: int
 
 
-def list_windows(entries: Sequence[Entry], known: Sequence[str], num_frames: int) -> list[Window]:
+def list_windows(
+    entries: Sequence[Entry], known: Sequence[str], num_frames: int, rare: Collection[str] = ()
+) -> list[Window]:
     """Every word of the recordings, in their order.
 
     Args:
         entries: Of the recordings.
         known: The words, in the order of their numbers.
         num_frames: Length of a window.
+        rare: Words that are passed over.
 
     Raises:
-        DataError: Words that are not among them, counted.
+        DataError: Other words that are not among them, counted.
     """
     numbers = {word: number for number, word in enumerate(known)}
     windows, unknown = [], []
     for entry in entries:
         times = np.reshape(entry.word_times_sec, (-1, 2))
         for place, (word, (start, end)) in enumerate(zip(entry.words, times, strict=True)):
+            if word in rare:
+                continue
             if word not in numbers:
                 unknown.append(f"{word!r} of {entry.id}")
                 continue
@@ -72,7 +77,7 @@ def list_said(
         `[len(windows), num_frames + 2 * margin]` int32; `len(known)` where nothing is said, beyond the recording too.
     """
     numbers = {word: number for number, word in enumerate(known)}
-    lines = {entry.id: shards.word_numbers(entry, numbers, silence=len(known)) for entry in entries}
+    lines = {entry.id: shards.word_numbers(entry, numbers, silence=len(known), unknown=len(known)) for entry in entries}
     said = np.full((len(windows), num_frames + 2 * margin), len(known), np.int32)
     for row, window in enumerate(windows):
         line = lines[window.recording]

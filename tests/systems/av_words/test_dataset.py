@@ -407,3 +407,24 @@ def test_an_opened_data_set_gives_what_build_datasets_gives(made_index):
     assert opened.labels == tuple(WORDS) and opened.dataset("test") is None
     for one, other in zip(opened.dataset("val"), data.build_datasets(config).val, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def test_recordings_with_word_times_give_the_shards_that_grid_gives(grid_tree, tmp_path):
+    align = grid_tree / "align" / "s1" / "bbaf1n.align"
+    align.write_text(align.read_text().replace("blue", "zebra"))
+    options = {"mouth_crop": "fixed", "workers": 0, "quiet": True}
+    for layout in ("grid", "recordings"):
+        data.prepare(
+            grid_tree, tmp_path / layout, layout=layout, **({"min_count": 5} | options if layout != "grid" else options)
+        )
+    plain, own = (shards.read_index(tmp_path / layout) for layout in ("grid", "recordings"))
+    assert [entry[:3] + entry[4:] for entry in plain.entries] == [entry[:3] + entry[4:] for entry in own.entries]
+    assert list(plain.shards.values()) == list(own.shards.values())  # the very same bytes
+    assert own.settings["words"] == ["at", "bin", "blue", "f", "now"] and own.settings["rare_words"] == ["zebra"]
+    config = config_of(own, layout="recordings", prepared_size=own.settings["size"], mouth_crop="fixed")
+    windows = list_windows(own.entries, data.words(config, own), 29, own.settings["rare_words"])
+    assert len(windows) == 6 * 5 - 1
+    with pytest.raises(DataError, match="zebra' of s1/bbaf1n"):
+        list_windows(own.entries, data.words(config, own), 29)
+    with pytest.raises(DataError, match=r"0 words are said min_count=99 times or more \(bin 6x"):
+        data.prepare(grid_tree, tmp_path / "none", layout="recordings", min_count=99, **options)

@@ -104,7 +104,7 @@ def test_command_line(run_dir, make_video, tmp_path, capsys):
     said = capsys.readouterr()
     row, gone = json.loads(said.out.splitlines()[-1])["files"]
     assert "filmed at 50 frames a second, read at 25" in said.err and "gone.mp4" in gone["error"]
-    assert {path.rsplit(".", 1)[1] for path in row["wrote"]} == {"srt", "vtt", "align", "gif"}
+    assert {path.rsplit(".", 1)[1] for path in row["wrote"]} == {"srt", "vtt", "align", "TextGrid", "gif"}
     assert len(read_video(tmp_path / "out/film é_mouth.gif").frames) > 1
     assert row["in_domain"] is False and set(row["readings"]) == {"greedy", "beam", "grammar"}
     burnt = tmp_path / "subtitles.mp4"

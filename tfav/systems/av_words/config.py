@@ -14,7 +14,8 @@ from tfav.training.config import OptimizerConfig, Precision, SplitConfig
 from tfav.training.system import Control, RunOptions, Tab
 
 SYSTEM = "av_words"
-Layout = Literal["grid", "lrw"]
+Layout = Literal["grid", "recordings", "lrw"]
+MIN_COUNT = 20  # of a word in recordings, to be told apart
 LAYOUTS = get_args(Layout)
 MouthCrop = Literal["tracked", "fixed"]
 # Of the chain, in order: each stream's temporal convolution back end, its recurrent one on a frozen front end, both end
@@ -33,7 +34,8 @@ class Config(OptimizerConfig, SplitConfig):
 
     Attributes:
         data_dir: A folder made by `tfav prepare av_words`, or videos, which are then prepared into the cache.
-        layout: Of videos in `data_dir`: `grid`, sentences with alignments; `lrw`, a folder per word.
+        layout: Of videos in `data_dir`: `grid`, sentences with alignments; `recordings`, any with word times; `lrw`, a
+            folder per word.
         words: File of the words to tell apart, one a line, in the order of their numbers; empty: those the data were
             prepared with.
         mouth_crop: Where videos are prepared: `tracked` follows the mouth, `fixed` is LRW's place.
@@ -223,13 +225,17 @@ class PrepareOptions(Workers):
     """
 
     layout: Annotated[Layout, tyro.conf.arg(name="from")] = "grid"
-    """grid: sentences with alignments; lrw: WORD/train/WORD_00001.mp4, or arrays of LRW's notebook."""
+    """grid: its sentences; recordings: any with word times; lrw: WORD/train/WORD_00001.mp4, or LRW's arrays."""
     mouth_crop: MouthCrop | None = None
     """Mouth crop: tracked follows the mouth (default for grid), fixed is LRW's place (default for lrw)."""
     crop_size: tuple[int, int] | None = ranged(None, ge=1, count=2)
     """Height and width of the mouth crop in pixels. Default: what the presets cpu (grid) and notebook (lrw) take."""
     speakers: tuple[str, ...] = ()
     """Prepare only these speakers, such as s1 s2. Default: all."""
+    transcripts: Path | None = None
+    """Of recordings: table of videos and texts, or folder of transcripts. Default: they lie beside the videos."""
+    min_count: int = ranged(MIN_COUNT, ge=1)
+    """Of recordings: words that are said so often are told apart; the others are only heard."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

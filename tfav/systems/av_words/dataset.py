@@ -2,6 +2,7 @@
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,15 +22,15 @@ from tfav.speech.recordings import Recordings
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.speech.windows import cut_window, list_said, list_windows, read_windows
 from tfav.systems.av_words import augment as augmentation
-from tfav.systems.av_words.config import LAYOUTS, SYSTEM, Config
+from tfav.systems.av_words.config import LAYOUTS, MIN_COUNT, SYSTEM, Config
 
 RECORD_FORMAT = 1  # of the records; those of another one are made anew
 STREAMS = ("audio", "video")
 # Windows are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 _EVALUATION_CACHE_BYTES = 512 * 1024**2
-_MOUTH_CROPS = {"grid": "tracked", "lrw": "fixed"}
-_PRESETS = {"grid": "cpu", "lrw": "notebook"}  # whose sizes are taken where none are given
+_MOUTH_CROPS = {"grid": "tracked", "recordings": "tracked", "lrw": "fixed"}
+_PRESETS = {"grid": "cpu", "recordings": "cpu", "lrw": "notebook"}  # whose sizes are taken where none are given
 
 
 class Data(Recordings):
@@ -81,6 +82,8 @@ def prepare(
     mouth_crop: str | None = None,
     crop_size: tuple[int, int] | None = None,
     speakers: Sequence[str] = (),
+    transcripts: Path | str | None = None,
+    min_count: int = MIN_COUNT,
     **workers,
 ) -> PrepareReport:
     """Cuts mouth and sound out of every video, once, in parallel, into compressed shards; resumable.
@@ -91,10 +94,12 @@ def prepare(
     Args:
         source: GRID in one of the trees that `tfav.speech.grid` knows, or LRW as `tfav.speech.lrw` knows it.
         out: Gets the shards, `index.json`, `prepare_report.json` and a contact sheet.
-        layout: "grid" or "lrw".
+        layout: "grid"; "recordings", any with word times, as `tfav.speech.corpus` finds them; or "lrw".
         mouth_crop: `tracked` follows the mouth, `fixed` is LRW's place; None: what suits the layout.
         crop_size: Height and width of the crop; None: what the presets `cpu` and `notebook` take.
-        speakers: Of GRID, these only; empty: all.
+        speakers: Of sentences, these only; empty: all.
+        transcripts: Of "recordings": a table or a folder, as in `find_spoken`; None: they lie beside the videos.
+        min_count: Of "recordings": a word that is said so often is one to tell apart.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
@@ -114,17 +119,35 @@ def prepare(
         raise UsageError(f"crop_size must be a height and a width of 8 pixels or more. Received: crop_size={size}")
     crop = crop_of(mouth_crop, size)
     cut = Cut(crop, recordings.find_detector(crop), needs_sound=True, max_seconds=MAX_SECONDS)
-    if layout == "grid":
+    rare: list[str] = []
+    if layout in ("grid", "recordings"):
         options = {"record_format": RECORD_FORMAT, "speakers": speakers, "needs_times": True}
-        jobs, known = recordings.find_sentences(source, out, cut, **options), grid.WORDS
+        jobs, known = recordings.find_sentences(source, out, cut, transcripts=transcripts, **options), grid.WORDS
+        if layout == "recordings":
+            known, rare = _frequent_words(jobs, min_count, source)
     else:
         if speakers:
             raise UsageError("LRW has no speakers to choose. Leave out: speakers.")
         jobs = recordings.find_words(source, out, cut, record_format=RECORD_FORMAT)
         known = sorted({name.split("/")[0] for name in jobs.jobs})
     settings = {"system": SYSTEM, "format": RECORD_FORMAT, "layout": layout, "mouth_crop": mouth_crop}
-    settings |= {"size": list(size), "words": list(known)}
+    settings |= {"size": list(size), "words": list(known)} | ({"rare_words": rare} if rare else {})
     return recordings.prepare(jobs, out, settings, **workers)
+
+
+def _frequent_words(jobs: recordings.Jobs, min_count: int, source: Path | str) -> tuple[list[str], list[str]]:
+    """Words that are said often enough, and the others."""
+    said = Counter(word for arguments, _ in jobs.jobs.values() for word, *_ in arguments[3])
+    known = sorted(word for word, count in said.items() if count >= min_count)
+    if len(known) < 2:
+        most = ", ".join(f"{word} {count}x" for word, count in said.most_common(5)) or "none with times"
+        raise DataError(
+            f"{source}: {len(known)} words are said min_count={min_count} times or more ({most}). Lower it."
+        )
+    rare = sorted(said.keys() - set(known))
+    if rare:
+        jobs.warnings.append(f"{len(rare)} words are said less than min_count={min_count} times and are not learnt.")
+    return known, rare
 
 
 def crop_of(mouth_crop: str, size: tuple[int, int]) -> Crop:
@@ -296,7 +319,7 @@ def build_dataset(
     entries = shards.in_stored_order(index, names)
     _check_entries(config, index, entries)
     known = known or words(config, index)
-    windows = list_windows(entries, known, config.num_frames)
+    windows = list_windows(entries, known, config.num_frames, index.settings.get("rare_words", ()))
     has_audio, has_video = (name in streams for name in STREAMS)
     kinds = () if not has_audio else config.noise if training else (noise,) if snr_db is not None else ()
     source = None

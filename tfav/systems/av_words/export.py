@@ -110,6 +110,8 @@ def _card(run: runs.Run, config: Config) -> str:
         f"- Model: preset `{config.preset_name}`, stored as float16. It tells {len(words)} words apart: {some}.",
         "- Data: the GRID corpus (Cooke et al., 2006), licence CC BY 4.0; mouths cut out by YuNet."
         if config.layout == "grid"
+        else "- Data: recordings with word times."
+        if config.layout == "recordings"
         else "- Data: LRW (Chung and Zisserman, 2016), for research only.",
         f"- Settings: stages of {', '.join(map(str, config.stage_epochs))} epochs, batches of {config.batch_size}; all "
         "of them stand in `config.json`, scores in `evaluation.json`.",

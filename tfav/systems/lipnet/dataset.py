@@ -121,11 +121,18 @@ def _learn(config: Config, entries: Sequence[Entry]) -> Config:
     if config.words == LEARNT_WORDS:
         changes["words"] = store(learn(texts, "words", config.min_word_count).kept)
     config = dataclasses.replace(config, **changes)
+    if config.mel_loss_weight and not any(_has_usable_sound(entry) for entry in entries):
+        say(f"mel_loss_weight is 0 in this run: no clip has sound beside {grid.FPS} frames a second")
+        config = dataclasses.replace(config, mel_loss_weight=0.0)
     has_times = config.times in ("auto", "self") or any(entry.words for entry in entries)
     if config.word_loss_weight and not (has_times and config.times != "none" and config.known_words()):
         # Without times, or without words that are frequent enough, there is nothing to learn from.
         config = dataclasses.replace(config, word_loss_weight=0.0, words="none")
     return config
+
+
+def _has_usable_sound(entry: Entry) -> bool:
+    return entry.audio_rate_hz == SAMPLE_RATE and entry.audio_samples > 0 and entry.fps == grid.FPS
 
 
 @functools.lru_cache(maxsize=4)
@@ -271,7 +278,7 @@ def build_dataset(
     entries = shards.in_stored_order(index, names)
     columns = encode_entries(config, entries)
     recordings.check_crop(config, index)
-    if config.mel_loss_weight and not any(entry.audio_rate_hz == SAMPLE_RATE for entry in entries):
+    if config.mel_loss_weight and not any(map(_has_usable_sound, entries)):
         raise UsageError(
             f"{index.folder}: mel_loss_weight={config.mel_loss_weight} needs clips with sound. Prepare the videos "
             "again, or set mel_loss_weight=0."
