@@ -1,8 +1,8 @@
 """A study: a lip reader in Spanish from videos of a drawn face and their text alone, without word times.
 
-`python -m tests.bench made_spanish --folder DIR` writes 400 utterances to learn from and 100 others, of free word order
-over 60 words, prepares them, trains for so many minutes and scores the 100; greedy, by beam, and with a 3-gram of the 400
-texts. About a quarter of an hour on two cores.
+`python -m tests.bench made_spanish --folder DIR` writes 400 utterances to learn from and 100 others, of free word
+order over 60 words, prepares them, trains and scores the 100: greedy, by beam, and with a 3-gram of the 400 texts.
+About a quarter of an hour on two cores.
 """
 
 import argparse
