@@ -198,7 +198,7 @@ class Align:
     transcripts: Path | None = None
     """Folder of transcripts with the videos' names. Default: they lie beside the videos."""
     out: Path | None = None
-    """Folder for .align, .srt, .vtt and .TextGrid. Default: predictions/ in the run folder."""
+    """Folder for .align, .srt, .vtt and .TextGrid. Default: alignments/ in the run folder."""
     face: int | None = ranged(None, ge=1)
     """Which face, counted from the left from 1. Default: the one that speaks."""
     json: bool = False

@@ -93,7 +93,7 @@ def find_spoken(
         >>> find_spoken("recordings").spoken[0].text
         'buenos días'
     """
-    found = grid.find_clips(source, exclude=exclude)
+    found = grid.find_clips(source, exclude, companions=(*SUFFIXES, *MANIFEST_SUFFIXES))
     corpus = Corpus([], dict(found.failures), list(found.warnings), Counter())
     if transcripts and Path(transcripts).suffix.lower() in MANIFEST_SUFFIXES:
         said = _by_table(found.clips, Path(source), Path(transcripts), digits, corpus)

@@ -83,12 +83,13 @@ class Found(NamedTuple):
     warnings: list[str]
 
 
-def find_clips(source: Path | str, exclude: Path | str | None = None) -> Found:
+def find_clips(source: Path | str, exclude: Path | str | None = None, companions: Sequence[str] = (".align",)) -> Found:
     """The videos under a folder, in natural order, with speaker and alignment.
 
     Args:
         source: Any of the trees above, or a part of it.
         exclude: A folder inside that is left out.
+        companions: Suffixes of files that belong to videos and are not told as left out.
 
     Returns:
         The clips; those that cannot be used because they share a name with another or hold nothing; and a warning of
@@ -99,7 +100,9 @@ def find_clips(source: Path | str, exclude: Path | str | None = None) -> Found:
         DataError: It holds no videos.
     """
     source = Path(source)
-    listing = walk_files(source, VIDEO_SUFFIXES, exclude=Path(exclude) if exclude else None, companions=(".align",))
+    listing = walk_files(
+        source, VIDEO_SUFFIXES, exclude=Path(exclude) if exclude else None, companions=tuple(companions)
+    )
     videos, dangling = listing.to_try(), listing.dangling(source)
     if not videos and not dangling:
         raise DataError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from tfav import cli
 from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import DataError, UsageError
+from tfav.io.encoding import write_video
 from tfav.speech.language_model import estimate
 from tfav.speech.self_alignment import RealignWords, label_frames, word_classes
-from tfav.speech.synthetic_speaker import draw_mouths
+from tfav.speech.synthetic_speaker import draw_mouths, mouth_letters
+from tfav.speech.text_normalization import normalize_text
 from tfav.speech.tokenizer import Tokenizer
 from tfav.speech.transcripts import read_transcript
 from tfav.systems.lipnet import dataset, decoding, predict
@@ -300,3 +303,37 @@ def test_align_writes_the_times_of_known_words(run_of_words, tmp_path, monkeypat
         assert again.text == utterance.text == "otro día"
         starts = [word.start_sec for word in again.words]
         assert starts == pytest.approx([0.4, 0.4 + 5 * frames / 25], abs=2 / 25)
+
+
+# The guide ----------------------------------------------------------------------------------------------------------
+
+GUIDE = Path(__file__).resolve().parents[3] / "docs/lip-reading-in-your-language.md"
+QUICK = "--preset demo --tokenizer characters --words learnt --min-count 1 --min-word-count 1 --epochs 1 --rnn-units 4"
+
+
+def test_the_guide_does_what_it_says(shared_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TFAV_FACE_DETECTOR", str(shared_data("weights/face_detection_yunet_2023mar.onnx")))
+    monkeypatch.chdir(tmp_path)
+    Path("recordings/ana").mkdir(parents=True)
+    texts = ["¡Buenos días!", "Otro día.", "Buenos días, otro…", "¡Sí!", "Sí, otro día", "Buenos…"]
+    for number, text in enumerate(texts, 1):
+        letters = "".join(letter * 2 for letter in normalize_text(text).text)
+        write_video(f"recordings/ana/{number:04}.mp4", mouth_letters(f"    {letters}    ".ljust(30)), 25)
+        Path(f"recordings/ana/{number:04}.txt").write_text(text, encoding="utf-8")
+    Path("sentences.txt").write_text("\n".join(texts), encoding="utf-8")
+    commands = [line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith("tfav ")]
+    assert len(commands) == 8
+    for command in commands:
+        command = command.replace("--preset cpu", f"{QUICK} --val-fraction 0.5").replace(
+            "num-frames 150", "num-frames 60"
+        )
+        assert cli.main(command.split()[1:]) == 0, command
+    said = capsys.readouterr().out
+    assert (
+        "left out" not in said
+        and "6 utterances" in said
+        and "WER" in said
+        and "wrote language.arpa: 6 sentences" in said
+    )
+    (aligned,) = read_transcript("runs/ana/alignments/0001.align").utterances
+    assert aligned.text == "buenos días"

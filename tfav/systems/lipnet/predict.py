@@ -182,7 +182,7 @@ def align_files(
         files: Videos, or one path; one that cannot be aligned stops no other.
         text: What is said in all of them; None: by their transcripts.
         transcripts: A folder of them; None: they lie beside the videos.
-        out: Folder for `NAME.align`, `.srt`, `.vtt` and `.TextGrid`; None: `predictions/` in the run folder, for
+        out: Folder for `NAME.align`, `.srt`, `.vtt` and `.TextGrid`; None: `alignments/` in the run folder, for
             `pretrained` in the current one.
         face: Which face, counted from 1 from the left; None: the one that speaks.
 
@@ -196,7 +196,7 @@ def align_files(
     files = as_paths(files)
     reader = open_reader(run_dir, grammar="none")
     detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
-    folder = Path(out) if out is not None else runs.predictions_folder(run_dir)
+    folder = Path(out) if out is not None else runs.predictions_folder(run_dir).with_name("alignments")
 
     def align_file(path: Path, *, name: str) -> dict:
         if text is not None:
