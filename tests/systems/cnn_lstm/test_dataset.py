@@ -7,6 +7,7 @@ import cv2
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageOps
 
 from tfav.data.classification import make_split
@@ -22,6 +23,7 @@ from tfav.systems.cnn_lstm import (
     clip_reader,
     dataset,
     evaluate,
+    export,
     feature_cache,
     prepare,
     train,
@@ -403,6 +405,8 @@ def test_a_run_keeps_the_networks_that_its_head_stands_on(transfer_config, video
         both.append(model.predict(inputs, verbose=0)["class"][0])
     np.testing.assert_allclose(found, np.mean(both, axis=0), atol=1e-4)
     assert np.abs(both[0] - both[1]).max() > 1e-4
+    exported = export(run_dir).serve(views=tf.constant(clip.pixels[None]))["class"]
+    np.testing.assert_allclose(exported[0], np.mean(both, axis=0), atol=1e-4)
 
 
 def test_targets_are_blended_in_training_where_asked_and_never_in_validation(transfer_config, videos):

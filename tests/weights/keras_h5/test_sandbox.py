@@ -60,9 +60,9 @@ def test_spoilt_arrays_are_refused_before_a_model_is_touched(tmp_path):
         sandbox.check(path)
 
 
-def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, monkeypatch):
+def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, monkeypatch, capfd):
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.write_text("#!/bin/sh\necho the stack of a library >&2\nkill -SEGV $$\n")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(WeightsError, match=r"small\.h5: the HDF5 library broke down on it \(SIGSEGV\)"):
@@ -78,6 +78,7 @@ def test_a_process_that_breaks_down_or_takes_too_long_is_told(small, tmp_path, m
     monkeypatch.setattr(sandbox, "MAX_SEC", 0.2)
     with pytest.raises(WeightsError, match=r"did not come to its end in 0.2 s"):
         load_legacy_weights(_built(), small)
+    assert "stack of a library" not in capfd.readouterr().err  # all that is told is one line
 
 
 def test_modules_beside_the_file_are_not_run(small, monkeypatch):
