@@ -3,11 +3,12 @@
 import pytest
 
 from tfav.errors import DataError, UsageError
+from tfav.speech import subtitles
+from tfav.speech.corpus import find_transcripts
 from tfav.speech.text_normalization import normalize_text
 from tfav.speech.transcripts import (
     TimedWord,
     Utterance,
-    find_transcripts,
     read_manifest,
     read_transcript,
 )
@@ -235,3 +236,30 @@ def test_transcripts_are_found_by_name(tmp_path):
     assert "2 transcripts have its name: bob/0002.SRT and bob/0002.txt. Keep one" in failures["0002.mp4"]
     assert [video.name for video in paired.missing] == ["0003.mp4"]
     assert [path.name for path in paired.unused] == ["x.txt"]
+
+
+@pytest.mark.parametrize("kind", [".srt", ".vtt", ".align", ".TextGrid"])
+def test_what_is_written_is_read_again(tmp_path, kind):
+    words = [TimedWord("buenos", 0.4, 0.88), TimedWord("d\u00edas", 0.88, 1.4), TimedWord("se\u00f1or", 1.6, 2.0)]
+    path = subtitles.write_times(tmp_path / f"a{kind}", words, 3.0)
+    (read,) = read_transcript(path).utterances
+    assert read.text == "buenos d\u00edas se\u00f1or"
+    starts = [word.start_sec for word in read.words]
+    assert starts == pytest.approx([0.4, 0.88, 1.6], abs=1e-3)
+
+
+def test_cues_with_stamps_and_cues_of_a_word(tmp_path):
+    cue = "00:00:00.400 --> 00:00:01.900\n"
+    partly = write(tmp_path / "a.vtt", f"WEBVTT\n\n{cue}<v Ana>Buenos d\u00edas <00:00:01.000>se\u00f1or\n")
+    (read,) = read_transcript(partly).utterances
+    assert (read.text, read.words) == ("buenos d\u00edas se\u00f1or", ())  # nobody tells when the second word begins
+    shown = write(tmp_path / "b.vtt", f"WEBVTT\n\n{cue}Buenos<00:00:01.000><c> d\u00edas</c>\n")
+    assert read_transcript(shown).utterances[0].words == (
+        TimedWord("buenos", 0.4, 1.0),
+        TimedWord("d\u00edas", 1.0, 1.9),
+    )
+    cues = "1\n00:00:01,000 --> 00:00:01,500\nuno\n\n2\n00:00:01,600 --> 00:00:02,000\ndos\n\n"
+    far = "3\n00:00:04,000 --> 00:00:04,500\ntres\n"
+    read = read_transcript(write(tmp_path / "c.srt", cues + far)).utterances
+    assert [(one.text, len(one.words), one.end_sec) for one in read] == [("uno dos", 2, 2.0), ("tres", 1, 4.5)]
+    assert len(read_transcript(write(tmp_path / "d.srt", cues + far.replace("tres", "tres m\u00e1s"))).utterances) == 3

@@ -5,12 +5,15 @@ A long recording is cut at the borders of its subtitles, so each utterance becom
 
 import itertools
 import math
+import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError, TfavError, UsageError
+from tfav.io.listing import walk_files
 from tfav.io.text_files import same_form
 from tfav.speech import grid
 from tfav.speech.text_normalization import Digits
@@ -19,7 +22,6 @@ from tfav.speech.transcripts import (
     SUFFIXES,
     TimedWord,
     Utterance,
-    find_transcripts,
     read_manifest,
     read_transcript,
 )
@@ -216,3 +218,61 @@ def _divide(words: Sequence[TimedWord], max_seconds: float) -> list[Sequence[Tim
     place = 1 + pauses.index(max(pauses))
     parts = _divide(words[:place], max_seconds), _divide(words[place:], max_seconds)
     return None if None in parts else [*parts[0], *parts[1]]
+
+
+class Paired(NamedTuple):
+    """Recordings with their transcripts.
+
+    Attributes:
+        pairs: From video to transcript, in the order of the videos.
+        missing: Videos that have none.
+        failures: Videos that have several, each with the reason.
+        unused: Transcripts that belong to no video.
+    """
+
+    pairs: dict[Path, Path]
+    missing: frozenset[Path]
+    failures: dict[Path, str]
+    unused: tuple[Path, ...]
+
+
+def find_transcripts(
+    videos: Sequence[Path],
+    source: Path,
+    transcripts: Path | None = None,
+    alignments: Mapping[Path, Path] | None = None,
+) -> Paired:
+    """Finds the transcript of each video by its name: beside it, in a parallel tree, or anywhere for a unique name.
+
+    Args:
+        videos: Below `source`.
+        source: Folder of the videos.
+        transcripts: Folder of the transcripts; None: `source`. A language may stand in a name: `clip.es.srt`.
+        alignments: What is known already: videos to their alignments.
+    """
+    root, known = Path(transcripts or source), dict(alignments or {})
+    by_stem: dict[str, list[Path]] = {}
+    for path in walk_files(root, frozenset(SUFFIXES)).to_try():
+        by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
+    stems = Counter(same_form(video.stem) for video in videos)
+    pairs, failures, used = {}, {}, {path.absolute() for path in known.values()}
+    for video in videos:
+        named = by_stem.get(same_form(video.stem), [])
+        beside = [path for path in named if path.parent == video.parent]
+        parallel = [path for path in named if path.parent.relative_to(root) == video.parent.relative_to(source)]
+        found = beside or parallel or (named if stems[same_form(video.stem)] == 1 else [])
+        if video in known:
+            found = [known[video], *(path for path in beside or parallel if path.suffix.lower() != ".align")]
+        if len(found) == 1:
+            pairs[video] = found[0]
+            used.add(found[0].absolute())
+        elif found:
+            names = " and ".join(str(path).removeprefix(f"{root}{os.sep}") for path in found[:3])
+            failures[video] = f"{len(found)} transcripts have its name: {names}. Keep one of them."
+            used |= {path.absolute() for path in found}
+    unused = [path for paths in by_stem.values() for path in paths if path.absolute() not in used]
+    missing = frozenset(videos) - pairs.keys() - failures.keys()
+    return Paired(pairs, missing, failures, tuple(unused))
+
+
+_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-\w{2,8})?$")

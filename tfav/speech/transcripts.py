@@ -2,15 +2,13 @@
 
 import csv
 import math
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tfav.errors import DataError
-from tfav.io.listing import walk_files
 from tfav.io.text_files import read_text, same_form
 from tfav.speech import grid
 from tfav.speech.text_normalization import Digits, normalize_text
@@ -19,6 +17,10 @@ MANIFEST_SUFFIXES = (".csv", ".tsv")
 _COLUMNS = ("video", "text", "speaker", "start_sec", "end_sec")
 _DELIMITERS = ",;\t|"
 
+# A time before a word of a cue, and what it becomes, since no reader of subtitles keeps it.
+_STAMP = re.compile(r"<((?:\d+:)?\d{1,2}:\d{2}\.\d{3})>")
+_MARK = re.compile("\ue000([\\d.]+)\ue001")
+_PAUSE_SEC = 1.0  # between the words of two utterances
 # Parts of subtitles that nobody says.
 _MARKUP = re.compile(r"<[^<>]*>|\{[^{}]*\}")
 _SOUNDS = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*")
@@ -104,7 +106,8 @@ def read_transcript(path: Path | str, *, digits: Digits = "keep") -> Transcript:
     collected = _Collected(str(path), digits)
     for utterance in reader(path, collected):
         collected.add(utterance)
-    return collected.transcript()
+    read = collected.transcript()
+    return _join_words(read) if path.suffix.lower() in _SUBTITLES else read
 
 
 def read_manifest(path: Path | str, *, digits: Digits = "keep") -> Manifest:
@@ -263,7 +266,7 @@ def _in_order(words: Sequence[TimedWord], path: Path) -> tuple[TimedWord, ...]:
 def _read_subtitles(path: Path, collected: _Collected) -> Iterator[Utterance]:
     import pysubs2
 
-    text = read_text(path, "subtitles")
+    text = _STAMP.sub(lambda match: f"\ue000{_seconds(match[1])}\ue001", read_text(path, "subtitles"))
     try:
         lines = pysubs2.SSAFile.from_string(text, format_=path.suffix.lower()[1:])
     except (pysubs2.Pysubs2Error, ValueError, IndexError) as error:
@@ -280,7 +283,45 @@ def _read_subtitles(path: Path, collected: _Collected) -> Iterator[Utterance]:
             part, number = _SPEAKER.subn("", part)
             collected.changes["names of speakers taken out"] += number
             parts.append(part)
-        yield Utterance(" ".join(parts), line.start / 1000, line.end / 1000)
+        yield _with_stamps(" ".join(parts), line.start / 1000, line.end / 1000)
+
+
+def _seconds(stamp: str) -> float:
+    """Of `01:02:03.500` or `02:03.500`."""
+    seconds = 0.0
+    for part in stamp.split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds
+
+
+def _with_stamps(said: str, start_sec: float, end_sec: float) -> Utterance:
+    """A cue whose words have time stamps, as karaoke has; without word times where one stands before several words."""
+    before, *parts = _MARK.split(said)
+    stamps = list(map(float, parts[::2]))
+    pieces = [(start_sec, before), *zip(stamps, parts[1::2], strict=True)]
+    pieces = [(start, " ".join(piece.split())) for start, piece in pieces if piece.strip()]
+    text = " ".join(piece for _, piece in pieces)
+    if not stamps or any(" " in piece for _, piece in pieces):
+        return Utterance(text, start_sec, end_sec)
+    ends = [*(start for start, _ in pieces[1:]), end_sec]
+    words = tuple(TimedWord(piece, start, end) for (start, piece), end in zip(pieces, ends, strict=True))
+    return Utterance(text, start_sec, end_sec, words)
+
+
+def _join_words(read: Transcript) -> Transcript:
+    """Cues of a word each, which `tfav predict` writes, as utterances with word times; others as they are."""
+    if len(read.utterances) < 2 or read.refused or any(" " in one.text for one in read.utterances):
+        return read
+    joined: list[list[TimedWord]] = []
+    for one in read.utterances:
+        if not joined or one.start_sec - joined[-1][-1].end_sec >= _PAUSE_SEC:
+            joined.append([])
+        joined[-1].append(TimedWord(one.text, one.start_sec, one.end_sec))
+    said = (
+        Utterance(" ".join(word.text for word in words), words[0].start_sec, words[-1].end_sec, tuple(words))
+        for words in joined
+    )
+    return read._replace(utterances=tuple(said))
 
 
 def _read_textgrid(path: Path, collected: _Collected) -> Iterator[Utterance]:
@@ -316,61 +357,4 @@ _READERS: dict[str, Callable[[Path, _Collected], Iterator[Utterance]]] = {
     ".textgrid": _read_textgrid,
 }
 SUFFIXES = tuple(_READERS)
-
-
-class Paired(NamedTuple):
-    """Recordings with their transcripts.
-
-    Attributes:
-        pairs: From video to transcript, in the order of the videos.
-        missing: Videos that have none.
-        failures: Videos that have several, each with the reason.
-        unused: Transcripts that belong to no video.
-    """
-
-    pairs: dict[Path, Path]
-    missing: frozenset[Path]
-    failures: dict[Path, str]
-    unused: tuple[Path, ...]
-
-
-def find_transcripts(
-    videos: Sequence[Path],
-    source: Path,
-    transcripts: Path | None = None,
-    alignments: Mapping[Path, Path] | None = None,
-) -> Paired:
-    """Finds the transcript of each video by its name: beside it, in a parallel tree, or anywhere for a unique name.
-
-    Args:
-        videos: Below `source`.
-        source: Folder of the videos.
-        transcripts: Folder of the transcripts; None: `source`. A language may stand in a name: `clip.es.srt`.
-        alignments: What is known already: videos to their alignments.
-    """
-    root, known = Path(transcripts or source), dict(alignments or {})
-    by_stem: dict[str, list[Path]] = {}
-    for path in walk_files(root, frozenset(SUFFIXES)).to_try():
-        by_stem.setdefault(same_form(_LANGUAGE.sub("", path.stem)), []).append(path)
-    stems = Counter(same_form(video.stem) for video in videos)
-    pairs, failures, used = {}, {}, {path.absolute() for path in known.values()}
-    for video in videos:
-        named = by_stem.get(same_form(video.stem), [])
-        beside = [path for path in named if path.parent == video.parent]
-        parallel = [path for path in named if path.parent.relative_to(root) == video.parent.relative_to(source)]
-        found = beside or parallel or (named if stems[same_form(video.stem)] == 1 else [])
-        if video in known:
-            found = [known[video], *(path for path in beside or parallel if path.suffix.lower() != ".align")]
-        if len(found) == 1:
-            pairs[video] = found[0]
-            used.add(found[0].absolute())
-        elif found:
-            names = " and ".join(str(path).removeprefix(f"{root}{os.sep}") for path in found[:3])
-            failures[video] = f"{len(found)} transcripts have its name: {names}. Keep one of them."
-            used |= {path.absolute() for path in found}
-    unused = [path for paths in by_stem.values() for path in paths if path.absolute() not in used]
-    missing = frozenset(videos) - pairs.keys() - failures.keys()
-    return Paired(pairs, missing, failures, tuple(unused))
-
-
-_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-\w{2,8})?$")
+_SUBTITLES = (".srt", ".vtt")

@@ -18,10 +18,11 @@ from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import indices_every_sec
 from tfav.io.video import iter_frames, probe
 from tfav.speech import subtitles
+from tfav.speech.corpus import find_transcripts
 from tfav.speech.grid import FPS
 from tfav.speech.mouth_crops import crop_fixed
 from tfav.speech.text_normalization import normalize_text
-from tfav.speech.transcripts import TimedWord, Utterance, find_transcripts, read_transcript
+from tfav.speech.transcripts import TimedWord, Utterance, read_transcript
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.dataset import CROPS
 from tfav.systems.lipnet.reader import Posteriors, Reader, open_reader, stitched_posteriors
