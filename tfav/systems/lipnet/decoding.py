@@ -26,7 +26,7 @@ from tfav.speech.tokenizer import Tokenizer
 
 BEAM_WIDTH = 50  # hypotheses that a beam keeps
 HEAD_WEIGHT = 2.0  # of the word head's vote beside CTC's, which counts 1; chosen on clips of GRID's speaker 1
-_WEIGHTS, _BONUSES = (0.25, 0.5, 1.0, 1.5, 2.0), (-1.0, 0.0, 1.0, 2.0)  # that are tried
+_WEIGHTS, _BONUSES = (0.25, 0.5, 1.0, 1.5), (0.0, 1.5, 3.0)  # that are tried
 _HOT = 2.0  # what a hot word adds
 _NEVER = -1e30  # the logarithm of 0, without the warnings that infinity brings
 
@@ -254,11 +254,15 @@ def _head_votes(slots, word_log_probs, known_words):
 
 
 class LanguageSettings(NamedTuple):
-    """A language model and how much it counts: `weight` of its logarithms, `bonus` for each word (or character)."""
+    """A language model and how much it counts.
+
+    `weight` of its logarithms; `bonus` for each word, or character; `closed`: words that it has not are never read.
+    """
 
     model: LanguageModel | None
     weight: float = 0.5
     bonus: float = 1.0
+    closed: bool = False
     hot_words: Mapping[str, float] = {}
 
 
@@ -277,7 +281,12 @@ def scorer_of(settings: LanguageSettings, symbols: Tokenizer) -> Scorer:
         )
     if model is None or not (symbols.is_words or model.is_of_characters):
         return WordModel(
-            model, classes, weight=settings.weight, bonus=settings.bonus, hot_words=dict(settings.hot_words)
+            model,
+            classes,
+            weight=settings.weight,
+            bonus=settings.bonus,
+            hot_words=dict(settings.hot_words),
+            words=[*sorted(model.vocabulary), *settings.hot_words] if model is not None and settings.closed else None,
         )
     if settings.hot_words:
         raise UsageError("hot words go with a tokenizer of characters and a language model of words.")
@@ -301,7 +310,7 @@ def decode_beam(log_probs: np.ndarray, symbols: Tokenizer, scorer: Scorer | None
 def tune(
     clips: Sequence[tuple[str, np.ndarray]], symbols: Tokenizer, settings: LanguageSettings
 ) -> tuple[LanguageSettings, float]:
-    """Weight and bonus with the fewest wrong words, of a grid of them.
+    """The settings with the fewest wrong words, of a grid of them.
 
     Args:
         clips: Texts and posteriors `[T, K]`, of clips that are not scored afterwards.
@@ -312,8 +321,8 @@ def tune(
         The settings, and their share of wrong words.
     """
     best = settings, math.inf
-    for weight, bonus in itertools.product(_WEIGHTS, _BONUSES):
-        tried = settings._replace(weight=weight, bonus=bonus)
+    for closed, weight, bonus in itertools.product((False, True), _WEIGHTS, _BONUSES):
+        tried = settings._replace(weight=weight, bonus=bonus, closed=closed)
         scorer = scorer_of(tried, symbols)
         read = [decode_beam(log_probs, symbols, scorer) for _, log_probs in clips]
         errors = evaluate([text for text, _ in clips], read)["wer"]

@@ -131,7 +131,8 @@ def _weigh(reader: Reader, run_dir: Path | str, lm: Path) -> Reader:
     )
     path = Path(run_dir) / LANGUAGE_NAME
     stored = json.loads(path.read_bytes()) if path.exists() else {}
-    write_json(path, stored | {hash_file(lm): {"weight": language.weight, "bonus": language.bonus}})
+    found = {name: getattr(language, name) for name in ("weight", "bonus", "closed")}
+    write_json(path, stored | {hash_file(lm): found})
     return dataclasses.replace(reader, language=language)
 
 

@@ -135,8 +135,8 @@ def open_reader(
     return Reader(config, load_model(run.dir, config), grammar, float(run.metadata.get("fps", FPS)), language)
 
 
-def stored_weights(run_dir: Path, lm: Path | str | None) -> dict[str, float]:
-    """Weight and bonus that were found best for a language model, nothing for another one."""
+def stored_weights(run_dir: Path, lm: Path | str | None) -> dict:
+    """`LanguageSettings` that were found best for a language model, nothing for another one."""
     path = Path(run_dir) / LANGUAGE_NAME
     stored = json.loads(path.read_bytes()) if lm is not None and path.exists() else {}
     return stored.get(hash_file(Path(lm)), {}) if lm is not None else {"bonus": 0.0}
