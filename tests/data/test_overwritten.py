@@ -11,7 +11,7 @@ from tfav.io.flow_extraction import folders_of
 from tfav.io.npy_sequences import open_sequences
 from tfav.systems.cnn_lstm import feature_cache as frame_features
 from tfav.systems.next_frame import frame_sequences
-from tfav.systems.two_stream import stream
+from tfav.systems.two_stream import sampling, stream
 
 
 def write_pictures(folder, level, count=4):
@@ -54,8 +54,8 @@ def test_the_name_of_what_is_kept_changes(tmp_path, key):
 def test_the_name_of_a_streams_answers_changes(tmp_path, part):
     for folder in ("jpegs_256", "tvl1_flow/u", "tvl1_flow/v"):
         write_pictures(tmp_path / folder / "a", 50)
-    folders = folders_of(tmp_path, "a")
-    before = stream._file_name(folders)
-    assert stream._file_name(folders) == before
+    pictures = sampling.Pictures(folders_of(tmp_path, "a"), num_starts=1, orientation=1)
+    before = stream._file_name(pictures)
+    assert stream._file_name(pictures) == before
     overwrite(tmp_path / part / "a", 51)
-    assert stream._file_name(folders) != before
+    assert stream._file_name(pictures) != before

@@ -97,7 +97,7 @@ def test_bad_recordings_are_named_each_with_its_reason(grid_tree, tmp_path, make
 
 def test_options_that_do_not_fit(grid_tree, tmp_path):
     for options, words in (
-        ({"layout": "cd"}, r"\(--from\) must be one of grid, lrw"),
+        ({"layout": "cd"}, r"\(--from\) must be one of grid, recordings, lrw"),
         ({"mouth_crop": "none"}, "tracked, fixed"),
         ({"crop_size": (4, 4)}, "8 pixels or more"),
         ({"mouth_crop": "fixed", "speakers": ("s9",)}, r"no speaker s9\. There are: s1"),
