@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,11 +20,12 @@ from tfav.systems.lipnet.config import Config as LipConfig
 from tfav.systems.lipnet.export import standardized
 from tfav.systems.lipnet.reader import open_reader
 from tfav.training import checkpoints
-from tfav.training.export_spec import made_pictures, portable, resized
+from tfav.training.export_spec import Exported, made_pictures, portable, resized
 
 KINDS = {name: (name, fields) for name, fields in SMALL.items()} | OTHERS
 OTHER_RUNTIME = """
 import json, sys
+import keras
 import numpy as np
 import tensorflow as tf
 before = set(sys.modules)  # TensorFlow alone brings parts of Keras in
@@ -148,6 +150,20 @@ def test_recurrent_layers_as_keras_has_them_answer_alike(run_of):
     ours = model(inputs, training=False)
     for name in ("labels", "words"):
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+
+
+def test_a_converter_takes_a_portable_recurrent_layer(tmp_path):
+    """tf2onnx knows the loops of Keras and not the one that trains on a CPU."""
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    model = portable(keras.Sequential([keras.Input((3, 2)), BidirectionalGRU(2)]))
+    steps = np.random.default_rng(0).normal(size=(1, 3, 2)).astype(np.float32)
+    spec = {"steps": tf.TensorSpec([None, 3, 2], tf.float32, name="steps")}
+    exported = Exported(lambda steps: {"state": model(steps)}, spec, [{"steps": steps}], "", {})
+    formats.write_onnx(exported, tmp_path / "m.onnx")
+    np.testing.assert_allclose(
+        formats.open_onnx(tmp_path / "m.onnx")({"steps": steps})["state"], model(steps), atol=1e-5
+    )
 
 
 def test_resizing_leaves_frames_of_the_right_size_alone():

@@ -133,6 +133,15 @@ def test_videos_are_turned_and_mirrored_as_players_do(tmp_path, matrix, size):
     assert np.abs(shown.astype(int) - expected).mean() < 4
 
 
+@pytest.mark.parametrize("matrix", [(0, 0, 0, 0), (0, 0, 0, -1), (-1, 0, 0, 0)])
+def test_a_display_matrix_that_leaves_nothing_of_a_picture_is_none(tmp_path, matrix):
+    path = tmp_path / "a.mp4"
+    write_clip(path, 2, codec="libx264")
+    stored = read_video(path).frames
+    set_display_matrix(path, *matrix)
+    assert np.array_equal(read_video(path).frames, stored) and not probe(path).mirrored
+
+
 @pytest.mark.parametrize(("degrees", "turned"), [(0.5, 0), (30, 0), (60, 90), (-100, 270), (170, 180)])
 def test_another_angle_is_read_at_the_nearest_quarter_turn_and_told(tmp_path, degrees, turned):
     path, angle = tmp_path / "a.mp4", np.radians(degrees)

@@ -132,6 +132,15 @@ def test_the_rest_of_the_subtitles_stands(tmp_path):
     assert "at 4.00 s: 'second' overlaps" in told and len(read.refused) == 3
 
 
+def test_a_cue_with_digits_is_refused_with_its_place_where_digits_are(tmp_path):
+    path = write(tmp_path / "a.srt", SRT.replace("otro", "el 2"))
+    read = read_transcript(path, digits="refuse")
+    assert [one.text for one in read.utterances] == ["buenos días"]
+    (told,) = read.refused
+    assert told.startswith(f"{path}, at 2.00 s: '2' is a digit: ") and told.endswith("take digits=keep.")
+    assert read_transcript(path).utterances[1].text == "mañana será el 2 día"
+
+
 def test_plain_text_and_the_form_of_lrs(tmp_path):
     assert read_transcript(write(tmp_path / "a.txt", "Buenos\ndías.\n")).utterances == (Utterance("buenos días"),)
     lrs = "Text:  BUENOS DÍAS\nConf:  4\n\nWORD START END ASDSCORE\nBUENOS 0.40 0.90 3.1\nDÍAS 0.90 1.90 2.0\n"
