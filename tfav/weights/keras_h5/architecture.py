@@ -132,7 +132,7 @@ class _Parser:
             model = self._functional(config, name, depth)
         else:
             return self._leaf(class_name, config, name, depth)
-        return LayerSpec("Model", name or model.name, {}, class_name, model=model)
+        return LayerSpec("Model", name, {}, class_name, model=model)
 
     def _leaf(self, class_name, config, name, depth):
         self.seen.append((class_name, config))
