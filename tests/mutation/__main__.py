@@ -138,13 +138,15 @@ def batches(tests: list[str]) -> list[list[str]]:
 def choose(
     tests: list[dict], file: str, mutant: mutants.Mutant, limit: float = SECONDS_PER_MUTANT
 ) -> tuple[list[dict], int]:
-    """The tests that run the part a mutant stands in, else its function, else its file; and how many more there are.
+    """The tests that run the part a mutant stands in, else its function, its file, or for a table of sizes its folder.
+
+    And how many more there are.
 
     Quick ones come first, those of one file together, since they share what the file prepares.
     """
     whole, own = f"{file}::", f"{file}::{mutant.function}#"
     found = []
-    for prefix in (f"{own}{mutant.block}\n", own, whole):
+    for prefix in (f"{own}{mutant.block}\n", own, whole, f"{Path(file).parent.as_posix()}/"):
         found = [row for row in tests if any(f"{part}\n".startswith(prefix) for part in row["parts"])]
         if found:
             break

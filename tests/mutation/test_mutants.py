@@ -106,6 +106,8 @@ def test_tests_of_the_part_come_first_and_quick_ones_before_slow_ones():
     chosen, _ = choose(rows[2:3], "m.py", mutant)  # nothing runs the part: what runs the function
     assert [row["test"] for row in chosen] == ["t/a.py::other"]
     assert choose(rows, "n.py", mutant) == ([], 0)
+    rows.append({"test": "t/d.py::a", "seconds": 1.0, "parts": ["part/n.py::f#0"]})
+    assert choose(rows, "part/table.py", mutant) == (rows[-1:], 0)  # runs the folder's, whose sizes stand in the table
 
 
 def test_tests_are_run_file_by_file_at_first_and_then_by_folders():

@@ -19,6 +19,7 @@ from tfav.systems.next_frame import (
     evaluate,
     export,
     open_data,
+    open_predictor,
     predict_array,
     predict_files,
     train,
@@ -85,6 +86,9 @@ def test_predict_writes_array_and_pictures(field_file, field_run, tmp_path, name
         np.testing.assert_allclose(np.load(out), predict_array(field_run, field_file, 24))
         celsius = tmp_path / "c.npy"
         np.save(celsius, np.load(field_file) - 273.15)
+        heard = []
+        open_predictor(field_run)(field_file, out=tmp_path, progress=lambda share, what: heard.append(share))
+        assert heard == sorted(heard) and 0 == heard[0] < heard[-1] <= 1
         row = predict_files(field_run, [celsius, field_file], out=tmp_path / "all", frames=2)["files"][0]
         assert len(row["warnings"]) == 2 and "trained on 280" in row["warnings"][0] and len(row["wrote"]) == 3
         with pytest.raises(UsageError, match=r"is one file\. Received: 2 arrays"):
