@@ -28,6 +28,7 @@ _BAD_PICTURE = "a picture is cut short or neither JPEG nor PNG"
 _DECODED_IN_GRAPH = {".jpeg", ".jpg", ".png"}
 # Rows of a data set are shuffled among so many: they may hold whole encoded clips.
 _SHUFFLED_RECORDS = 512
+_MOST_BUCKETS = 8
 
 
 class Datasets(NamedTuple):
@@ -36,6 +37,31 @@ class Datasets(NamedTuple):
     train: tf.data.Dataset
     val: tf.data.Dataset | None
     test: tf.data.Dataset | None
+
+
+class Buckets(NamedTuple):
+    """How batches of similar length are made: `length` of what `load` gave, and `lengths` of all examples.
+
+    There are up to eight buckets that hold equally many examples, four batches or more each.
+    """
+
+    length: Callable[[tuple], tf.Tensor]
+    lengths: Sequence[int]
+
+    def batch(self, rows: tf.data.Dataset, batch_size: int, passes: int, drop_remainder: bool) -> tf.data.Dataset:
+        """Batches of `(loaded, seed)`, as many as are known beforehand."""
+        count = max(1, min(_MOST_BUCKETS, len(self.lengths) // (4 * batch_size)))
+        quantiles = np.quantile(self.lengths, np.arange(1, count) / count, method="higher")
+        borders = sorted({int(border) + 1 for border in quantiles if border < max(self.lengths)})
+        sizes = np.bincount(np.searchsorted(borders, self.lengths, side="right")) * passes
+        num_batches = sum(size // batch_size if drop_remainder else -(-size // batch_size) for size in sizes.tolist())
+        return rows.bucket_by_sequence_length(
+            lambda loaded, seed: self.length(loaded),
+            borders,
+            [batch_size] * (len(borders) + 1),
+            no_padding=True,
+            drop_remainder=drop_remainder,
+        ).apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
 def for_training(
@@ -49,6 +75,7 @@ def for_training(
     passes: int = 1,
     seed: int = 0,
     drop_remainder: bool = False,
+    buckets: Buckets | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, cached, augmented, batched, prefetched; reshuffled every epoch.
 
@@ -68,6 +95,8 @@ def for_training(
         cache: `"memory"`, the path of a file on disk, or `None`. What `load` gave is kept there.
         seed: Order and augmentation of an epoch repeat for a seed.
         drop_remainder: Leave out the last short batch.
+        buckets: Put examples of similar length into a batch. Without effect where several machines train together, and
+            in a tf.data service.
 
     Returns:
         A data set of `(inputs, target)` batches, one epoch long. Where several machines train together (`cluster`),
@@ -109,7 +138,12 @@ def for_training(
         rows = rows.map(lambda row, seed: (load(row), seed), num_parallel_calls=tf.data.AUTOTUNE)
     if augment is not None:
         rows = rows.map(lambda loaded, seed: (augment(*loaded, seed), seed), num_parallel_calls=tf.data.AUTOTUNE)
-    batches = rows.batch(batch_size // here.count, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE)
+    if buckets is not None and here.count == 1:
+        batches = buckets.batch(rows, batch_size, passes, drop_remainder)
+    else:
+        batches = rows.batch(
+            batch_size // here.count, drop_remainder=drop_remainder, num_parallel_calls=tf.data.AUTOTUNE
+        )
 
     def finish(batch, seeds):
         return batch if augment_batch is None else augment_batch(*batch, _seed_of_batch(seeds))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tfav.data import shards
 from tfav.data.example_files import fingerprint
 from tfav.data.shard_writing import SHEET_NAME, draw_contact_sheet, prepare_shards
-from tfav.data.shards import Index
+from tfav.data.shards import Entry, Index
 from tfav.errors import UsageError
 from tfav.io.atomic_write import write_json
 from tfav.io.cache import keyed_path
@@ -23,7 +23,8 @@ from tfav.io.parallel import REPORT_NAME, PrepareReport
 from tfav.io.text_files import same_form
 from tfav.speech import lrw
 from tfav.speech.corpus import find_spoken
-from tfav.speech.mouth_crops import Crop, Cut, make_sentence, make_word
+from tfav.speech.grid import FPS
+from tfav.speech.mouth_crops import SAMPLE_RATE, Crop, Cut, make_sentence, make_word
 from tfav.speech.splits import MAX_UNUSABLE, NamedSplit, report_unusable
 from tfav.speech.text_normalization import Digits
 
@@ -214,6 +215,11 @@ class Recordings:
     def describe(self) -> dict[str, int]:
         """How many recordings each part has."""
         return {part: len(names) for part, names in self.split._asdict().items()}
+
+
+def has_usable_sound(entry: Entry) -> bool:
+    """Whether a recording has sound of the rate, and pictures of the rate, that features of sound are made for."""
+    return entry.audio_rate_hz == SAMPLE_RATE and entry.audio_samples > 0 and entry.fps == FPS
 
 
 def check_failed(data_dir: Path | str, index: Index, failed: Mapping[str, str]) -> None:

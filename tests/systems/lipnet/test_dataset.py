@@ -1,5 +1,6 @@
 """Prepared crops, splits that never mix, batches with true lengths, frames and labels that change together."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,7 +15,9 @@ from tfav.systems.lipnet import augment
 from tfav.systems.lipnet.config import PRESETS, Config
 from tfav.systems.lipnet.dataset import build_dataset, build_datasets, make_split, open_data, prepare
 from tfav.systems.lipnet.demo import make_shards
-from tfav.systems.lipnet.train import train
+from tfav.systems.lipnet.losses import CTCLoss
+from tfav.systems.lipnet.model import build_model
+from tfav.systems.lipnet.train import compile_args, train
 
 DETECTOR = "weights/face_detection_yunet_2023mar.onnx"
 BIN_BLUE = [("bin", 3.0, 8.0), ("blue", 8.0, 14.0)]
@@ -301,6 +304,54 @@ def test_the_notebooks_wrapped_difference():
     np.testing.assert_allclose(given[:5], expected, rtol=1e-5)
     assert given[:5].min() >= 0  # what is darker than the mean is bright
     assert (given[5:] == 0).all()
+
+
+def test_clips_of_similar_length_make_a_batch_where_padding_would_be_much(shard_folder):
+    lengths = np.random.default_rng(0).integers(25, 300, 96)
+    texts = {f"s1/c{i:02}": ("bin blue", [], int(length)) for i, length in enumerate(lengths)}
+    index = shard_folder(texts)
+    config = dataclasses.replace(small(), num_frames=300, batch_size=4, speed_perturb=0.0, frame_drop_rate=0.0)
+    batches = list(build_dataset(config, index, list(texts), training=True))
+    counts = [inputs["frame_count"].numpy() for inputs, _ in batches]
+    assert sorted(np.concatenate(counts)) == sorted(lengths)
+    shapes = [inputs["frames"].shape[:2] for inputs, _ in batches]
+    assert [shape[1] for shape in shapes] == [count.max() for count in counts]
+    for (_, targets), shape in zip(batches, shapes, strict=True):
+        assert {tuple(column.shape[:2]) for column in targets.values()} == {tuple(shape)}
+    frames = sum(rows * length for rows, length in shapes)
+    assert 1 - sum(lengths) / frames <= 0.15 < 1 - lengths.mean() / 300
+    again = list(build_dataset(config, index, list(texts), training=True))
+    assert [list(count) for count in counts] == [list(inputs["frame_count"].numpy()) for inputs, _ in again]
+    in_order = [
+        count for inputs, _ in build_dataset(config, index, list(texts)) for count in inputs["frame_count"].numpy()
+    ]
+    assert in_order == [entry.num_frames for entry in shards.in_stored_order(index, list(texts))]
+
+
+def test_a_model_learns_from_batches_of_any_length_as_from_padded_ones(shard_folder):
+    texts = {f"s1/c{i}": ("bin", [("bin", 2.0, 8.0)], length) for i, length in enumerate((12, 30, 14, 28))}
+    index = shard_folder(texts)
+    still = {"speed_perturb": 0.0, "frame_drop_rate": 0.0, "flip": False, "crop_jitter": False, "brightness": 0.0}
+    config = Config(
+        data_dir="x", crop_size=(8, 16), model="resnet", num_frames=60, batch_size=2, filters=(2, 3), rnn_units=3,
+        dropout=0.0, precision="float32", **FIXED, **still,
+    )  # fmt: skip
+    model = build_model(config)
+    model.compile(**compile_args(config))
+    cut = build_dataset(config, index, list(texts))
+    notebook = dataclasses.replace(config, model="notebook", word_loss_weight=0.0, filters=(2, 3, 4))
+    whole = build_dataset(notebook, index, list(texts))  # always padded
+    for (inputs, targets), (padded, _) in zip(cut, whole, strict=True):
+        assert inputs["frames"].shape[1] < padded["frames"].shape[1] == 60
+        out, same = model(inputs, training=False), model(padded, training=False)
+        for name in out:
+            np.testing.assert_allclose(out[name], same[name][:, : inputs["frames"].shape[1]], atol=1e-5)
+        full = np.zeros((2, 60), np.int32)
+        full[:, : targets["labels"].shape[1]] = targets["labels"]
+        losses = [CTCLoss(0)(labels, outputs["labels"]) for labels, outputs in ((targets["labels"], out), (full, same))]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
+    history = model.fit(build_dataset(config, index, list(texts), training=True), epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
 
 
 # What cannot be learnt from -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfav.data import pipeline, shards
 from tfav.data.augment import on_rows, split_seed
-from tfav.data.pipeline import Datasets
+from tfav.data.pipeline import Buckets, Datasets
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, UsageError
 from tfav.io.console import say
@@ -23,7 +23,7 @@ from tfav.io.text_files import same_form
 from tfav.ranges import check_number
 from tfav.speech import grid, log_mel, recordings
 from tfav.speech.corpus import MAX_SECONDS
-from tfav.speech.mouth_crops import GRID_PLACE, SAMPLE_RATE, Crop, Cut
+from tfav.speech.mouth_crops import GRID_PLACE, Crop, Cut
 from tfav.speech.recordings import Recordings, of_speakers, speaker_of
 from tfav.speech.self_alignment import WordLabels, flat_start, label_frames, wants_own_times
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
@@ -37,6 +37,8 @@ CROPS: dict[str, Crop] = {"tracked": WIDE, "tight": CLOSE, "fixed": GRID_PLACE}
 RECORD_FORMAT = 2  # of the records; those of another one are made anew
 # Crops are kept in memory up to this many bytes, else read from the shards in each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
+# Share of the frames; with more, clips of similar length make a batch, which is cut off behind the longest.
+_MOST_PADDING = 0.2
 
 
 class Data(Recordings):
@@ -121,7 +123,7 @@ def _learn(config: Config, entries: Sequence[Entry]) -> Config:
     if config.words == LEARNT_WORDS:
         changes["words"] = store(learn(texts, "words", config.min_word_count).kept)
     config = dataclasses.replace(config, **changes)
-    if config.mel_loss_weight and not any(_has_usable_sound(entry) for entry in entries):
+    if config.mel_loss_weight and not any(map(recordings.has_usable_sound, entries)):
         say(f"mel_loss_weight is 0 in this run: no clip has sound beside {grid.FPS} frames a second")
         config = dataclasses.replace(config, mel_loss_weight=0.0)
     has_times = config.times in ("auto", "self") or any(entry.words for entry in entries)
@@ -129,10 +131,6 @@ def _learn(config: Config, entries: Sequence[Entry]) -> Config:
         # Without times, or without words that are frequent enough, there is nothing to learn from.
         config = dataclasses.replace(config, word_loss_weight=0.0, words="none")
     return config
-
-
-def _has_usable_sound(entry: Entry) -> bool:
-    return entry.audio_rate_hz == SAMPLE_RATE and entry.audio_samples > 0 and entry.fps == grid.FPS
 
 
 @functools.lru_cache(maxsize=4)
@@ -264,12 +262,13 @@ def build_dataset(
         cached: Keep clips in memory, where they fit.
 
     Returns:
-        Batches of `(inputs, targets)`. Inputs: `frames` `[B, num_frames, H, W, 1]` float32, standardised, 0 in padding;
-        `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, num_frames]` int32, class numbers of
-        the tokenizer, blank in padding; with `word_loss_weight` also `words` `[B, num_frames]` int32, what is said in
-        each frame: 0 silence, 1 + place in `config.known_words()`, -1 in padding and where it is not known; with
-        `mel_loss_weight` also `sound` `[B, num_frames, 80]` float32, see `log_mel`, NaN in padding. Training is
-        shuffled and augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`.
+        Batches of `(inputs, targets)`. Inputs: `frames` `[B, T, H, W, 1]` float32, standardised, 0 in padding, T being
+        `num_frames`; `frame_count` `[B]` int32, frames that are real. Targets: `labels` `[B, T]` int32, class numbers
+        of the tokenizer, blank in padding; with `word_loss_weight` also `words` `[B, T]` int32, what is said in each
+        frame: 0 silence, 1 + place in `config.known_words()`, -1 in padding and where it is not known; with
+        `mel_loss_weight` also `sound` `[B, T, 80]` float32, see `log_mel`, NaN in padding. Training is shuffled and
+        augmented; otherwise row `i` is `shards.in_stored_order(index, names)[i]`. Where more than 20 % of the frames
+        would be padding, T is that of the batch's longest clip, and clips of similar length make a training batch.
 
     Raises:
         UsageError: The model's picture is larger than the prepared one; audio is wanted and none was prepared.
@@ -278,7 +277,7 @@ def build_dataset(
     entries = shards.in_stored_order(index, names)
     columns = encode_entries(config, entries)
     recordings.check_crop(config, index)
-    if config.mel_loss_weight and not any(map(_has_usable_sound, entries)):
+    if config.mel_loss_weight and not any(map(recordings.has_usable_sound, entries)):
         raise UsageError(
             f"{index.folder}: mel_loss_weight={config.mel_loss_weight} needs clips with sound. Prepare the videos "
             "again, or set mel_loss_weight=0."
@@ -303,13 +302,23 @@ def build_dataset(
         def apply(inputs, targets, seed):
             rows = targets["row"]
             words = tf.ensure_shape(tf.gather(word_labels, rows), [*rows.shape, config.num_frames])
-            return change(inputs, {"labels": targets["labels"], "words": words, **_without(targets, "row")}, seed)
+            others = {name: column for name, column in targets.items() if name != "row"}
+            return change(inputs, others | {"words": words}, seed)
 
         return apply
 
     def for_model(inputs, targets):
         # Frame labels go through the augmentation in any case: they say when somebody speaks.
         return inputs, targets if config.word_loss_weight else {n: t for n, t in targets.items() if n != "words"}
+
+    lengths = [entry.num_frames for entry in entries]
+    is_uneven = config.model != "notebook" and 1 - np.mean(lengths) / config.num_frames > _MOST_PADDING
+
+    buckets = Buckets(lambda loaded: loaded[0]["frame_count"], lengths)
+
+    def finish_batch(inputs, targets):
+        inputs, targets = for_model(inputs, targets)
+        return _without_padding(inputs, targets) if is_uneven else (inputs, targets)
 
     rows = shards.read_rows(index, entries, columns, parallel=2 if training else 1)
     if training:
@@ -323,7 +332,8 @@ def build_dataset(
             augment_batch=look_up(_splice_and_augment(config, augment)) if config.word_splice_prob else None,
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
-        ).map(for_model)
+            buckets=buckets if is_uneven else None,
+        ).map(finish_batch)
     finish = augmentation.center(config)
     # Its clips lie scattered over the shards: to read 50 of them, 200 MB may have to be unpacked, so once is enough.
     size = 4 * len(entries) * config.num_frames * config.crop_size[0] * config.crop_size[1]
@@ -332,11 +342,14 @@ def build_dataset(
         lambda row: finish(*load(row)),
         batch_size=config.batch_size,
         cache="memory" if cached and size <= _MEMORY_CACHE_BYTES else None,
-    ).map(for_model)
+    ).map(finish_batch)
 
 
-def _without(columns: dict, name: str) -> dict:
-    return {key: column for key, column in columns.items() if key != name}
+def _without_padding(inputs: dict, targets: dict) -> tuple[dict, dict]:
+    """A batch cut off behind its longest clip."""
+    longest = tf.reduce_max(inputs["frame_count"])
+    cut = {name: column[:, :longest] for name, column in targets.items()}
+    return inputs | {"frames": inputs["frames"][:, :longest]}, cut
 
 
 def _splice_and_augment(config: Config, augment: Callable) -> Callable:

@@ -34,7 +34,7 @@ class CTCLoss(keras.losses.Loss):
         # Sparse: TensorFlow then takes its kernel, and for dense labels a loop that takes ten times as long.
         places = tf.where(labels != self.blank)
         labels = tf.SparseTensor(places, tf.gather_nd(labels, places), tf.shape(labels, tf.int64))
-        frames = tf.fill(tf.shape(y_pred)[:1], y_pred.shape[1])
+        frames = tf.fill(tf.shape(y_pred)[:1], tf.shape(y_pred)[1])
         logits = tf.cast(y_pred, tf.float32)
         losses = tf.nn.ctc_loss(labels, logits, None, frames, logits_time_major=False, blank_index=self.blank)
         # Where nothing fits, the kernel's gradient is that of no loss at all, though it is finite.

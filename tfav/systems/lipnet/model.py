@@ -78,7 +78,7 @@ def build_paper(config: Config) -> keras.Model:
         x = layers.SpatialDropout3D(config.dropout, name=f"drop{number}")(x)
         x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
     x = layers.TimeDistributed(layers.Flatten(), name="flatten")(x)
-    mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
+    mask = FrameMask(name="mask")(inputs["frame_count"], x)
     for number in (1, 2):
         x = _bidirectional_gru(config, number)(x, mask=mask)
     return _finish(config, inputs, _labels_dense(config)(x))
@@ -101,7 +101,7 @@ def build_with_heads(config: Config) -> keras.Model:
     apply_front = _apply_residual if config.model == "resnet" else _apply_convolutions
     x = apply_front(inputs["frames"], config)
     x = layers.Dense(2 * config.filters[-1], activation="relu", name="dense")(x)
-    mask = FrameMask(config.num_frames, name="mask")(inputs["frame_count"])
+    mask = FrameMask(name="mask")(inputs["frame_count"], x)
     first = _apply_recurrent(x, config, mask, 1)
     sizes = {}
     if config.word_loss_weight:
@@ -139,7 +139,7 @@ def _apply_convolutions(x, config: Config):
         x = layers.Activation("relu", name=f"relu{number}")(x)
         x = layers.MaxPool3D((1, 2, 2), name=f"pool{number}")(x)
         x = layers.SpatialDropout3D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
-    return layers.Reshape((config.num_frames, -1), name="flatten")(x)
+    return SplitTime(name="flatten")(x, x)
 
 
 def _apply_residual(x, config: Config):
@@ -150,6 +150,7 @@ def _apply_residual(x, config: Config):
     Reference:
         Stafylakis and Tzimiropoulos, 2017, "Combining residual networks with LSTMs for lipreading", section 3.
     """
+    frames = x
     x = StemConv3D(config.filters[0], 5, use_bias=False, name="conv1")(x)
     x = ops.reshape(x, (-1, *x.shape[2:]))
     x = layers.MaxPooling2D(3, 2, padding="same", name="pool1")(x)
@@ -157,7 +158,7 @@ def _apply_residual(x, config: Config):
     for number, width in enumerate(config.filters, 1):
         x = residual_block(x, 2, width, 1 if number == 1 else 2, f"block{number}", _normalize)
         x = layers.SpatialDropout2D(config.dropout / 2, name=f"drop{number}")(x) if config.dropout else x
-    return ops.reshape(x, (-1, config.num_frames, int(np.prod(x.shape[1:]))))
+    return SplitTime(name="split_time")(x, frames)
 
 
 def _normalize(x, name: str):
@@ -166,7 +167,8 @@ def _normalize(x, name: str):
 
 
 def _inputs(config: Config) -> dict:
-    shape = (config.num_frames, *config.crop_size, 1)
+    # Any length; the notebook's network runs over padding, and so has one of its own.
+    shape = (config.num_frames if config.model == "notebook" else None, *config.crop_size, 1)
     return {
         "frames": keras.Input(shape, name="frames"),
         "frame_count": keras.Input((), dtype="int32", name="frame_count"),
@@ -197,19 +199,28 @@ _BUILDERS = {
 
 @keras.saving.register_keras_serializable(package="tfav")
 class FrameMask(keras.layers.Layer):
-    """From `[B]` int32 counts to `[B, num_frames]` bool: True where a frame is real."""
+    """From `[B]` int32 counts and features `[B, T, ...]` to `[B, T]` bool: True where a frame is real."""
 
-    def __init__(self, num_frames: int, **kwargs):
-        super().__init__(**kwargs)
-        self.num_frames = num_frames
-
-    def call(self, frame_count):
+    def call(self, frame_count, features):
         """The mask."""
-        return ops.less(ops.arange(self.num_frames), ops.cast(frame_count, "int32")[:, None])
+        return ops.less(ops.arange(ops.shape(features)[1]), ops.cast(frame_count, "int32")[:, None])
 
-    def get_config(self):
-        """Length."""
-        return {**super().get_config(), "num_frames": self.num_frames}
+
+@keras.saving.register_keras_serializable(package="tfav.lipnet")
+class SplitTime(keras.layers.Layer):
+    """Features of each frame, `[B * T, ...]` or `[B, T, ...]`, to `[B, T, D]`, B and T those of `frames`."""
+
+    def call(self, features, frames):
+        """The sequence; T is static where it is known, which unrolled recurrence needs."""
+        batch, length = ops.shape(frames)[:2]
+        first = 2 if len(features.shape) == len(frames.shape) else 1
+        size = int(np.prod(features.shape[first:]))
+        return ops.reshape(features, (batch if frames.shape[1] is None else -1, length, size))
+
+    def compute_output_shape(self, features_shape, frames_shape):
+        """`(B, T, D)`."""
+        first = 2 if len(features_shape) == len(frames_shape) else 1
+        return (*frames_shape[:2], int(np.prod(features_shape[first:])))
 
 
 @keras.saving.register_keras_serializable(package="tfav")
@@ -222,7 +233,7 @@ class BlankInPadding(keras.layers.Layer):
 
     def call(self, logits, frame_count):
         """The same logits where frames are real."""
-        real = ops.less(ops.arange(logits.shape[1]), ops.cast(frame_count, "int32")[:, None])
+        real = ops.less(ops.arange(ops.shape(logits)[1]), ops.cast(frame_count, "int32")[:, None])
         certain = np.zeros(logits.shape[-1], np.float32)
         certain[self.blank] = _CERTAIN
         return ops.where(real[..., None], logits, ops.cast(certain, logits.dtype))
@@ -252,14 +263,14 @@ class StemConv3D(keras.layers.Conv3D):
     def call(self, inputs, training=None):
         """`[B, T, H, W, C]` to `[B, T, H / 2, W / 2, filters]`, rounded up."""
         sides = inputs.shape[1:4]
-        folds = training and None not in sides and sides[1] % 2 == sides[2] % 2 == 0
+        folds = training and None not in sides[1:] and sides[1] % 2 == sides[2] % 2 == 0
         folds = folds and self.groups == 1 and set(self.dilation_rate) == {1} and self.data_format == "channels_last"
         if not folds or tf.config.list_physical_devices("GPU"):
             return super().call(inputs)
         blocks = _stack_frames(_fold_squares(inputs), self.kernel_size[0])
         kernel = _fold_kernel(tf.cast(self.kernel, blocks.dtype))
         outputs = tf.nn.conv2d(blocks, kernel, 1, "SAME")
-        outputs = tf.reshape(outputs, (-1, sides[0], *outputs.shape[1:]))
+        outputs = tf.reshape(outputs, (-1, _length(inputs), *outputs.shape[1:]))
         outputs = outputs + tf.cast(self.bias, outputs.dtype) if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)
 
@@ -268,9 +279,14 @@ class StemConv3D(keras.layers.Conv3D):
         return {name: value for name, value in super().get_config().items() if name not in ("strides", "padding")}
 
 
+def _length(x):
+    """Frames of `[B, T, ...]`, static where it is known."""
+    return tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+
+
 def _fold_squares(x):
     """`[B, T, H, W, C]` to `[B, T, H / 2, W / 2, 4 C]`."""
-    frames, height, width, channels = x.shape[1:]
+    frames, (height, width, channels) = _length(x), x.shape[2:]
     x = tf.reshape(x, (-1, height // 2, 2, width // 2, 2 * channels))
     x = tf.transpose(x, (0, 1, 3, 2, 4))
     return tf.reshape(x, (-1, frames, height // 2, width // 2, 4 * channels))
@@ -278,7 +294,7 @@ def _fold_squares(x):
 
 def _stack_frames(x, size: int):
     """`[B, T, H, W, C]` to `[B * T, H, W, size * C]`: each frame with its neighbours."""
-    frames = x.shape[1]
+    frames = _length(x)
     before = (size - 1) // 2
     x = tf.pad(x, ((0, 0), (before, size - 1 - before), (0, 0), (0, 0), (0, 0)))
     x = tf.concat([x[:, start : start + frames] for start in range(size)], axis=-1)
