@@ -88,7 +88,7 @@ def check_scores(result, truth, probabilities):
 
 def test_cnn_lstm_from_frame_folders_to_a_confusion_matrix(tmp_path):
     config = systems.load("cnn_lstm").Config.preset(
-        "notebook", num_frames=4, image_size=16, cnn_filters=(4, 6), cnn_depths=(1, 1), lstm_units=5, 
+        "notebook", num_frames=4, image_size=16, cnn_filters=(4, 6), cnn_depths=(1, 1), lstm_units=5, dense_units=7,
     )  # fmt: skip
     weights = make_run(tmp_path / "run", "cnn_lstm", config, {"labels": LABELS})
     rng, clips, truth = np.random.default_rng(1), [], []
