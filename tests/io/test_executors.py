@@ -168,22 +168,49 @@ def test_nothing_to_do_asks_no_cluster(tmp_path):
     assert report.skipped == ["1"]
 
 
-@pytest.mark.parametrize("runs_already", [False, True])
-def test_only_a_ray_that_was_started_here_is_ended(tmp_path, monkeypatch, runs_already):
-    """With a Ray of our own making, which runs calls at once: the real one takes half a minute to start."""
-    done = []
-    fake = SimpleNamespace(
-        is_initialized=lambda: runs_already,
-        init=lambda *_, **__: done.append("init"),
-        shutdown=lambda: done.append("shutdown"),
+@pytest.fixture
+def fake_ray(monkeypatch):
+    """A Ray that runs calls at once, since the real one takes half a minute to start: what it was told, in order."""
+    told = []
+    ray = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda address, **options: told.append((address, options)),
+        shutdown=lambda: told.append("shutdown"),
         remote=lambda **_: lambda call: SimpleNamespace(remote=call),
         get=lambda answer: answer,
     )
-    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(executors, "_ONE_THREAD", {})
-    (tmp_path / "lock").touch()
-    executors.RayPool(None, 1, tmp_path / "lock").close()
-    assert done == ([] if runs_already else ["init", "shutdown"])
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return ray, told
+
+
+def test_only_a_ray_that_was_started_here_is_ended(tmp_path, fake_ray):
+    ray, told = fake_ray
+    executors.RayPool(None, 1, Path(__file__)).close()
+    assert len(told) == 2 and told[1] == "shutdown"
     with pytest.raises(UsageError, match="Ray worker a worker does not see"):
         executors.RayPool(None, 1, tmp_path / "elsewhere" / "lock")
-    assert done == ([] if runs_already else ["init", "shutdown"] * 2)
+    assert len(told) == 4 and told[3] == "shutdown"
+    ray.is_initialized = lambda: True
+    executors.RayPool(None, 1, Path(__file__)).close()
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize("variable", [None, "10.0.0.1:6379"])
+@pytest.mark.parametrize("address", [None, "local", "ray://there:10001"])
+def test_ray_is_started_with_so_many_processors_or_a_cluster_is_joined_as_it_is(
+    monkeypatch, fake_ray, address, variable
+):
+    """Ray refuses a number of processors for a cluster that runs; its workers' output would spoil the progress bar."""
+    if variable:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    executors.RayPool(address, 3, Path(__file__))
+    ((joined, options),) = fake_ray[1]
+    assert joined == address and options["log_to_driver"] is False
+    starts = {
+        (None, None),
+        ("local", None),
+        ("local", variable),
+    }  # Ray starts one for "local" whatever the variable says
+    assert options.get("num_cpus") == (3 if (address, variable) in starts else None)

@@ -193,7 +193,7 @@ class RayPool(Pool):
         except ImportError as error:
             raise UsageError("backend=ray needs Ray. Install it with: pip install 'tfav[ray]'") from error
         self._ray = ray
-        here = address in (None, "local") and not os.environ.get("RAY_ADDRESS")
+        here = address == "local" or (address is None and not os.environ.get("RAY_ADDRESS"))
         options = {"num_cpus": workers or joblib.cpu_count(), "include_dashboard": False} if here else {}
         self._started = not ray.is_initialized()
         try:
