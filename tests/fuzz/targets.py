@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfav.data import label_tables
 from tfav.data.example_files import load_staged, staging_path
 from tfav.data.shard_index import SCHEMA, Entry, parse_index
 from tfav.data.splits import read_list
@@ -30,6 +31,8 @@ from tfav.io.npy_sequences import open_sequences
 from tfav.io.npz import read_npz
 from tfav.speech.grammar import GRID_GRAMMAR, read_grammar
 from tfav.speech.grid import read_alignment
+from tfav.speech.language_model import estimate, read_arpa
+from tfav.speech.transcripts import read_manifest, read_transcript
 from tfav.training.run_folder import load as load_run
 from tfav.weights.errors import DamagedError, WeightsError
 from tfav.weights.keras_h5 import sandbox
@@ -203,6 +206,12 @@ def _load_run(path: Path) -> None:
     Config.from_dict(run.config, str(path))
 
 
+def _arpa() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        estimate(["a b", "b c"], 2).write_arpa(Path(folder, "a.arpa"))
+        return Path(folder, "a.arpa").read_bytes()
+
+
 CHECKPOINT = _checkpoint()
 INDEX, DATA = sorted(CHECKPOINT, key=len)
 MODEL = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="d")])
@@ -212,6 +221,26 @@ TARGETS: dict[str, Target] = {
     "alignment": Target(
         "a.align", read_alignment, (b"0 9000 sil\n9000 17000 bin\n17000 21000 blue\n21000 75000 sil\n",)
     ),
+    "subtitles": Target(
+        "a.vtt",
+        read_transcript,
+        (b"WEBVTT\n\n00:00:00.400 --> 00:00:01.900\n<v Ana>Buenos <00:00:01.000>d\xc3\xadas\n",),
+    ),
+    "subrip": Target("a.srt", read_transcript, (b"1\n00:00:00,400 --> 00:00:01,900\n<i>Hola</i>\n",)),
+    "textgrid": Target(
+        "a.TextGrid",
+        read_transcript,
+        (
+            b'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n3\n<exists>\n1\n'
+            b'"IntervalTier"\n"words"\n0\n3\n1\n0\n3\n"a"\n',
+        ),
+    ),
+    "lrs_text": Target(
+        "a.txt", read_transcript, (b"Text:  A B\n\nWORD START END ASDSCORE\nA 0.1 0.5 4\nB 0.6 0.9 4\n",)
+    ),
+    "manifest": Target("a.csv", read_manifest, (b'video,text,start_sec,end_sec\na.mp4,"hola, t\xc3\xba",0.5,1\n',)),
+    "arpa": Target("a.arpa", read_arpa, (_arpa(),)),
+    "label_table": Target("a.csv", label_tables._read_rows, (b"video,label,start_sec,end_sec\na.mp4,x;y,0.5,1\n",)),
     "split_list": Target("list.txt", read_list, (b"Archery/v_Archery_g01_c01.avi 3\nBowling/v_Bowling_g02_c03.avi\n",)),
     "grammar": Target("a.grammar", read_grammar, (GRID_GRAMMAR.read_bytes(), b"* yes no # either\n")),
     "shard_index": Target("index.json", lambda path: parse_index(path.parent), (_index(),)),

@@ -332,12 +332,13 @@ def _read_textgrid(path: Path, collected: _Collected) -> Iterator[Utterance]:
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="silence")
     except (PraatioException, ValueError, IndexError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: not a TextGrid of Praat ({error}). Save it again.") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a TextGrid of Praat ({reason}). Save it again.") from error
     tiers = [tier for tier in grid.tiers if hasattr(tier.entries[0] if tier.entries else None, "end")]
     by_words = [[tier for tier in tiers if re.search(names, tier.name, re.IGNORECASE)] for names in _TIERS]
     chosen = next((found for found in by_words if found), tiers)
     if len(chosen) != 1:
-        names = ", ".join(tier.name for tier in grid.tiers) or "none"
+        names = " ".join(", ".join(tier.name for tier in grid.tiers).split()) or "none"
         raise DataError(f"{path}: expected one tier of intervals named words, utterances or phones. It has: {names}.")
     (tier,) = chosen
     if chosen is by_words[1] or (chosen is tiers and any(" " in entry.label.strip() for entry in tier.entries)):
