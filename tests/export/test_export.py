@@ -59,6 +59,7 @@ def test_a_saved_model_answers_as_the_run_does(name, run_of):
     assert written.path == run_dir / "exported" / "saved_model" and written.difference <= 1e-5
     exported = systems.load(KINDS[name][0]).export(run_dir)
     answer = formats.open_saved_model(written.path)
+    assert [{len(array) for array in example.values()} for example in exported.examples] == [{1}] * 3
     example = exported.examples[1]
     expected = {key: np.asarray(value) for key, value in exported.serve(**_tensors(example)).items()}
     found = answer(example)

@@ -104,9 +104,12 @@ def test_the_recorded_outputs_of_the_original(reference):
         np.testing.assert_allclose(word, expected[mean_name], atol=1e-4, err_msg="mean")
 
 
-def test_sizes_of_the_original():
+def test_sizes_of_the_original_and_of_the_small_one():
     config = Config.preset("notebook")
     counts = {"audio": 12_500_340, "video": 29_025_460, "fusion": 13_107_700}
+    assert {name: trainable(build(config)) for name, build in BUILDERS.items()} == counts
+    counts = {"audio": 825_651, "video": 932_379, "fusion": 27_189}  # as the README has them, for GRID's 51 words
+    config = Config.preset("cpu", num_classes=51)
     assert {name: trainable(build(config)) for name, build in BUILDERS.items()} == counts
 
 

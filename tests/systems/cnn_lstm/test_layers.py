@@ -68,6 +68,13 @@ def test_principal_components(whiten):
     assert spread[0] / spread[1] == pytest.approx(1, rel=0.01) if whiten == 1 else spread[0] > spread[1] * 1.05
 
 
+def test_principal_components_stay_as_fitted_in_a_model_that_is_thawed():
+    model = keras.Sequential([keras.Input((8,)), PrincipalComponents(2), keras.layers.Dense(1, use_bias=False)])
+    model.trainable = False
+    model.trainable = True
+    assert [tuple(weight.shape) for weight in model.trainable_weights] == [(2, 1)]
+
+
 def test_principal_components_needs_enough_rows():
     layer = PrincipalComponents(5)
     layer.build((None, 8))

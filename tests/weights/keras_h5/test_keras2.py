@@ -346,3 +346,17 @@ def test_what_a_file_holds_for_training_is_told_as_ignored_a_line_each(tmp_path)
         file.create_group("optimizer_weights")
     told = load_legacy_model(path, with_report=True)[1].ignored
     assert [line.partition(":")[0] for line in told] == ["optimizer_weights", "training_config"]
+
+
+def test_a_model_that_was_read_begins_anew_by_the_files_initializers(tmp_path):
+    """In a wrapper and in a model in the model, too; while it is read nothing is initialised at all."""
+    near_five = {"class_name": "RandomNormal", "config": {"mean": 5.0, "stddev": 0.1, "seed": 1}}
+    dense = {"units": 2, "use_bias": False, "activation": "linear", "kernel_initializer": near_five}
+    wrapped = layer("TimeDistributed", "t", layer=layer("Dense", "d", **dense), batch_input_shape=[None, 4, 3])
+    inner = layer("Sequential", "s", layers=[layer("Dense", "e", **dense, batch_input_shape=[None, 4, 2])])
+    stored = {"t": [("t/kernel:0", rand(3, 2))], "s": [("e/kernel:0", rand(2, 2))]}
+    model = load_legacy_model(write_keras2(tmp_path / "t.h5", "Sequential", [wrapped, inner], stored))
+    for kernel, (_, array) in zip(model.get_weights(), (*stored["t"], *stored["s"]), strict=True):
+        np.testing.assert_array_equal(kernel, array)
+    for kernel in keras.models.clone_model(model).get_weights():
+        np.testing.assert_allclose(kernel, 5, atol=1)

@@ -63,9 +63,6 @@ class Rebuilder:
             if root.model.is_sequential and root.model.batch_shape is None:
                 root.model.batch_shape = self._guess_batch_shape(root.model.layers)
             model = self._model(root)
-        for layer in self.built.values():
-            if isinstance(layer, keras.layers.Layer):
-                restore(layer)
         restore(model)
         return model
 
