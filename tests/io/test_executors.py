@@ -178,6 +178,7 @@ def fake_ray(monkeypatch):
         shutdown=lambda: told.append("shutdown"),
         remote=lambda **_: lambda call: SimpleNamespace(remote=call),
         get=lambda answer: answer,
+        cluster_resources=lambda: {"CPU": 6.0, "memory": 1e9},
     )
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(executors, "_ONE_THREAD", {})
@@ -205,7 +206,7 @@ def test_ray_is_started_with_so_many_processors_or_a_cluster_is_joined_as_it_is(
     """Ray refuses a number of processors for a cluster that runs; its workers' output would spoil the progress bar."""
     if variable:
         monkeypatch.setenv("RAY_ADDRESS", variable)
-    executors.RayPool(address, 3, Path(__file__))
+    assert executors.RayPool(address, 3, Path(__file__)).workers == 6  # as many as Ray says there are
     ((joined, options),) = fake_ray[1]
     assert joined == address and options["log_to_driver"] is False
     starts = {

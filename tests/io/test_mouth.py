@@ -151,6 +151,20 @@ def test_the_crop_follows_a_moving_mouth_to_a_fraction_of_a_pixel():
 # The model file -----------------------------------------------------------------------------------------------------
 
 
+def test_the_mouth_of_a_short_clip_is_cut_from_its_first_frame_to_its_last(monkeypatch):
+    looks = [[face_at(100, 120)], [face_at(100, 120), face_at(240, 120)]] * 5
+    monkeypatch.setattr(mouth, "_detector", lambda path: ScriptedDetector(looks))
+    frames = np.zeros((40, 240, 320, 3), np.uint8)
+    frames[4:, 118:123, 98:103] = 255  # teeth, in the middle of what is cut out
+    crops, warnings = mouth.crop_speaker(frames, "some.onnx", box=mouth.WIDE)
+    assert crops.shape == (40, 56, 104) and crops.dtype == np.uint8
+    assert (crops[:4] == 0).all() and (crops[4:, 28, 52] == 255).all() and (crops[4:, :20] == 0).all()
+    assert warnings == ["2 faces; the one that moves its mouth most was taken"]
+    looks[:9] = [[]] * 9  # longer than the second that may be guessed
+    with pytest.raises(DataError, match=r"the face is seen from 1\.4 to 1\.6 s of 1\.6 s only"):
+        mouth.crop_speaker(frames, "some.onnx", box=mouth.WIDE)
+
+
 def test_the_model_is_never_silently_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("TFAV_CACHE", str(tmp_path))
     monkeypatch.delenv("TFAV_FACE_DETECTOR", raising=False)
