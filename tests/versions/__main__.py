@@ -7,6 +7,7 @@ python -m tests.versions --pythons latest --sets tested
 
 import argparse
 import datetime
+import re
 import subprocess
 import sys
 import time
@@ -70,8 +71,10 @@ def _run(minor: str, python: Path, which: str, options) -> str:
     elif options.write and which == "newest":
         tested.write_text(_header(minor) + pins)
     verdict = "FAILED, " if code else ""
+    # TensorFlow may say something after pytest's last line.
+    told = next((line for line in reversed(lines) if re.search(r"\d+ (passed|failed|error)", line)), lines[-1])
     seconds = time.monotonic() - started
-    row = f"Python {minor} {which:6} {verdict}{lines[-1].strip('= ')}; {seconds:.0f} s with set-up ({shown})"
+    row = f"Python {minor} {which:6} {verdict}{told.strip('= ')}; {seconds:.0f} s with set-up ({shown})"
     print(row, flush=True)
     return row
 
