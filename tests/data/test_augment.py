@@ -227,6 +227,8 @@ def test_rows_of_a_batch_have_draws_of_their_own():
     drawn = inputs.numpy() - [1, 1, 5]
     assert len({round(float(value), 4) for value in drawn}) == 3 and (drawn >= 0).all() and (drawn < 1).all()
     assert target.numpy().tolist() == [7, 8, 9]
+    of_the_batch = float(tf.random.stateless_uniform([], augment.split_seed(SEED, 0)))  # with which clips are spliced
+    assert not np.isclose(drawn, of_the_batch, atol=1e-5).any()
 
 
 def test_a_chain_gives_each_of_its_operations_a_draw_of_its_own():

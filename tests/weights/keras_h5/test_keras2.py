@@ -109,6 +109,25 @@ def test_sequential_saved_without_its_shape(tmp_path):
     assert any("inferred" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("class_name", "kernel", "settings", "expected"),
+    [
+        ("Conv1D", (3, 2, 4), {"filters": 4, "kernel_size": [3]}, (None, None, 2)),
+        ("Conv2D", (3, 3, 2, 4), {"filters": 4, "kernel_size": [3, 3]}, (None, None, None, 2)),
+        ("Conv3D", (1, 3, 3, 2, 4), {"filters": 4, "kernel_size": [1, 3, 3]}, (None, None, None, None, 2)),
+        ("SimpleRNN", (2, 4), {"units": 4}, (None, None, 2)),
+    ],
+)
+def test_the_shape_a_chain_takes_follows_from_its_first_kernel(tmp_path, class_name, kernel, settings, expected):
+    stored = [
+        ("a/kernel:0", rand(*kernel)),
+        *([("a/recurrent_kernel:0", rand(4, 4))] if class_name == "SimpleRNN" else []),
+    ]
+    config = {"name": "s", "layers": [layer(class_name, "a", use_bias=False, **settings)]}
+    path = write_keras2(tmp_path / "s.h5", "Sequential", config, {"a": stored})
+    assert load_legacy_model(path).input_shape == expected
+
+
 def test_slashes_in_layer_names_and_unknown_training_objects(tmp_path):
     kernel = rand(3, 4)
     config = {"units": 4, "activation": "linear", "use_bias": False, "batch_input_shape": [None, 3]}

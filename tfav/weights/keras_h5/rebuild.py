@@ -2,7 +2,6 @@
 
 import contextlib
 import inspect
-import math
 
 import keras
 
@@ -286,7 +285,9 @@ class Rebuilder:
         if not arrays or first.class_name not in _SHAPE_FROM_KERNEL:
             return None
         num_open, place = _SHAPE_FROM_KERNEL[first.class_name]
-        kernel = max((array.shape for array in arrays), key=math.prod)
+        kernel = next((array.shape for array in arrays if len(array.shape) > 1), None)  # a recurrent one comes after it
+        if kernel is None:
+            return None
         shape = [None] * num_open + ([] if place is None else [int(kernel[place])])
         self.report.note(f"input shape {shape} inferred from the first kernel; the file does not store it")
         return shape
