@@ -118,3 +118,15 @@ def test_noise_is_taken_as_documented_and_told(tmp_path):
         assert open_sequences(path).shape == (8, 5, 6, 6, 1)
     with pytest.warns(UserWarning, match="1 sequences of 8 frames"):
         assert open_sequences(saved(tmp_path / "t.npy", moving_squares(1, 8)[..., 0])).shape == (1, 8, 24, 24, 1)
+
+
+@pytest.mark.parametrize(("between_sequences", "between_frames", "is_told"), [(6, 4, True), (11, 10, False)])
+def test_half_as_much_again_tells_time_from_sequences_and_a_tenth_does_not(
+    tmp_path, between_sequences, between_frames, is_told
+):
+    """Flat pictures whose grey grows by one step a frame and by another a sequence."""
+    grey = between_sequences * np.arange(6)[:, None] + between_frames * np.arange(8)
+    path = saved(tmp_path / "s.npy", np.tile(grey[..., None, None], (1, 1, 6, 6)).astype(np.uint8))
+    why = "6 sequences of 8 frames, since its neighbours along" if is_told else "8 sequences of 6 frames, since it"
+    with pytest.warns(UserWarning, match=why):
+        assert open_sequences(path).shape == ((6, 8, 6, 6, 1) if is_told else (8, 6, 6, 6, 1))

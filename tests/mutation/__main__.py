@@ -2,7 +2,7 @@
 
 python -m tests.mutation --record                   # once, and again for tests that are new: what runs what
 python -m tests.mutation --sample 200 --seed 0      # plants; the same command goes on after an interruption
-python -m tests.mutation --sample 200 --again       # plants again what was not noticed
+python -m tests.mutation --again                    # plants again what was not noticed, where it is still there
 """
 
 import argparse
@@ -34,6 +34,7 @@ NOT_CORE = ["*/__init__.py", "tfav/systems/*/config.py", "*/demo.py", "*/clip_pa
 TESTS = ["io", "data", "layers", "metrics", "weights", "training", "speech", "systems", "export", "report"]
 # Of the processor, for the tests of one mutant; the quickest come first, and those beyond it are not run.
 SECONDS_PER_MUTANT = 60.0
+_NOTICED = {"failed", "timeout"}  # one that never ends is noticed by whoever waits for it
 
 
 def main() -> None:
@@ -46,7 +47,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--files", nargs="*", default=CORE, help="patterns of the files to change")
     parser.add_argument("--out", type=Path, default=PROJECT / "runs" / "mutation", help="folder of map, results, logs")
-    parser.add_argument("--again", action="store_true", help="run again what was not noticed")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="plant again what was not noticed; without --sample all that is in the results, whatever a draw gives now",
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_MUTANT, help="of tests for each place, at most")
     parser.add_argument("--core", type=int, help="number of the processor core to stay on")
     arguments = parser.parse_args()
@@ -58,9 +63,12 @@ def main() -> None:
         if arguments.record is not None:
             tests = arguments.record or [f"tests/{name}" for name in TESTS]
             recording.record(tree, _matching(tree, CORE), tests, arguments.out / "map.jsonl")
-        if arguments.sample:
+        if arguments.sample or arguments.again:
             sources = {file: (tree / file).read_text(encoding="utf-8") for file in _matching(tree, arguments.files)}
-            drawn = mutants.draw(sources, arguments.sample, arguments.seed)
+            if arguments.sample:
+                drawn = mutants.draw(sources, arguments.sample, arguments.seed)
+            else:
+                drawn = unnoticed(sources, recording.read(arguments.out / "results.jsonl"))
             plant(tree, drawn, arguments.out, arguments.seconds, again=arguments.again)
 
 
@@ -78,6 +86,15 @@ def copy_tree(tree: Path) -> None:
             shutil.copy2(PROJECT / name, tree / name)
 
 
+def unnoticed(sources: dict[str, str], rows: list[dict]) -> list[tuple[str, mutants.Mutant]]:
+    """What no test has noticed by the last of the rows, where the code still has it."""
+    last = {row["mutant"]: row["outcome"] for row in rows}
+    wanted = [key for key, outcome in last.items() if outcome not in _NOTICED]
+    files = {key.partition("::")[0] for key in wanted} & set(sources)
+    there = {mutant.key(file): (file, mutant) for file in files for mutant in mutants.find(sources[file])}
+    return [there[key] for key in wanted if key in there]
+
+
 def plant(tree: Path, drawn: list[tuple[str, mutants.Mutant]], out: Path, seconds: float, *, again: bool) -> None:
     """Plants each mutant in turn, runs its tests, and keeps a line of what came of it."""
     (out / "logs").mkdir(parents=True, exist_ok=True)
@@ -90,7 +107,7 @@ def plant(tree: Path, drawn: list[tuple[str, mutants.Mutant]], out: Path, second
     keys = []
     for number, (file, mutant) in enumerate(drawn, 1):
         keys.append(key := mutant.key(file))
-        if key in known and not (again and known[key]["outcome"] != "failed"):
+        if key in known and not (again and known[key]["outcome"] not in _NOTICED):
             continue
         log = out / "logs" / f"{number:04d}.txt"
         run, chosen, left_out = _look(tree, file, mutant, tests, seconds, log)
@@ -167,10 +184,10 @@ def choose(
 def report(rows: list[dict]) -> None:
     """Prints the share that was noticed and what was not."""
     counts = Counter(row["outcome"] for row in rows)
-    noticed = counts["failed"] + counts["timeout"]  # one that never ends is noticed by whoever waits for it
+    noticed = sum(counts[outcome] for outcome in _NOTICED)
     print(f"\n{noticed} of {len(rows)} noticed ({noticed / max(1, len(rows)):.1%}); {dict(counts)}")
     for row in rows:
-        if row["outcome"] not in {"failed", "timeout"}:
+        if row["outcome"] not in _NOTICED:
             print(f"  {row['outcome']:8s} line {row['line']:4d}  {row['mutant']}")
 
 

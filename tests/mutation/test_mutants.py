@@ -3,7 +3,7 @@
 import ast
 
 from tests.mutation import mutants
-from tests.mutation.__main__ import batches, choose
+from tests.mutation.__main__ import batches, choose, unnoticed
 
 SOURCE = '''"""A module."""
 LIMIT = 3
@@ -113,3 +113,14 @@ def test_tests_of_the_part_come_first_and_quick_ones_before_slow_ones():
 def test_tests_are_run_file_by_file_at_first_and_then_by_folders():
     tests = ["t/a.py::x", "t/a.py::y", "u/b.py::x", "t/c.py::x", "u/d.py::x", "t/e.py::x"]
     assert batches(tests) == [tests[:2], tests[2:3], ["t/c.py::x", "t/e.py::x"], ["u/d.py::x"]]
+
+
+def test_what_was_not_noticed_is_found_again_in_code_that_was_edited():
+    some = [m for m in mutants.find(SOURCE) if m.kind == "compare"]
+    rows = [{"mutant": m.key("m.py"), "outcome": "passed"} for m in some]
+    rows += [{**rows[0], "outcome": "failed"}, {"mutant": "m.py::gone::not::not a -> a::0", "outcome": "passed"}]
+    rows += [{**rows[-1], "mutant": "n.py::gone::not::not a -> a::0"}]
+    edited = "import math\n" + SOURCE
+    found = unnoticed({"m.py": edited}, rows)
+    assert [(file, m.key(file)) for file, m in found] == [("m.py", m.key("m.py")) for m in some[1:]] and len(some) > 2
+    assert all(m.line == old.line + 1 for (_, m), old in zip(found, some[1:], strict=True))
