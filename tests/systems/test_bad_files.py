@@ -29,14 +29,17 @@ def fake(monkeypatch, system):
         run = type("Run", (), {"dir": Path("run"), "metadata": {"labels": ["x", "y"]}})
         monkeypatch.setattr(predict, "open_run", lambda *arguments: (run, config))
         monkeypatch.setattr(predict, "load_scorer", lambda run_dir, config: lambda clip: np.array([0.25, 0.75]))
-        monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: predictor(path) and clip_reader.Clip([], []))
+        monkeypatch.setattr(clip_reader, "read_clip", lambda path, *_: predictor(path) and clip_reader.Clip([], []))
     elif system == "two_stream":
         predict = importlib.import_module("tfav.systems.two_stream.predict")
 
-        monkeypatch.setattr(predict, "_streams_of", lambda run_dir: ("spatial", "motion"))
-        monkeypatch.setattr(predict, "_open_streams", lambda *args: (predictor, ["x", "y"]))
+        monkeypatch.setattr(predict, "_streams_of", lambda run_dir: {"spatial": "s", "motion": "m"})
+        monkeypatch.setattr(predict, "_open_streams", lambda *args, **options: (predictor, ["x", "y"]))
     else:
         prediction = importlib.import_module(f"tfav.systems.{system}.predict")
+        if system == "next_frame":
+            run = type("Run", (), {"metadata": {}})
+            monkeypatch.setattr(prediction, "open_run", lambda *arguments: (run, None))
         monkeypatch.setattr(prediction, "open_predictor", lambda *args, **options: predictor)
 
 
@@ -57,7 +60,7 @@ def test_a_scorer_that_fails_for_one_clip_stops_no_other(monkeypatch, tmp_path):
     predict = importlib.import_module("tfav.systems.cnn_lstm.predict")
 
     fake(monkeypatch, "cnn_lstm")
-    monkeypatch.setattr(clip_reader, "read_clip", lambda path, config: clip_reader.Clip(path, []))
+    monkeypatch.setattr(clip_reader, "read_clip", lambda path, *_: clip_reader.Clip(path, []))
     monkeypatch.setattr(
         predict, "load_scorer", lambda run_dir, config: lambda clip: predictor(clip.pixels) and np.array([0.5, 0.5])
     )

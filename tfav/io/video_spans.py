@@ -44,7 +44,9 @@ def read_span(path, start_sec: float, end_sec: float, every_sec: float) -> np.nd
         if first is None:
             raise MediaError(path, "no frames after its header", "Replace it with a fresh copy or remove it.")
         zero, interval_sec, to_rgb = first.pts, 1 / nominal_rate(stream), RgbConverter(path, first)
-    sought = start_sec > _SEEK_FROM_SEC and zero is not None
+        # The times of an .mpg belong to packets and not to frames: which frame is which is known from the start only.
+        has_times = zero is not None and container.format.name not in ("mpeg", "mpegvideo")
+    sought = start_sec > _SEEK_FROM_SEC and has_times
     window = start_sec - 2 * interval_sec, end_sec
     times_sec, frames = _decode(path, window, to_rgb, zero if sought else None)
     if sought and (not times_sec or times_sec[0] > start_sec + interval_sec):

@@ -212,6 +212,11 @@ class Recordings:
     def __init__(self, config, index: Index, failed: Mapping[str, str], split: NamedSplit):
         self.config, self.index, self.failed, self.split = config, index, dict(failed), split
 
+    @property
+    def fps(self) -> float:
+        """Frames per second of the recordings."""
+        return self.index.entries[0].fps
+
     def describe(self) -> dict[str, int]:
         """How many recordings each part has."""
         return {part: len(names) for part, names in self.split._asdict().items()}

@@ -9,6 +9,7 @@ import keras
 from tfav import training
 from tfav.data import shards
 from tfav.io.console import say
+from tfav.speech.grid import FPS
 from tfav.speech.self_alignment import RealignWords, realign_epochs, wants_own_times, word_classes
 from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
@@ -66,13 +67,16 @@ def callbacks(
         config: What is trained.
         run_dir: The run folder, made when training begins.
         extra: Further callbacks.
-        opened: What `open_data(config)` gave, whose data sets are trained on; it is opened here otherwise.
+        opened: What `open_data(config)` gave, whose data sets are trained on; it is opened here otherwise. Without
+            `data_dir`, for data sets of your own, a validation part is taken for granted.
     """
-    opened = opened or dataset.open_data(config)
-    realign = [] if opened.word_labels is None else [realign_callback(opened, run_dir)]
+    if opened is None and config.data_dir:
+        opened = dataset.open_data(config)
+    has_val = opened is None or bool(opened.split.val)
+    realign = [] if opened is None or opened.word_labels is None else [realign_callback(opened, run_dir)]
     return training_callbacks.standard(
         run_dir,
-        monitor=_monitor(opened.config) if opened.split.val else None,
+        monitor=_monitor(opened.config if opened else config) if has_val else None,
         mode="min",
         patience=config.patience,
         schedule=schedule_callback(config.schedule, config.learning_rate, config.epochs),
@@ -88,7 +92,9 @@ def start_run(config: Config, run_dir: Path | str, *, opened: dataset.Data | Non
     Raises:
         UsageError: The folder belongs to another run.
     """
-    runs.start(run_dir, SYSTEM, config, _metadata(opened or dataset.open_data(config)))
+    if opened is None and config.data_dir:
+        opened = dataset.open_data(config)
+    runs.start(run_dir, SYSTEM, config, _metadata(opened.config, opened.fps) if opened else _metadata(config))
 
 
 def realign_callback(opened: dataset.Data, run_dir: Path | str) -> keras.callbacks.Callback:
@@ -132,7 +138,7 @@ def train(
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
     data = dataset.open_data(config)
-    runs.check(run_dir, SYSTEM, config, _metadata(data))
+    runs.check(run_dir, SYSTEM, config, _metadata(data.config, data.fps))
     keras.utils.set_random_seed(config.seed)
     datasets = dataset.build_datasets(config, opened=data)
     with training.strategy(devices):
@@ -172,11 +178,11 @@ def example_predictions(data: dataset.Data, run_dir: Path | str) -> keras.callba
     return training_callbacks.ExamplePredictions(Path(run_dir) / "examples.jsonl", describe)
 
 
-def _metadata(opened: dataset.Data) -> dict:
-    symbols = opened.config.symbols()
+def _metadata(config: Config, fps: float = FPS) -> dict:
+    symbols = config.symbols()
     listed = symbols.symbols if isinstance(symbols.symbols, str) else list(symbols.symbols)
-    words = list(opened.config.known_words()) if opened.config.word_loss_weight else []
-    return {"symbols": listed, "blank": symbols.blank, "words": words, "fps": opened.index.entries[0].fps}
+    words = list(config.known_words()) if config.word_loss_weight else []
+    return {"symbols": listed, "blank": symbols.blank, "words": words, "fps": fps}
 
 
 def _monitor(config: Config) -> str:
