@@ -298,7 +298,7 @@ class EvaluateOptions:
     """Score by scikit-video's MS-SSIM and ST-RRED as well, about 3 s for each sequence."""
     axes: str | None = None
     """What the axes of an array given as --data-dir count, such as tyxc. Default: as in the run's training."""
-    thresholds: tuple[float, ...] = ranged(())
+    thresholds: tuple[float, ...] = ranged((), count=0)
     """Score CSI and false alarms at these values of an array, in its units."""
 
 
