@@ -34,6 +34,20 @@ def test_sections(tmp_path):
     assert table.count("<b style") == 1 and '">p</b>' in table
 
 
+def test_what_a_language_model_read_is_shown_and_judged(tmp_path):
+    scores = {name.replace("greedy", "lm"): value for name, value in RESULT.items() if "greedy" in name}
+    examples = [
+        row | {"lm": said, "errors": 0} for row, said in zip(RESULT["examples"], ("bin blue", "bin b"), strict=True)
+    ]
+    mouths = {f"mouth_{number}": np.full((3, 6, 12), 60 * number, np.uint8) for number in range(2)}
+    np.savez(tmp_path / "evaluation_examples.npz", names=["s1/a", "s1/b"], worst=np.array([], str), **mouths)
+    found = dict(sentences.sections(tmp_path, RESULT | scores | {"wer_lm": 0.125, "examples": examples}))
+    assert "<td>with the language model</td>" in found["Scores"] and "12.5 %" in found["Scores"]
+    assert "<th>with the language model</th>" in found["Said and read, clips with most errors first"]
+    cards = found["Examples, the first of those scored"]
+    assert cards.count('class="card right"') == 2 and "card wrong" not in cards
+
+
 def test_how_it_came_about(tmp_path):
     rows = [{"epoch": epoch, "examples": [{"reference": "bin", "prediction": "x" * epoch}]} for epoch in range(1, 21)]
     (tmp_path / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

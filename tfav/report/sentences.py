@@ -15,7 +15,13 @@ from tfav.report.markup import Html, Section
 from tfav.report.pictures import data_url
 from tfav.training.callbacks import read_jsonl
 
-_DECODERS = (("greedy", "greedy"), ("beam", "beam"), ("grammar", "by the grammar"))
+_DECODERS = (
+    ("greedy", "greedy"),
+    ("beam", "beam"),
+    ("lm", "with the language model"),
+    ("grammar", "by the grammar"),
+)
+_ANSWERS = ("grammar", "lm", "greedy")  # the first that a clip has is the answer whose errors are counted
 _NUM_ROWS = 30
 _NUM_FIRST = 3
 _WIDTH = 208  # pixels of a mouth's picture
@@ -90,7 +96,7 @@ def _card(row: dict, mouth: np.ndarray) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = write_gif(Path(folder) / "mouth.gif", [np.repeat(f[..., None], 3, -1) for f in frames], _FPS)
         picture = data_url(file.read_bytes(), "gif")
-    read = row.get("grammar", row["greedy"])
+    read = next(row[name] for name in _ANSWERS if name in row)
     side = "right" if read == row["reference"] else "wrong"
     name, said = html.escape(row["path"]), html.escape(row["reference"])
     return (

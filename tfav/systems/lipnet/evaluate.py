@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import time
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from tqdm import tqdm
 from tfav.data import shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.atomic_write import partial_file, write_json
-from tfav.io.checksums import hash_file
+from tfav.io.atomic_write import partial_file
 from tfav.io.console import say
 from tfav.metrics import word_error_rate as text_metrics
 from tfav.speech import recordings
 from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import Config
-from tfav.systems.lipnet.reader import DECODERS, LANGUAGE_NAME, Posteriors, Reader, open_reader, stored_weights
+from tfav.systems.lipnet.reader import DECODERS, Posteriors, Reader, open_reader, store_weights, stored_weights
 from tfav.training import run_folder as runs
 
 EXAMPLES_NAME = "evaluation_examples.npz"
@@ -129,10 +127,7 @@ def _weigh(reader: Reader, run_dir: Path | str, lm: Path) -> Reader:
         f"the language model's weight {language.weight:g} and bonus {language.bonus:g} leave {errors:.1%} of the words "
         f"of {len(clips)} validation clips wrong"
     )
-    path = Path(run_dir) / LANGUAGE_NAME
-    stored = json.loads(path.read_bytes()) if path.exists() else {}
-    found = {name: getattr(language, name) for name in ("weight", "bonus", "closed")}
-    write_json(path, stored | {hash_file(lm): found})
+    store_weights(Path(run_dir), lm, language)
     return dataclasses.replace(reader, language=language)
 
 
@@ -158,7 +153,7 @@ def summarize(rows: list[dict]) -> dict:
             result[f"{metric}_{name}"] = scores[metric]
             result[f"{metric}_{name}_interval"] = scores[f"{metric}_interval"]
         result[f"sentences_right_{name}"] = scores["sentences_right"]
-    best = next(name for name in ("grammar", "lm", "greedy") if name in rows[0])
+    best = _answer_of(rows[0])
     for row, errors in zip(rows, text_metrics.word_errors(references, [row[best] for row in rows]), strict=True):
         row["errors"] = errors
     confusions: collections.Counter = collections.Counter()
@@ -168,6 +163,11 @@ def summarize(rows: list[dict]) -> dict:
             confusions.update((a, b) for a, b in zip(said, read, strict=True) if a != b)
     result["confusions"] = [[*pair, count] for pair, count in confusions.most_common(_NUM_CONFUSIONS)]
     return result
+
+
+def _answer_of(read: dict) -> str:
+    """By which way of decoding a clip is answered: the one that knows most."""
+    return next(name for name in ("grammar", "lm", "greedy") if name in read)
 
 
 def _keep_examples(path: Path, index: Index, rows: list[dict]) -> None:
@@ -223,7 +223,7 @@ def _start_errors(entry: Entry, posteriors: Posteriors, read: dict, reader: Read
         return [], []
     found = reader.align(entry.text, posteriors)
     given = [abs(word.start_sec - start) for word, start in zip(found, truth, strict=True)]
-    text = read.get("grammar") or read["greedy"]
+    text = read[_answer_of(read)] or read["greedy"]
     words = text.split()
     if len(words) != len(truth):
         return given, []

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfav.systems.lipnet.augment import to_input
 from tfav.systems.lipnet.config import SYSTEM, Config
-from tfav.systems.lipnet.reader import load_model, open_run
+from tfav.systems.lipnet.reader import DECODERS, load_model, open_run
 from tfav.training import checkpoints
 from tfav.training import run_folder as runs
 from tfav.training.export_spec import Exported, made_pictures, portable
@@ -130,7 +130,7 @@ def _card(run: runs.Run, config: Config) -> str:
     ]
     if scores.exists():
         result = json.loads(scores.read_bytes())
-        for name in ("greedy", "beam", "grammar"):
+        for name in DECODERS:
             if f"wer_{name}" in result:
                 low, high = result[f"wer_{name}_interval"]
                 lines.append(

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfav.data.augment import center_crop
+from tfav.io.atomic_write import write_json
 from tfav.io.checksums import hash_file
 from tfav.speech import alignment, grid
 from tfav.speech.grammar import Grammar, grammar_of
@@ -137,9 +138,18 @@ def open_reader(
 
 def stored_weights(run_dir: Path, lm: Path | str | None) -> dict:
     """`LanguageSettings` that were found best for a language model, nothing for another one."""
-    path = Path(run_dir) / LANGUAGE_NAME
-    stored = json.loads(path.read_bytes()) if lm is not None and path.exists() else {}
-    return stored.get(hash_file(Path(lm)), {}) if lm is not None else {"bonus": 0.0}
+    return _all_weights(run_dir).get(hash_file(Path(lm)), {}) if lm is not None else {"bonus": 0.0}
+
+
+def store_weights(run_dir: Path, lm: Path | str, language: LanguageSettings) -> None:
+    """Keeps what was found best for a language model in the run folder."""
+    found = {name: getattr(language, name) for name in ("weight", "bonus", "closed")}
+    write_json(run_dir / LANGUAGE_NAME, _all_weights(run_dir) | {hash_file(Path(lm)): found})
+
+
+def _all_weights(run_dir: Path) -> dict[str, dict]:
+    path = run_dir / LANGUAGE_NAME
+    return json.loads(path.read_bytes()) if path.exists() else {}
 
 
 def load_model(run_dir: Path, config: Config) -> keras.Model:
