@@ -24,8 +24,6 @@ SMALL = {
         "num_frames": 12,
         "crop_size": (16, 32),
         "filters": (2, 3, 4),
-        "tokenizer": "compact",
-        "words": "grid",
         "rnn_units": 4,
         "precision": "mixed_bfloat16",
     },

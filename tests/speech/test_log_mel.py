@@ -24,8 +24,6 @@ SMALL = {
     "crop_size": (16, 32),
     "num_frames": NUM_FRAMES,
     "filters": (2, 3, 4),
-    "tokenizer": "compact",
-    "words": "grid",
     "rnn_units": 4,
     "epochs": 2,
     "grammar": "none",

@@ -31,8 +31,6 @@ def _lipnet(folder) -> dict:
     small = {
         "num_frames": 20,
         "filters": (2, 3, 4),
-        "tokenizer": "compact",
-        "words": "grid",
         "rnn_units": 4,
         "grammar": "none",
     }

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 from tfav.data.folders import Example, Tree, scan
 from tfav.errors import DataError, UsageError
-from tfav.io.atomic_write import partial_file, write_json
+from tfav.io.atomic_write import partial_file
 from tfav.io.container import scan_packets
 from tfav.io.listing import name_key, natural_key
-from tfav.io.parallel import REPORT_NAME, PrepareReport
+from tfav.io.parallel import PrepareReport
 from tfav.io.sampling import median_interval_sec
 from tfav.io.text_files import read_lines, read_text, same_form, write_text
 
@@ -142,7 +142,7 @@ def with_class_counts(
         examples = [Example(name, name.parts[0], name.stem) for name in names if len(name.parts) == 2]
     report.classes, told = describe_classes(examples)
     report.warnings += told
-    write_json(Path(out_dir) / REPORT_NAME, report.as_dict())
+    report.write(out_dir)
     return report
 
 

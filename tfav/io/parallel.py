@@ -94,6 +94,10 @@ class PrepareReport:
             "settings": self.settings,
         } | ({"classes": self.classes} if self.classes else {})
 
+    def write(self, out_dir: Path | str) -> None:
+        """Writes it as `prepare_report.json`; again where something is known only after the work."""
+        write_json(Path(out_dir) / REPORT_NAME, self.as_dict())
+
 
 def run_units(
     work: Callable[..., str | None],
@@ -175,7 +179,7 @@ def _finish(report: PrepareReport, order: dict[str, int], started: float, out_di
     report.failed = dict(sorted(report.failed.items(), key=lambda item: order.get(item[0], -1)))
     report.warnings.sort(key=lambda line: order.get(line.split(": ", 1)[0], -1))
     report.seconds = time.monotonic() - started
-    write_json(out_dir / REPORT_NAME, report.as_dict())
+    report.write(out_dir)
 
 
 def _work_off(pool, attempt, todo: collections.deque, report: PrepareReport, quiet: bool, label: str) -> bool:

@@ -107,13 +107,11 @@ def write_timeline(folder: Path, name: str, timeline: Mapping) -> list[str]:
     writer = csv.DictWriter(table, ("start_sec", "end_sec", "label", "confidence"), lineterminator="\n")
     writer.writeheader()
     writer.writerows(segments)
-    times = [
-        [(clock(s["start_sec"], point), clock(s["end_sec"], point), s["label"]) for s in segments] for point in ",."
-    ]
+    cues = [(segment["label"], segment["start_sec"], segment["end_sec"]) for segment in segments]
     texts = {
         ".csv": table.getvalue(),
-        ".srt": "".join(f"{n}\n{start} --> {end}\n{text}\n\n" for n, (start, end, text) in enumerate(times[0], 1)),
-        ".vtt": "WEBVTT\n\n" + "".join(f"{start} --> {end}\n{text}\n\n" for start, end, text in times[1]),
+        ".srt": srt_of(cues),
+        ".vtt": "WEBVTT\n\n" + "".join(f"{clock(start)} --> {clock(end)}\n{text}\n\n" for text, start, end in cues),
     }
     paths = [Path(folder) / f"{name}{ending}" for ending in ENDINGS]
     paths[0].parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +126,14 @@ def clock(sec: float, point: str = ".") -> str:
     """A time as subtitles have it: `clock(3.2) == "00:00:03.200"`."""
     whole = round(sec * 1000)
     return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02}{point}{whole % 1000:03}"
+
+
+def srt_of(cues: Sequence[tuple[str, float, float]]) -> str:
+    """SubRip's text of cues: what is shown, from a second to another one."""
+    return "".join(
+        f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n\n"
+        for number, (text, start, end) in enumerate(cues, 1)
+    )
 
 
 def score_segments(found: Sequence[Mapping], truth: Sequence[Mapping], min_iou: float = 0.5) -> dict:

@@ -14,12 +14,11 @@ from tfav.data.example_files import fingerprint
 from tfav.data.shard_writing import SHEET_NAME, draw_contact_sheet, prepare_shards
 from tfav.data.shards import Entry, Index
 from tfav.errors import UsageError
-from tfav.io.atomic_write import write_json
 from tfav.io.cache import keyed_path
 from tfav.io.faces import detector_file
 from tfav.io.lock import locked_folder
 from tfav.io.mouth import Box
-from tfav.io.parallel import REPORT_NAME, PrepareReport
+from tfav.io.parallel import PrepareReport
 from tfav.io.text_files import same_form
 from tfav.speech import lrw
 from tfav.speech.corpus import find_spoken
@@ -132,7 +131,7 @@ def prepare(jobs: Jobs, out: Path | str, settings: Mapping, **workers) -> Prepar
         **workers,
     )
     report.notes += [_describe(index), *jobs.notes]
-    write_json(Path(out) / REPORT_NAME, report.as_dict())
+    report.write(out)
     if report.done or not (Path(out) / SHEET_NAME).exists():
         draw_contact_sheet(index)
     return report

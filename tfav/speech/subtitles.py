@@ -13,9 +13,9 @@ from tfav.io.encoding import write_video
 from tfav.io.images import resize
 from tfav.io.text_files import write_text
 from tfav.io.video import iter_frames, probe
-from tfav.metrics.timeline import clock
+from tfav.metrics.timeline import clock, srt_of
 from tfav.speech.grid import FPS, TICKS_PER_FRAME
-from tfav.speech.transcripts import TimedWord
+from tfav.speech.transcripts import TimedWord, group_words
 
 _SHOWN_HEIGHT, _LINE_HEIGHT = 168, 28  # pixels of the mouth's picture, and of the words below it
 _SAID, _NOW, _TO_COME = (235, 235, 235), (255, 210, 60), (130, 130, 130)  # RGB
@@ -118,10 +118,10 @@ def _write(band: np.ndarray, line: Sequence[tuple[str, tuple]]) -> None:
 
 
 def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: float) -> Path:
-    """Writes words with times as `.srt`, `.vtt` or `.align`, by the path's ending.
+    """Writes words with times as `.srt`, `.vtt`, `.align` or `.TextGrid`, by the path's ending.
 
     `.srt` has a cue for each word; `.vtt` one cue for the sentence with a time stamp before each word; `.align` is
-    GRID's own format, with pauses.
+    GRID's own format, with pauses, and `.TextGrid` Praat's.
 
     Raises:
         DataError: Another ending.
@@ -136,21 +136,13 @@ def write_times(path: Path | str, words: Sequence[TimedWord], duration_sec: floa
 
 def format_srt(words: list[TimedWord], duration_sec: float) -> str:
     """SubRip: a cue for each word."""
-    return "".join(
-        f"{number}\n{clock(word.start_sec, ',')} --> {clock(word.end_sec, ',')}\n{word.text}\n\n"
-        for number, word in enumerate(words, 1)
-    )
+    return srt_of(words)
 
 
 def format_vtt(words: list[TimedWord], duration_sec: float) -> str:
     """WebVTT: a cue for each stretch without a pause of a second, a time stamp before each of its words."""
-    cues: list[list[TimedWord]] = []
-    for word in words:
-        if not cues or word.start_sec - cues[-1][-1].end_sec >= 1.0:
-            cues.append([])
-        cues[-1].append(word)
     lines = ["WEBVTT", ""]
-    for cue in cues:
+    for cue in group_words(words):
         said = " ".join(f"<{clock(word.start_sec, '.')}>{word.text}" for word in cue)
         lines += [f"{clock(cue[0].start_sec, '.')} --> {clock(cue[-1].end_sec, '.')}", said, ""]
     return "\n".join(lines)

@@ -135,19 +135,14 @@ def tokenizer_of(name: str) -> Tokenizer:
         return TOKENIZERS[name]
     if name in LEARNT:
         raise UsageError(f"the tokenizer {name} is learnt from the data: take the configuration of open_data(config).")
-    if not name.startswith(('"', "[")) and not Path(name).exists():
-        named = ", ".join([*LEARNT, *TOKENIZERS])
-        raise UsageError(f"tokenizer must be one of {named}, or a file with a symbol a line. Received: {name}")
-    if name.startswith(('"', "[")):
-        symbols, label = json.loads(name), "of the training part"
-    else:
-        symbols, label = _read_symbols(Path(name)), name
+    symbols = _stored_or_read(name, "tokenizer", (*LEARNT, *TOKENIZERS))
     if not isinstance(symbols, str) and all(len(symbol) == 1 for symbol in symbols):
         symbols = "".join(symbols)
     if isinstance(symbols, str):
         symbols += "" if " " in symbols else " "
     else:
         symbols = tuple(symbols)
+    label = "of the training part" if _is_stored(name) else name
     return Tokenizer(label, symbols, num_classes=len(symbols) + 1, drops_unknown=True)
 
 
@@ -163,12 +158,19 @@ def words_of(name: str) -> tuple[str, ...]:
         return WORD_LISTS[name]
     if name == LEARNT_WORDS:
         raise UsageError("the words are learnt from the data: take the configuration of open_data(config).")
-    if name.startswith("["):
-        return tuple(json.loads(name))
+    return tuple(_stored_or_read(name, "words", (LEARNT_WORDS, *WORD_LISTS)))
+
+
+def _is_stored(name: str) -> bool:
+    return name.startswith(('"', "["))
+
+
+def _stored_or_read(name: str, field: str, named: Sequence[str]) -> Sequence[str]:
+    if _is_stored(name):
+        return json.loads(name)
     if not Path(name).exists():
-        named = ", ".join([LEARNT_WORDS, *WORD_LISTS])
-        raise UsageError(f"words must be one of {named}, or a file with a word a line. Received: {name}")
-    return tuple(_read_symbols(Path(name)))
+        raise UsageError(f"{field} must be one of {', '.join(named)}, or a file with one a line. Received: {name}")
+    return _read_symbols(Path(name))
 
 
 def _read_symbols(path: Path) -> list[str]:

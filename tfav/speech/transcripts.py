@@ -308,18 +308,23 @@ def _with_stamps(said: str, start_sec: float, end_sec: float) -> Utterance:
     return Utterance(text, start_sec, end_sec, words)
 
 
+def group_words(words: Sequence[TimedWord]) -> list[list[TimedWord]]:
+    """Words in stretches without a pause of a second."""
+    groups: list[list[TimedWord]] = []
+    for word in words:
+        if not groups or word.start_sec - groups[-1][-1].end_sec >= _PAUSE_SEC:
+            groups.append([])
+        groups[-1].append(word)
+    return groups
+
+
 def _join_words(read: Transcript) -> Transcript:
     """Cues of a word each, which `tfav predict` writes, as utterances with word times; others as they are."""
     if len(read.utterances) < 2 or read.refused or any(" " in one.text for one in read.utterances):
         return read
-    joined: list[list[TimedWord]] = []
-    for one in read.utterances:
-        if not joined or one.start_sec - joined[-1][-1].end_sec >= _PAUSE_SEC:
-            joined.append([])
-        joined[-1].append(TimedWord(one.text, one.start_sec, one.end_sec))
     said = (
         Utterance(" ".join(word.text for word in words), words[0].start_sec, words[-1].end_sec, tuple(words))
-        for words in joined
+        for words in group_words([TimedWord(one.text, one.start_sec, one.end_sec) for one in read.utterances])
     )
     return read._replace(utterances=tuple(said))
 

@@ -437,8 +437,6 @@ def test_a_training_reads_the_index_once(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "read_index", lambda folder: opened.append(folder) or index)
     small_model = {
         "filters": (2, 3, 4),
-        "tokenizer": "compact",
-        "words": "grid",
         "rnn_units": 4,
         "num_frames": 20,
         "grammar": "none",

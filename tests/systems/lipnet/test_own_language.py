@@ -302,7 +302,7 @@ def test_align_writes_the_times_of_known_words(run_of_words, tmp_path, monkeypat
     said = say_of("otro día", symbols, frames=frames, sure=1.0)
     monkeypatch.setattr(predict, "stitched_posteriors", lambda reader, crops: Posteriors(said, None))
     mouth = predict.Mouth(np.zeros((len(said), 4, 4), np.uint8), 0.4, 2.0, [])
-    monkeypatch.setattr(predict, "find_mouth", lambda *_: mouth)
+    monkeypatch.setattr(predict, "find_mouth", lambda *_, **options: mouth)
     monkeypatch.setattr(predict, "detector_file", lambda: "")
     monkeypatch.setattr(predict, "FaceDetector", lambda file: None)
     for name in ("a.mp4", "b.mp4", "c.mp4"):

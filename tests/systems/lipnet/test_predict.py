@@ -32,8 +32,6 @@ from tfav.training import run_folder as runs
 
 TINY = {
     "filters": (2, 3, 4),
-    "tokenizer": "compact",
-    "words": "grid",
     "rnn_units": 4,
     "num_frames": 20,
     "ema_momentum": 0.0,

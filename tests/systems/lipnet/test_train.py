@@ -24,8 +24,6 @@ from tfav.training.weight_averaging import averaged_weights
 
 SMALL = {
     "filters": (2, 3, 4),
-    "tokenizer": "compact",
-    "words": "grid",
     "rnn_units": 4,
     "epochs": 2,
     "ema_momentum": 0.9,

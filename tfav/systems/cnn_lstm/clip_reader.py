@@ -49,13 +49,19 @@ def read_clip(path: Path | str, config: Config, span: Span = None) -> Clip:
         MediaError: It cannot be read.
         DataError: The frame folder is incomplete.
     """
-    path = Path(path)
-    # The frames alone need no others; pictures of change need what comes before and after.
-    limit = config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
-    # Pixels are brought to the model's size in one step, as in training.
-    size = None if config.cache_features else config.image_size
+    path, limit, size = Path(path), _most_frames(config), _size_of(config)
     video, warnings = _read_folder(path, limit, size) if path.is_dir() else _read_video(path, limit, size, span)
     return make_clip(video, config, warnings)
+
+
+def _most_frames(config: Config) -> int:
+    """The frames alone need no others; pictures of change need what comes before and after."""
+    return config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
+
+
+def _size_of(config: Config) -> int | None:
+    """Of frames as they are read: pixels are brought to the model's size in one step, as in training."""
+    return None if config.cache_features else config.image_size
 
 
 def make_clip(video: motion_images.Video, config: Config, warnings: Sequence[str] = ()) -> Clip:
@@ -90,8 +96,7 @@ def iter_windows(path: Path | str, config: Config, every_sec: float, window_sec:
     Raises:
         MediaError: It cannot be read.
     """
-    limit = config.num_frames if config.views == ("frame",) else motion_images.MAX_FRAMES
-    size = None if config.cache_features else config.image_size
+    limit, size = _most_frames(config), _size_of(config)
     kept: collections.deque[tuple[float, np.ndarray]] = collections.deque()
     number, last = 0, None
 
@@ -116,7 +121,7 @@ def iter_windows(path: Path | str, config: Config, every_sec: float, window_sec:
 
 def iter_grid(path: Path | str, config: Config, step_sec: float, found: Pass) -> Iterator[np.ndarray]:
     """The frame on screen at each step of a long video, `[S, S, 3]` uint8; arguments as in `iter_windows`."""
-    size, number = None if config.cache_features else config.image_size, 0
+    size, number = _size_of(config), 0
     for time_sec, frame in _frames_of(path, found):
         while time_sec >= number * step_sec - _TICK_SEC:
             yield motion_images.frame(motion_images.Video(reduced(frame, size)[None]), 0, config.image_size)

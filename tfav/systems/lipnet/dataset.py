@@ -46,7 +46,6 @@ class Data(Recordings):
 
     Attributes:
         config: What it was opened by, with the symbols and words that the training part has.
-        labels: Symbols of the sentences, in the order of their class numbers.
         index: The prepared clips.
         failed: Clips that could not be prepared, name to reason.
         split: Names of the clips of each part.
@@ -95,7 +94,7 @@ def open_data(config: Config) -> Data:
     recordings.check_failed(config.data_dir, index, failed)
     split = make_split([entry.id for entry in index.entries], config)
     by_id = index.by_id()
-    return Data(_learn(config, [by_id[name] for name in split.train]), index, failed, split)
+    return Data(_learn(config, tuple(by_id[name] for name in split.train)), index, failed, split)
 
 
 def resolved(config: Config) -> Config:
@@ -108,8 +107,9 @@ def resolved(config: Config) -> Config:
     return config if config.is_learnt else open_data(config).config
 
 
-def _learn(config: Config, entries: Sequence[Entry]) -> Config:
-    """Symbols and words of the training part; what is too rare to be learnt is told."""
+@functools.lru_cache(maxsize=4)
+def _learn(config: Config, entries: tuple[Entry, ...]) -> Config:
+    """Symbols and words of the training part; what is too rare to be learnt is told, once."""
     texts, changes = [entry.text for entry in entries], {}
     if config.tokenizer in LEARNT:
         symbols = learn(texts, config.tokenizer, config.min_count)

@@ -130,7 +130,7 @@ def open_predictor(
         FetchError: The face detector is not here and cannot be fetched.
     """
     reader = open_reader(run_dir, lm=lm, hot_words=hot_words, **({} if grammar is None else {"grammar": grammar}))
-    detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
+    detector = _detector_of(reader)
 
     def predict_file(path, *, out, name="", face=None, captions=None, progress: Progress = no_progress) -> dict:
         stem = Path(out) / (name or short_name(Path(path).stem))
@@ -140,8 +140,7 @@ def open_predictor(
 
 
 def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captions, progress: Progress) -> dict:
-    box = CROPS[reader.config.mouth_crop] if detector else WIDE
-    mouth = find_mouth(path, detector, face, box, reader.fps, progress=lambda share, what: progress(0.6 * share, what))
+    mouth = _mouth_of(reader, path, detector, face, progress=lambda share, what: progress(0.6 * share, what))
     progress(0.6, "Reading the lips")
     reading = read_mouth(reader, mouth)
     progress(0.8, "Writing subtitles")
@@ -165,6 +164,17 @@ def _predict_file(reader: Reader, path: Path, detector, face, stem: Path, captio
         "warnings": [f"{path}: {line}" for line in (*mouth.warnings, *reading.warnings)],
         "wrote": wrote,
     }
+
+
+def _detector_of(reader: Reader) -> FaceDetector | None:
+    """What finds faces; None where the run's crop has a fixed place."""
+    return FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
+
+
+def _mouth_of(reader: Reader, path: Path, detector, face: int | None, progress: Progress = no_progress) -> Mouth:
+    """The mouth in a video, as the run has learnt to read it."""
+    box = CROPS[reader.config.mouth_crop] if detector else WIDE
+    return find_mouth(path, detector, face, box, reader.fps, progress=progress)
 
 
 def align_files(
@@ -196,7 +206,7 @@ def align_files(
     """
     files = as_paths(files)
     reader = open_reader(run_dir, grammar="none")
-    detector = FaceDetector(detector_file()) if isinstance(CROPS[reader.config.mouth_crop], Box) else None
+    detector = _detector_of(reader)
     folder = Path(out) if out is not None else runs.predictions_folder(run_dir).with_name("alignments")
 
     def align_file(path: Path, *, name: str) -> dict:
@@ -210,7 +220,7 @@ def align_files(
                     path, paired.failures.get(path, f"no transcript of its name in {where}"), "Give --text."
                 )
             said = read_transcript(paired.pairs[path]).utterances
-        mouth = find_mouth(path, detector, face, CROPS[reader.config.mouth_crop] if detector else WIDE, reader.fps)
+        mouth = _mouth_of(reader, path, detector, face)
         posteriors, words = stitched_posteriors(reader, mouth.crops), []
         for utterance in said:
             words += _align_utterance(reader, path, utterance, posteriors, mouth.start_sec)
