@@ -58,8 +58,8 @@ def _draw_split(examples: Sequence[Example], config, shares: dict, val_groups=()
         )
     if val_groups or test_groups:
         raise UsageError("val_groups and test_groups need names that match group_pattern, with --split group.")
-    if len({example.path for example in examples}) < len(examples):  # stretches of one video stay together
-        examples = [example._replace(group=example.path.as_posix()) for example in examples]
+    if len({example.video for example in examples}) < len(examples):  # stretches of one video stay together
+        examples = [example._replace(group=example.video.as_posix()) for example in examples]
         return splits.by_group(examples, config.group_pattern, **shares)
     return splits.by_fraction(examples, **shares)
 

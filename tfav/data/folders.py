@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tfav.errors import DataError
 from tfav.io.frame_folders import list_classes
 from tfav.io.listing import EMPTY, MANIFEST_NAME, VIDEO_SUFFIXES, Listing, describe_left_out, walk_files
+from tfav.io.output_names import video_name
 from tfav.io.text_files import same_form
 
 # Reasons for leaving something out, beside those of `tfav.io.listing`, as they stand behind a number.
@@ -46,6 +47,11 @@ class Example(NamedTuple):
         return (
             self.path.with_name(f"{self.path.name}@{self.span[0]:.3f}-{self.span[1]:.3f}") if self.span else self.path
         )
+
+    @property
+    def video(self) -> Path:
+        """What all stretches of a video share, be they times in it or folders of their frames."""
+        return self.path.with_name(video_name(self.path.name))
 
 
 class Tree(NamedTuple):

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfav.data.folders import Example, Tree, scan
-from tfav.errors import DataError, UsageError
+from tfav.errors import DataError
 from tfav.io.atomic_write import partial_file
 from tfav.io.container import scan_packets
 from tfav.io.listing import name_key, natural_key
+from tfav.io.output_names import video_name
 from tfav.io.parallel import PrepareReport
 from tfav.io.sampling import median_interval_sec
 from tfav.io.text_files import read_lines, read_text, same_form, write_text
@@ -103,11 +104,13 @@ def read_table(path: Path | str, *, multi_label: bool = False) -> Tree:
     examples = []
     for row, span in spans:
         first, *more = [label for label in row.labels if not (multi_label and label == NONE)] or [""]
-        name = row.path.name if row.path.is_dir() else row.path.stem
+        name = video_name(row.path.name) if row.path.is_dir() else row.path.stem
         examples.append(Example(row.path, first, name, tuple(more), span, row.group, row.part))
     labels = sorted({label for example in examples for label in example.labels}, key=natural_key)
     examples.sort(key=lambda e: (natural_key(e.label), name_key(e.path), e.span or (0, 0)))
-    return Tree(_with_own_names(examples), labels, "frames" if True in kinds else "videos")
+    root = videos_root(path, examples)
+    places = [example.video.relative_to(root) for example in examples]
+    return Tree(tell_apart(examples, places), labels, "frames" if True in kinds else "videos")
 
 
 def videos_root(table: Path | str, examples: Sequence[Example]) -> Path:
@@ -115,6 +118,22 @@ def videos_root(table: Path | str, examples: Sequence[Example]) -> Path:
     own = Path(table).parent
     inside = all(example.path.is_relative_to(own) for example in examples)
     return own if inside else Path(examples[0].path.absolute().anchor)
+
+
+def tell_apart(examples: Sequence[Example], places: Sequence[Path]) -> list[Example]:
+    """Puts the folder in front of the names of videos of one class that share a name.
+
+    Args:
+        examples: Stretches of one video share its name and its place.
+        places: The path of each one's video, from a folder that holds them all.
+    """
+    videos = defaultdict(set)
+    for example, place in zip(examples, places, strict=True):
+        videos[example.label, same_form(example.name)].add(place)
+    return [
+        e._replace(name=f"{place.parent.as_posix()}/{e.name}") if len(videos[e.label, same_form(e.name)]) > 1 else e
+        for e, place in zip(examples, places, strict=True)
+    ]
 
 
 def describe_classes(examples: Sequence[Example]) -> tuple[dict[str, int], list[str]]:
@@ -321,17 +340,6 @@ def _gaps(spans: Sequence[tuple[float, float]], length_sec: float) -> list[tuple
     return pieces
 
 
-def _with_own_names(examples: list[Example]) -> list[Example]:
-    """Videos of a class that share a name in several folders are told apart by their folders."""
-    videos = defaultdict(set)
-    for example in examples:
-        videos[example.label, same_form(example.name)].add(example.path)
-    return [
-        e._replace(name=f"{e.path.parent.as_posix()}/{e.name}") if len(videos[e.label, same_form(e.name)]) > 1 else e
-        for e in examples
-    ]
-
-
 def _some(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
@@ -347,13 +355,3 @@ def describe_data(data_dir: Path | str) -> list[str]:
     videos = len({example.path for example in examples})
     listed = ", ".join(f"{label} {count}" for label, count in counts.items())
     return [f"{len(examples)} examples of {videos} videos in {len(counts)} classes: {listed}", *told]
-
-
-def refuse_table(source: Path | str, what: str) -> None:
-    """Refuses a table where a folder alone can be taken.
-
-    Raises:
-        UsageError: It is one.
-    """
-    if is_table(source):
-        raise UsageError(f"{source}: a table, and {what} takes a folder.")

@@ -291,8 +291,8 @@ def check(split: Split, all_classes_in: Sequence[str] = ("train", "val", "test")
     sides: dict[Path, str] = {}
     for side, examples in split._asdict().items():
         for example in examples:
-            if sides.setdefault(example.path, side) != side:
-                raise DataError(f"{example.path}: stands in {sides[example.path]} and in {side}; the split leaks.")
+            if sides.setdefault(example.video, side) != side:
+                raise DataError(f"{example.path}: stands in {sides[example.video]} and in {side}; the split leaks.")
     classes = {label for examples in split for example in examples for label in example.labels}
     for side, examples in split._asdict().items():
         missing = sorted(classes - {label for example in examples for label in example.labels})

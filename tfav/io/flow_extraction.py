@@ -10,6 +10,7 @@ and method were asked for; the manifest tells. Trees that were downloaded work w
 
 VIDEO is the name of the video without its suffix. Of several with one name in different folders, as `square/clip1.mp4`
 and `disk/clip1.mp4`, it is that of the folder and theirs, `square_clip1`; the manifest knows class and name of each.
+The seconds of a stretch of a video stand behind its name, `clip1_3.200-4.700`.
 """
 
 import collections
@@ -26,16 +27,11 @@ from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_frames
 from tfav.io.images import shrink, write_picture
-from tfav.io.listing import (
-    VIDEO_SUFFIXES,
-    sharing_failures,
-    source_identity,
-    videos_to_extract,
-    walk_files,
-)
+from tfav.io.listing import sharing_failures, source_identity, videos_to_extract
 from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
-from tfav.io.output_names import short_name
+from tfav.io.output_names import clip_name, short_name, video_name
 from tfav.io.parallel import PrepareReport, Unit, run_units
+from tfav.io.sampling import Span
 from tfav.io.video import iter_frames
 from tfav.ranges import check_number
 
@@ -96,7 +92,7 @@ def extract_flow(
     bound: float = FLOW_BOUND,
     wrap: bool = False,
     quality: int = 95,
-    listed: Sequence[Path] | None = None,
+    clips: Sequence[tuple[Path, Span]] | None = None,
     **workers,
 ) -> PrepareReport:
     """Decode every video under `videos_dir` once, and keep its frames and its flow as JPEGs in the layout above.
@@ -114,7 +110,7 @@ def extract_flow(
         bound: As in `optical_flow.quantize_flow`.
         wrap: As in `optical_flow.quantize_flow`.
         quality: Of the JPEGs, 1-100.
-        listed: These videos under `videos_dir` alone.
+        clips: These videos under `videos_dir` alone, each whole (None) or from a second to another one.
         **workers: Fields of `tfav.io.workers.Workers`: who does the work.
 
     Returns:
@@ -131,19 +127,26 @@ def extract_flow(
     check_number("size", size, whole=True, ge=16)
     check_number("bound", bound, gt=0)
     settings = {"method": method, "size": size, "bound": bound, "wrap": wrap, "quality": quality}
-    videos, failures, left_out = (listed, {}, "") if listed else videos_to_extract(videos_dir, out_dir)
-    names = _name_all(Path(videos_dir), videos)
+    failures, left_out = {}, ""
+    if clips is None:
+        videos, failures, left_out = videos_to_extract(videos_dir, out_dir)
+        clips = [(video, None) for video in videos]
+    names = name_clips(videos_dir, clips)
     by_name = collections.defaultdict(list)
-    for video, name in names.items():
-        by_name[name].append(video)
+    for clip, name in names.items():
+        by_name[name].append(clip)
     units = []
     for name, sources in by_name.items():
-        failures |= sharing_failures(videos_dir, sources, name)
+        failures |= sharing_failures(
+            videos_dir, [video.with_name(clip_name(video.name, s)) for video, s in sources], name
+        )
         if len(sources) == 1:
-            parts = sources[0].relative_to(videos_dir).parts
+            video, span = sources[0]
+            parts = video.relative_to(videos_dir).parts
             target = {"folder": name, "class": parts[0] if len(parts) == 2 else None}
-            args = (str(sources[0].absolute()), str(Path(out_dir).absolute()), target, settings)
-            units.append(Unit("/".join(parts), args))
+            own = settings | {"span": list(span)} if span else settings
+            args = (str(video.absolute()), str(Path(out_dir).absolute()), target, own, "/".join(parts))
+            units.append(Unit(clip_name("/".join(parts), span), args))
     warnings = [left_out, _describe_named(Path(videos_dir), names), _remove_named_before(Path(out_dir), names)]
     return run_units(
         _extract_video,
@@ -158,24 +161,34 @@ def extract_flow(
     )
 
 
-def name_folders(videos_dir, out_dir, listed: Sequence[Path] | None = None) -> dict[Path, str]:
-    """The name in the tree `out_dir` of each video under `videos_dir`, as `extract_flow` gives it."""
-    videos = listed or walk_files(videos_dir, VIDEO_SUFFIXES, exclude=Path(out_dir)).to_try()
-    return _name_all(Path(videos_dir), videos)
+def name_clips(videos_dir, clips: Sequence[tuple[Path, Span]]) -> dict[tuple[Path, Span], str]:
+    """The name in the tree of each video under `videos_dir`, or stretch of one, as `extract_flow` gives it to them."""
+    names = _name_all(Path(videos_dir), list(dict.fromkeys(video for video, _ in clips)))
+    return {(video, span): clip_name(names[video], span) for video, span in clips}
 
 
-def source_of(out_dir, name: str) -> tuple[str, str | None]:
-    """What a video of the tree was made of, by its manifest.
+class Source(NamedTuple):
+    """What pictures of the tree were made of: the video's `name` without suffix, its class folder, its whole `path`.
+
+    The path counts from where the videos lay. `label` and `path` are None where that is not known.
+    """
+
+    name: str
+    label: str | None = None
+    path: str | None = None
+
+
+def source_of(out_dir, name: str) -> Source:
+    """What the pictures called `name` in a tree were made of, by their manifest; that of pictures without one: `name`.
 
     Args:
         out_dir: The tree.
-        name: The video's name in it.
-
-    Returns:
-        The name of the file without its suffix, and its class; without a manifest `(name, None)`.
+        name: Of a folder in it.
     """
-    stored = _read_manifest(_manifest_path(out_dir, name)) or {}
-    return (Path(stored["source"]["name"]).stem, stored["class"]) if stored.get("class") else (name, None)
+    stored = _read_manifest(_manifest_path(out_dir, name))
+    if stored is None:
+        return Source(name)
+    return Source(Path(stored["source"]["name"]).stem, stored.get("class"), stored.get("video"))
 
 
 def _name_all(videos_dir: Path, videos: list[Path]) -> dict[Path, str]:
@@ -200,8 +213,9 @@ def _joined(parent: Path, stem: str) -> str:
     return short_name("_".join([*parent.parts, stem]))
 
 
-def _describe_named(videos_dir: Path, names: dict[Path, str]) -> str:
-    renamed = [(video, name) for video, name in names.items() if name != video.stem]
+def _describe_named(videos_dir: Path, names: dict[tuple[Path, Span], str]) -> str:
+    told = {video: video_name(name) if span else name for (video, span), name in names.items()}
+    renamed = [(video, name) for video, name in told.items() if name != video.stem]
     if not renamed:
         return ""
     shown = ", ".join(f"{video.relative_to(videos_dir).as_posix()} is {name}" for video, name in renamed[:3])
@@ -212,12 +226,12 @@ def _describe_named(videos_dir: Path, names: dict[Path, str]) -> str:
     )
 
 
-def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
-    """Removes what an earlier call made of these videos under other names, before others of the same came or went."""
+def _remove_named_before(out_dir: Path, names: dict[tuple[Path, Span], str]) -> str:
+    """Removes what an earlier call made of these videos under other names, or of other stretches of them."""
     planned = {_manifest_path(out_dir, name).name for name in names.values()}
     with contextlib.suppress(FileNotFoundError):
         outdated = [path for path in (out_dir / MANIFESTS_DIR).iterdir() if path.name not in planned]
-        sources = [source_identity(video) for video in names] if outdated else []
+        sources = [source_identity(video) for video in {video for video, _ in names}] if outdated else []
         removed = []
         for manifest in outdated:
             stored = _read_manifest(manifest)
@@ -229,11 +243,13 @@ def _remove_named_before(out_dir: Path, names: dict[Path, str]) -> str:
             manifest.unlink(missing_ok=True)
             removed.append(name)
         if removed:
-            return f"{out_dir}: {len(removed)} videos are made anew under another name ({', '.join(removed[:3])}, ...)."
+            return (
+                f"{out_dir}: {len(removed)} folders of videos cut or named otherwise now are gone ({removed[0]}, ...)."
+            )
     return ""
 
 
-def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> None:
+def _extract_video(source: str, out_dir: str, target: dict, settings: dict, video: str) -> None:
     source = Path(source)
     folders, manifest = folders_of(out_dir, target["folder"]), _manifest_path(out_dir, target["folder"])
     identity = source_identity(source)  # before reading: a file that changes meanwhile is done again next time
@@ -250,17 +266,18 @@ def _extract_video(source: str, out_dir: str, target: dict, settings: dict) -> N
         if num_flows < 1:
             raise MediaError(source, "one frame only, and flow needs two", "Remove it or replace it.")
     totals = [_total(folder) for folder in folders]
-    write_json(manifest, {"format": _FORMAT, "source": identity, **target, "settings": settings, "pictures": totals})
+    made_of = {"format": _FORMAT, "source": identity, "video": video, **target}
+    write_json(manifest, {**made_of, "settings": settings, "pictures": totals})
 
 
 def _written_frames(source: Path, folder: Path, settings: dict):
-    for index, _, frame in iter_frames(source):
+    for number, (_, _, frame) in enumerate(iter_frames(source, span=settings.get("span")), 1):
         frame = shrink(frame, settings["size"] or 0)
-        write_picture(picture_path(folder, index + 1), frame, quality=settings["quality"])
+        write_picture(picture_path(folder, number), frame, quality=settings["quality"])
         yield frame
 
 
-def _is_complete(source: str, out_dir: str, target: dict, settings: dict) -> bool:
+def _is_complete(source: str, out_dir: str, target: dict, settings: dict, video: str) -> bool:
     try:
         stored = target | json.loads(_manifest_path(out_dir, target["folder"]).read_bytes())  # old ones name no class
         wanted = {"format": _FORMAT, "source": source_identity(Path(source)), **target, "settings": settings}

@@ -14,7 +14,7 @@ from tfav.io.atomic_write import partial_folder, write_json
 from tfav.io.frame_folders import list_classes
 from tfav.io.images import resize, write_picture
 from tfav.io.listing import IMAGE_SUFFIXES, MANIFEST_NAME, sharing_failures, source_identity, videos_to_extract
-from tfav.io.output_names import short_name
+from tfav.io.output_names import clip_name, short_name
 from tfav.io.parallel import PrepareReport, Unit, run_units
 from tfav.io.video import frame_chooser, select_frames
 from tfav.ranges import check_number
@@ -105,8 +105,7 @@ def extract_frames(
 
 def clip_folder(video: Path, span: tuple[float, float] | None) -> Path:
     """Where the frames of a video go, or those of a stretch of it from a second to another one."""
-    stem = video.with_suffix("")
-    return stem if span is None else stem.with_name(f"{stem.name}_{span[0]:.3f}-{span[1]:.3f}")
+    return video.with_name(clip_name(video.stem, span))
 
 
 def _extract_video(source: str, folder: str, settings: dict) -> str | None:

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def short_name(name: str, added: int = 40) -> str:
     while len(os.fsencode(name)) + len(end) > limit:
         name = name[:-1]
     return name + end
+
+
+def clip_name(name: str, span: tuple[float, float] | None) -> str:
+    """Return the name of what is made of a video, or of a stretch of it from a second to another one.
+
+    Example:
+        >>> clip_name("match", (3.2, 4.7))
+        'match_3.200-4.700'
+    """
+    return name if span is None else f"{name}_{span[0]:.3f}-{span[1]:.3f}"
+
+
+def video_name(name: str) -> str:
+    """Return the name of the video whose clip was called so by `clip_name`."""
+    return re.sub(r"_\d+\.\d{3}-\d+\.\d{3}$", "", name)
 
 
 def name_results(files: Iterable[Path], folder: Path | str, endings: Iterable[str] = ()) -> list[str]:

@@ -82,6 +82,9 @@ def indices_every_sec(times_sec, every_sec: float) -> np.ndarray:
     return np.clip(chosen, 0, len(times_sec) - 1).astype(np.int64)
 
 
+Span = tuple[float, float] | None  # of a video, from a second to another one; None: all of it
+
+
 def frames_between(times_sec: np.ndarray, start_sec: float, end_sec: float) -> tuple[int, int]:
     """Return the first frame that starts at `start_sec` or later, and the one behind the last before `end_sec`.
 

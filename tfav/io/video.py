@@ -8,6 +8,7 @@ timestamps. Frames are counted by decoding, since what containers state is often
 import collections
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import numpy as np
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
 from tfav.io.decoding import FrameDecoder, RgbConverter, read_orientation
-from tfav.io.sampling import frames_between, indices_evenly, indices_every_sec, median_interval_sec
+from tfav.io.sampling import Span, frames_between, indices_evenly, indices_every_sec, median_interval_sec
 from tfav.ranges import check_number
 
 # From the orientation to degrees clockwise and whether it is mirrored before.
@@ -147,11 +148,12 @@ def probe(path, *, exact: bool = True) -> VideoInfo:
         )
 
 
-def iter_frames(path, *, strict: bool = True) -> Iterator[tuple[int, float, np.ndarray]]:
+def iter_frames(path, *, span: Span = None, strict: bool = True) -> Iterator[tuple[int, float, np.ndarray]]:
     """Go through all frames of a video, in order of display, holding a few at a time.
 
     Args:
         path: The file.
+        span: The frames of a stretch alone, as `sampling.frames_between` has them; nothing behind it is decoded.
         strict: Whether a damaged file is an error (after the frames that it has), or is read as far as it goes.
 
     Yields:
@@ -165,9 +167,11 @@ def iter_frames(path, *, strict: bool = True) -> Iterator[tuple[int, float, np.n
     with open_video(path) as (container, stream):
         decoder = FrameDecoder(container, stream)
         index, to_rgb = -1, None
-        for index, (time_sec, frame) in enumerate(decoder):
+        first, stop = frames_between(scan.times_sec, *span) if span and len(scan.times_sec) else (0, None)
+        for index, (time_sec, frame) in enumerate(itertools.islice(decoder, stop)):
             to_rgb = to_rgb or RgbConverter(path, frame)
-            yield index, time_sec, to_rgb(frame)
+            if index >= first:
+                yield index, time_sec, to_rgb(frame)
         if index < 0:
             raise _no_frames(path, decoder)
         _raise_if_damaged(path, _damage(scan, decoder), index + 1, strict)
@@ -253,7 +257,7 @@ def select_frames(
     keep: Callable[[int, np.ndarray], None],
     *,
     last: int | None = None,
-    span: tuple[float, float] | None = None,
+    span: Span = None,
     strict: bool = True,
     threads: int | None = None,
 ) -> Selection:

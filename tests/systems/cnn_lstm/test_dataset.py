@@ -366,6 +366,7 @@ def test_a_prepared_table_is_a_table_of_frame_folders(videos, tmp_path):
     tree = list_examples(tmp_path / "out" / "labels.csv")
     assert (tree.kind, tree.labels) == ("frames", ["a", "b"])
     assert [len(list(e.path.glob("*.jpg"))) for e in tree.examples] == [4, 4]
+    assert {e.name for e in tree.examples} == {video.stem} and len({e.video for e in tree.examples}) == 1
 
 
 def test_an_opened_data_set_gives_what_build_datasets_gives(small_config):

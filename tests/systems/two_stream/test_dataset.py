@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.io.clips import write_clip
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.io.flow_extraction import extract_flow, folders_of, picture_path
+from tfav.io.flow_extraction import count_pictures, extract_flow, folders_of, picture_path
 from tfav.io.video import probe, read_video
 from tfav.systems.two_stream import Config, build_datasets, dataset, predict, sampling, train
 from tfav.systems.two_stream import model as models
@@ -193,7 +193,7 @@ def test_a_name_that_becomes_shared_leaves_no_second_copy(tmp_path):
     put_clip(videos / "shrink/clip.avi", 4)
     report = extract_flow(videos, out, method="dis", workers=0, quiet=True)
     assert {path.name for path in (out / "jpegs_256").iterdir()} == {"grow_clip", "shrink_clip"}
-    assert "made anew under another name (clip" in " ".join(report.warnings)
+    assert "1 folders of videos cut or named otherwise now are gone (clip" in " ".join(report.warnings)
     assert len(extract_flow(videos, out, method="dis", workers=0, quiet=True).skipped) == 2
     (videos / "grow/clip.avi").unlink()
     extract_flow(videos, out, method="dis", workers=0, quiet=True)
@@ -319,7 +319,59 @@ def test_a_table_gives_the_batches_of_its_folder_and_stretches_have_their_own_sa
     config = dataclasses.replace(config, data_dir=str(table))
     found = sampling.find_examples(config)
     columns = sampling.columns_of(config, found.examples, found.labels)
-    assert columns["start"].tolist() == [0, 1, 5]  # five frames give two stacks of three, four give one
+    assert columns["start"].tolist() == [0, 1, 0]  # five frames give two stacks of three, four give one
     assert columns["label"].tolist() == [0, 0, 1]
     training = sampling.columns_of(config, found.examples, found.labels, training=True)
-    assert (training["start"].tolist(), training["num_starts"].tolist()) == ([0, 5], [2, 1])
+    assert (training["start"].tolist(), training["num_starts"].tolist()) == ([0, 0], [2, 1])
+    tree = small_config("motion", samples_per_video=9)
+    example = next(e for e in sampling.find_examples(tree).examples if e.path == paths[0])
+    stacks, cut = (
+        next(iter(dataset.build_dataset(config, examples, ["a", "b", example.label])))[0].numpy()
+        for config, examples in ((tree, [example]), (config, found.examples))
+    )
+    np.testing.assert_array_equal(cut, stacks[[0, 1, 5]])
+
+
+def test_a_prepared_table_trains_as_the_table_and_as_the_folder_do(small_config, videos_dir, tmp_path):
+    table, rows = tmp_path / "t.csv", []
+    for number, path in enumerate(sorted(videos_dir.glob("*/*.mp4"))):
+        # In two folders, whose names are not those of the classes; some names are in both.
+        copy = tmp_path / f"p{number % 2}" / f"clip{number // 2}.mp4"
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+        rows.append(f"{copy.relative_to(tmp_path)},{path.parent.name}")
+    table.write_text("\n".join(["video,label", *rows]), encoding="utf-8")
+    options = {"flow_method": "dis", "size": 32, "bound": 8.0, "workers": 0, "quiet": True}
+    report = dataset.prepare(table, tmp_path / "out", **options)
+    assert len(report.done) == 18 and set(report.classes.values()) == {3}
+    assert len(dataset.prepare(table, tmp_path / "out", **options).skipped) == 18
+    by_table, by_pictures = (
+        build_datasets(small_config("motion", data_dir=str(path))) for path in (table, tmp_path / "out/labels.csv")
+    )
+    for part in ("train", "val"):
+        for one, other in zip(getattr(by_table, part), getattr(by_pictures, part), strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_prepared_stretches_are_cut_out_and_stay_on_one_side(small_config, videos_dir, tmp_path):
+    rows = []
+    for path in sorted(videos_dir.glob("*/*.mp4"))[:4]:
+        rows += [f"{path},{label},{start},{start + 0.25}" for label, start in (("a", 0.0), ("b", 0.25))]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["video,label,start_sec,end_sec", *rows]), encoding="utf-8")
+    report = dataset.prepare(table, tmp_path / "out", flow_method="dis", size=32, workers=0, quiet=True)
+    assert report.ok and report.classes == {"a": 4, "b": 4}
+    names = sorted(path.name for path in (tmp_path / "out/jpegs_256").iterdir())
+    assert len(names) == 8 and names[0].endswith("_0.000-0.250") and names[1].endswith("_0.250-0.500")
+    assert count_pictures(tmp_path / "out", names[0]) == (5, 4)  # at 20 frames a second
+    fields = {"split": "fraction", "val_fraction": 0.25}
+    splits = [
+        dataset.open_data(small_config("motion", data_dir=str(path), **fields)).split
+        for path in (table, tmp_path / "out/labels.csv")
+    ]
+    of_video = [[[e.name for e in part] for part in split] for split in splits]
+    assert of_video[0] == of_video[1] and [len(part) for part in splits[1]] == [6, 2, 0]
+    (tmp_path / "out/labels.csv").unlink()
+    with pytest.raises(DataError, match=r"or the table beside it \(labels.csv\)"):
+        sampling.find_examples(small_config("motion", data_dir=str(tmp_path / "out"), label_pattern="^x(.)"))

@@ -14,7 +14,7 @@ from tfav.errors import MediaError, TfavError
 from tfav.io import images
 from tfav.io.frame_folders import inspect_frames
 from tfav.io.isolate_errors import failure_of
-from tfav.io.sampling import indices_evenly, median_interval_sec
+from tfav.io.sampling import Span, indices_evenly, median_interval_sec
 from tfav.io.video import frame_chooser, iter_frames, select_frames
 from tfav.systems.cnn_lstm import motion_images
 from tfav.systems.cnn_lstm.config import Config
@@ -39,7 +39,6 @@ class Clip(NamedTuple):
 
 
 _TICK_SEC = 1e-6  # times are equal below this
-Span = tuple[float, float] | None  # from a second of the video to another one; None: all of it
 
 
 def read_clip(path: Path | str, config: Config, span: Span = None) -> Clip:

@@ -13,9 +13,9 @@ import tensorflow as tf
 from tfav.data import pipeline
 from tfav.data.classification import check_class_count, count_classes, make_split
 from tfav.data.folders import Example
-from tfav.data.label_tables import refuse_table, with_class_counts
+from tfav.data.label_tables import is_table, list_examples, videos_root, with_class_counts, write_table
 from tfav.data.pipeline import Datasets
-from tfav.io.flow_extraction import extract_flow
+from tfav.io.flow_extraction import FRAMES_DIR, extract_flow, name_clips
 from tfav.io.parallel import PrepareReport
 from tfav.systems.two_stream import sampling, stream
 from tfav.systems.two_stream.config import Config
@@ -101,9 +101,21 @@ def prepare(
     flow_method: str = "tvl1",
     **options,
 ) -> PrepareReport:
-    """Extracts frames and flow of all videos; options as in `tfav.io.flow_extraction.extract_flow`."""
-    refuse_table(source, "tfav prepare two_stream, while tfav train two_stream takes either and extracts what it needs")
-    return with_class_counts(extract_flow(source, out, method=flow_method, **options), out)
+    """Extracts frames and flow of all videos; options as in `tfav.io.flow_extraction.extract_flow`.
+
+    Of a table those it names, or their stretches; the same table of the pictures is then `out/labels.csv`.
+    """
+    if not is_table(source):
+        return with_class_counts(extract_flow(source, out, method=flow_method, **options), out)
+    out, examples = Path(out), list_examples(source).examples
+    clips = [(example.path, example.span) for example in examples]
+    root = videos_root(source, examples)
+    report = extract_flow(root, out, method=flow_method, clips=clips, **options)
+    names = name_clips(root, clips)
+    made = [e._replace(path=out / FRAMES_DIR / names[e.path, e.span], span=None) for e in examples]
+    made = [example for example in made if example.path.is_dir()]
+    write_table(out / "labels.csv", made)
+    return with_class_counts(report, out, made)
 
 
 def build_dataset(

@@ -20,17 +20,16 @@ import tensorflow as tf
 from tfav.data import pipeline, splits
 from tfav.data.augment import split_seed
 from tfav.data.folders import Example, failed_examples
-from tfav.data.label_tables import is_table, list_examples, read_table, videos_root
+from tfav.data.label_tables import is_table, list_examples, read_table, tell_apart, videos_root
 from tfav.errors import DataError, MediaError, TfavError, UsageError
 from tfav.io import flow_extraction
 from tfav.io.cache import keyed_path
-from tfav.io.container import scan_packets
 from tfav.io.flow_extraction import FLOW_DIR, FRAMES_DIR, FlowFolders, count_pictures, folders_of, picture_path
 from tfav.io.frame_folders import check_numbers, list_classes, list_frames
 from tfav.io.images import inspect_picture
 from tfav.io.isolate_errors import failure_of
-from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder
-from tfav.io.sampling import frames_between
+from tfav.io.listing import describe_left_out, name_key, natural_key, scan_folder, videos_to_extract
+from tfav.io.output_names import clip_name
 from tfav.io.text_files import same_form
 from tfav.systems.two_stream.augment import build
 from tfav.systems.two_stream.config import Config
@@ -60,7 +59,7 @@ def find_examples(config: Config) -> Found:
     if not (data_dir / FRAMES_DIR).is_dir():
         tree = list_examples(data_dir)
         if is_table(data_dir) and tree.kind == "frames" and _are_prepared(tree.examples):
-            return Found(tree.examples, _in_order(tree.labels), "prepared")
+            return Found(_as_before(tree.examples), _in_order(tree.labels), "prepared")
         if tree.kind != "videos":
             raise DataError(f"{data_dir}: holds folders of frames without flow. Give the videos, or prepare them anew.")
         return Found(tree.examples, _in_order(tree.labels), "videos")
@@ -77,7 +76,7 @@ def find_examples(config: Config) -> Found:
         warnings.warn(line, stacklevel=1)  # from here, and so once in a process
     pattern = splits.bracket_pattern(config.label_pattern, "label", r"^v_(.+)_g\d+_c\d+$")
     for folder in names:
-        name, made_of = flow_extraction.source_of(data_dir, folder)
+        name, made_of, _ = flow_extraction.source_of(data_dir, folder)
         match = pattern.search(name)
         spelt = same_form(match[1]) if match and match[1] else None
         label = listed.get(same_form(name)) or _RESPELT.get(spelt, spelt)
@@ -86,7 +85,7 @@ def find_examples(config: Config) -> Found:
         if label is None:
             raise DataError(
                 f"{data_dir / FRAMES_DIR / folder}: its class stands neither in its name nor in a split list. "
-                "Give --label-pattern, or --train-list and --test-list."
+                "Give --label-pattern, --train-list and --test-list, or the table beside it (labels.csv) as --data-dir."
             )
         examples.append(Example(data_dir / FRAMES_DIR / folder, label, name))
     if not examples:
@@ -99,21 +98,26 @@ def _are_prepared(examples: Sequence[Example]) -> bool:
     return all(e.path.parent.name == FRAMES_DIR and (e.path.parents[1] / FLOW_DIR).is_dir() for e in examples)
 
 
+def _as_before(examples: Sequence[Example]) -> list[Example]:
+    """Prepared videos by the names and in the order that they had as files, so that training is the same."""
+    sources = [flow_extraction.source_of(e.path.parents[1], e.path.name) for e in examples]
+    places = {e.path: Path(source.path or e.path.name) for e, source in zip(examples, sources, strict=True)}
+    named = [e._replace(name=source.name) for e, source in zip(examples, sources, strict=True)]
+    named.sort(key=lambda e: (natural_key(e.label), name_key(places[e.path]), natural_key(e.path.name)))
+    return tell_apart(named, [places[e.path] for e in named])
+
+
 def ucf101_labels() -> list[str]:
     """The 101 classes of UCF101 in the order of its `classInd.txt`, which the released networks count by."""
     return (Path(__file__).parent / "ucf101_classes.txt").read_text(encoding="utf-8").split()
 
 
 class Pictures(NamedTuple):
-    """The pictures of one example: its folders, at how many places a sample may start, their EXIF orientation.
-
-    Of a stretch of a video `stretch` is its first frame, from 0, and the one behind its last.
-    """
+    """The pictures of one example: its folders, at how many places a sample may start, their EXIF orientation."""
 
     folders: FlowFolders
     num_starts: int
     orientation: int
-    stretch: tuple[int, ...] = ()
 
 
 class Opened(NamedTuple):
@@ -149,27 +153,28 @@ def open_pictures(config: Config, examples: Sequence[Example]) -> Opened:
     root, names, unextracted = _extracted(config, examples)
     pictures, failed = {}, {}
     for example in examples:
-        if example.path in unextracted:
-            failed[example.key] = unextracted[example.path]
+        clip = example.path, example.span
+        if clip in unextracted:
+            failed[example.key] = unextracted[clip]
             continue
         try:
-            pictures[example.key] = _look_at(config, example, root, names[example.path])
+            pictures[example.key] = _look_at(config, example, root, names[clip])
         except (TfavError, OSError) as error:
             failed[example.key] = str(failure_of(example.path, error))
     return Opened(root, pictures, failed)
 
 
-def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[Path, str], dict[Path, str]]:
-    """The folder that holds the pictures, the name in it of each video, and the reasons of those that have none."""
+def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[tuple, str], dict[tuple, str]]:
+    """The folder that holds the pictures, the name in it of each clip, and the reasons of those that have none."""
     if examples[0].path.is_dir():
-        return examples[0].path.parent.parent, {example.path: example.path.name for example in examples}, {}
-    videos_dir, listed = examples[0].path.parent.parent, None
+        return examples[0].path.parent.parent, {(e.path, None): e.path.name for e in examples}, {}
+    videos_dir, clips = examples[0].path.parent.parent, None
     settings = (config.flow_method, config.flow_bound, config.frames_size)
     if is_table(config.data_dir):
         # All that the table names, since the names of folders depend on one another; in a tree of the table's own.
         everything = read_table(config.data_dir).examples
         videos_dir = videos_root(config.data_dir, everything)
-        listed = list(dict.fromkeys(example.path for example in everything))
+        clips = [(example.path, example.span) for example in everything]
         settings += (Path(config.data_dir),)
     out_dir = keyed_path(config.cache_path(), "flow", videos_dir, *settings)
     report = flow_extraction.extract_flow(
@@ -178,20 +183,20 @@ def _extracted(config: Config, examples: Sequence[Example]) -> tuple[Path, dict[
         method=config.flow_method,
         bound=config.flow_bound,
         size=config.frames_size or None,
-        listed=listed,
+        clips=clips,
     )
-    failed = report.failed if listed else failed_examples(videos_dir, report.failed)
-    names = flow_extraction.name_folders(videos_dir, out_dir, listed)
-    return out_dir, names, {videos_dir / name: reason for name, reason in failed.items()}
+    failed = report.failed
+    if clips is None:
+        clips = [(video, None) for video in videos_to_extract(videos_dir, out_dir)[0]]
+        failed = failed_examples(videos_dir, failed)
+    by_name = {clip_name(video.relative_to(videos_dir).as_posix(), span): (video, span) for video, span in clips}
+    unextracted = {by_name[name]: reason for name, reason in failed.items()}
+    return out_dir, flow_extraction.name_clips(videos_dir, clips), unextracted
 
 
 def _look_at(config: Config, example: Example, root: Path, name: str) -> Pictures:
     num_frames, num_flows = count_pictures(root, name, check=False)
-    first, stop = 0, num_frames
-    if example.span:
-        first, stop = frames_between(scan_packets(example.path).times_sec[:num_frames], *example.span)
-    # A stretch has a flow picture fewer than frames, as a video has.
-    num_starts = stop - first - (0 if config.stream == "spatial" else num_frames - num_flows + config.stack_length - 1)
+    num_starts = num_frames if config.stream == "spatial" else num_flows - config.stack_length + 1
     folders = folders_of(root, name)
     for folder in folders[:1] if config.stream == "spatial" else folders[1:]:
         check_numbers(folder, list_frames(folder, check=False))  # no pictures are opened: there may be millions
@@ -201,9 +206,9 @@ def _look_at(config: Config, example: Example, root: Path, name: str) -> Picture
         needed = "and one is needed"
         if config.stream != "spatial":
             needed = f"and a stack of {config.stack_length} flow pictures needs {config.stack_length + 1}"
-        raise MediaError(example.key, f"{stop - first} frames, {needed}", "Remove it, or lower --stack-length.")
+        raise MediaError(example.key, f"{num_frames} frames, {needed}", "Remove it, or lower --stack-length.")
     orientation = _orientation(folders.frames, num_starts) if config.stream == "spatial" else 1
-    return Pictures(folders, num_starts, orientation, (first, stop) if example.span else ())
+    return Pictures(folders, num_starts, orientation)
 
 
 def sample_starts(num_starts: int, samples: int) -> np.ndarray:
@@ -238,11 +243,10 @@ def columns_of(
     opened = opened or open_pictures(config, examples).check(config.data_dir)
     rows = {"frames": [], "u": [], "v": [], "start": [], "num_starts": [], "label": [], "orientation": []}
     for example in examples:
-        folders, num_starts, orientation, stretch = opened.pictures[example.key]
-        first = stretch[0] if stretch else 0
+        folders, num_starts, orientation = opened.pictures[example.key]
         chosen = [0] * config.train_samples if training else sample_starts(num_starts, config.samples_per_video)
         for start in chosen:
-            values = (*map(str, folders), first + start, num_starts, labels.index(example.label), orientation)
+            values = (*map(str, folders), start, num_starts, labels.index(example.label), orientation)
             for column, value in zip(rows.values(), values, strict=True):
                 column.append(value)
     text = {key: np.array([os.fsencode(path) for path in rows[key]]) for key in ("frames", "u", "v")}

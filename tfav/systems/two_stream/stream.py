@@ -389,7 +389,7 @@ def _read(files: Sequence[Path], num_samples: int) -> Stored:
 
 
 def _file_name(pictures: sampling.Pictures) -> str:
-    states = [*map(file_state, pictures.folders), *pictures.stretch]
+    states = map(file_state, pictures.folders)
     return f"{keyed_path(Path(), short_name(pictures.folders.frames.name), *states).name}.npz"
 
 
