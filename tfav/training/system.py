@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tfav.ranges import ranged
+
 # What a system's results are; report and page choose by it.
 Kind = Literal["classes", "timeline", "sentences", "frames", "words"]
 KINDS = get_args(Kind)
@@ -140,6 +142,22 @@ class RunOptions:
 
     run_dir: Path
     """Run folder, or pretrained where the system ships weights."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TimelineOptions:
+    """Flags of `tfav predict` for what happens when in a long video."""
+
+    every: float | None = ranged(None, gt=0)
+    """Look at a window every N seconds and print segments: what happens when. Default: one answer for each video."""
+    window_sec: float | None = ranged(None, gt=0)
+    """Length of a window in seconds. Default: that of the clips in training."""
+    smooth_sec: float | None = ranged(None, ge=0)
+    """Deviation of the smoothing of segments over time, in seconds. Default: as --every; 0 for none."""
+    out: Path | None = None
+    """Folder for segments as .csv, .srt, .vtt and .timeline.json. Default: predictions in the run folder."""
+    captions: bool = False
+    """Write the video with its segments as captions, too."""
 
 
 def given(options) -> dict:

@@ -12,7 +12,7 @@ from tests.io.clips import write_clip
 from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.flow_extraction import count_pictures, extract_flow, folders_of, picture_path
 from tfav.io.video import probe, read_video
-from tfav.systems.two_stream import Config, build_datasets, dataset, predict, sampling, train
+from tfav.systems.two_stream import Config, build_datasets, dataset, sampling, train, video_scores
 from tfav.systems.two_stream import model as models
 from tfav.systems.two_stream.augment import build, build_augmenter, flip_flow
 from tfav.systems.two_stream.stream import load_stream
@@ -258,7 +258,7 @@ def test_prediction_sees_the_pictures_of_training(videos_dir, small_config, run_
             seen, tolerance = seen[..., 0], 1
         stream = load_stream(run_dirs[kind], kind)
         stream = stream._replace(model=models.build_model(config), config=config)
-        expected = predict.fit_square(picture, stream)
+        expected = video_scores.fit_square(picture, stream)
         assert np.abs(seen - expected).mean() < tolerance and expected.std() > 3
 
 

@@ -12,10 +12,10 @@ from tfav.errors import MediaError, UsageError
 from tfav.io.encoding import write_video
 from tfav.io.optical_flow import quantize_flow
 from tfav.io.video import read_video
-from tfav.systems.two_stream import predict, predict_files, predict_streams
+from tfav.systems.two_stream import predict_files, predict_streams, video_scores
 from tfav.systems.two_stream.demo_video import Moment, Spool
-from tfav.systems.two_stream.predict import FlowSettings, score_video
 from tfav.systems.two_stream.stream import load_stream
+from tfav.systems.two_stream.video_scores import FlowSettings, score_video
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_frames_are_let_go_once_their_window_is_scored(tmp_path, pair, monkeypat
     """Of a film of 120 frames only those that a window, a batch or the flow ahead still needs are in memory."""
     path = write_video(tmp_path / "long.mp4", moving_frames(120, 32, 32), fps=25)
     alive, counts = weakref.WeakSet(), []
-    decoded = predict.iter_frames
+    decoded = video_scores.iter_frames
 
     class Tracked(np.ndarray):
         __hash__ = object.__hash__
@@ -206,7 +206,7 @@ def test_frames_are_let_go_once_their_window_is_scored(tmp_path, pair, monkeypat
             alive.add(frame)
             yield number, time_sec, frame
 
-    monkeypatch.setattr(predict, "iter_frames", tracked)
+    monkeypatch.setattr(video_scores, "iter_frames", tracked)
     # As large as the network's, frames would be their own small copies, of which a batch is kept.
     spool = lambda moment: counts.append(len(alive))  # noqa: E731
     scores = score_video(path, *pair, flow=FlowSettings("dis"), workers=0, batch_size=4, keep=spool)

@@ -26,8 +26,8 @@ from tfav.systems.two_stream import (
     train,
 )
 from tfav.systems.two_stream import stream as streams
-from tfav.systems.two_stream.fusion import choose_run_weight
 from tfav.systems.two_stream.stream import load_stream
+from tfav.systems.two_stream.train import choose_run_weight
 
 MIRRORED = """
 import json, sys

@@ -1,14 +1,13 @@
 """The settings of `cnn_lstm`, named presets of them, and the flags of its other commands. Loads no TensorFlow."""
 
 import dataclasses
-from pathlib import Path
 from typing import Literal
 
 from tfav.errors import UsageError
 from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training.config import ClassifierConfig, ScheduleConfig
-from tfav.training.system import RunOptions, Tab
+from tfav.training.system import RunOptions, Tab, TimelineOptions
 
 SYSTEM = "cnn_lstm"
 
@@ -221,7 +220,7 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions(RunOptions):
+class PredictOptions(TimelineOptions, RunOptions):
     """Ranked classes of each video, or of each folder of frames; or what happens when in a long video.
 
     Example:
@@ -233,16 +232,6 @@ class PredictOptions(RunOptions):
     """Number of classes to print."""
     none: bool = False
     """Print no class where the best one is below the threshold that was chosen on the run's validation part."""
-    every: float | None = ranged(None, gt=0)
-    """Look at a window every N seconds and print segments: what happens when. Default: one answer for each video."""
-    window_sec: float | None = ranged(None, gt=0)
-    """Length of a window in seconds. Default: that of the clips in training."""
-    smooth_sec: float | None = ranged(None, ge=0)
-    """Deviation of the smoothing of segments over time, in seconds. Default: as --every; 0 for none."""
-    out: Path | None = None
-    """Folder for segments as .csv, .srt, .vtt and .timeline.json. Default: predictions in the run folder."""
-    captions: bool = False
-    """Write the video with its segments as captions, too."""
 
 
 TAB = Tab(

@@ -26,7 +26,6 @@ from tfav.data.folders import Example, failed_examples
 from tfav.data.label_tables import (
     is_table,
     list_examples,
-    video_length_sec,
     videos_root,
     with_class_counts,
     write_table,
@@ -43,7 +42,6 @@ from tfav.systems.cnn_lstm.config import Config
 from tfav.systems.cnn_lstm.feature_pca import fit_pca
 from tfav.systems.cnn_lstm.model import head_size
 
-_CLIPS_MEASURED = 50
 # Clips of decoded pixels are kept in memory up to this many bytes, else decoded anew each epoch.
 _MEMORY_CACHE_BYTES = 2 * 1024**3
 
@@ -70,14 +68,6 @@ class Data:
         if not (self.config.cache_features and self.config.pca_components):
             return None
         return fit_pca(self.config, _feature_files(self.split.train, self.config))
-
-    def usual_length_sec(self) -> float | None:
-        """The median length of some of the training clips; None of frame folders, which have no times."""
-        if self.tree.kind == "frames":
-            return None
-        chosen = self.split.train[:: -(-len(self.split.train) // _CLIPS_MEASURED)]
-        spans = [example.span or (0.0, video_length_sec(example.path)) for example in chosen]
-        return round(float(np.median([end - start for start, end in spans])), 3)
 
     def dataset(self, part: str) -> tf.data.Dataset | None:
         """The batches of `train`, `val` or `test`, in the form `build_datasets` describes; `None` for an empty part."""

@@ -14,19 +14,18 @@ from tfav.data.classification import part_of
 from tfav.data.label_tables import list_examples
 from tfav.errors import DataError, TfavError, UsageError
 from tfav.io.atomic_write import write_json
-from tfav.io.isolate_errors import failure_of, row_of
-from tfav.io.output_names import as_paths, name_results
+from tfav.io.isolate_errors import failure_of
+from tfav.io.output_names import as_paths
 from tfav.io.progress import Progress, no_progress
-from tfav.metrics import multi_label, timeline
+from tfav.metrics import multi_label
 from tfav.metrics.ranking import ranking
 from tfav.speech.subtitles import burn_captions
-from tfav.speech.transcripts import TimedWord
 from tfav.systems.cnn_lstm import clip_reader, feature_cache
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.feature_pca import PrincipalComponents  # noqa: F401 (Keras reads `pca.keras` by it)
 from tfav.systems.cnn_lstm.model import cached_backbone
-from tfav.training import checkpoints
-from tfav.training.run_folder import Run, open_run, predictions_folder
+from tfav.training import checkpoints, timelines
+from tfav.training.run_folder import open_run, predictions_folder
 
 _GRID_BATCH = 16  # frames that go through the backbone at a time
 
@@ -116,10 +115,19 @@ def predict_files(
     labels = run.metadata["labels"]
     thresholds = read_thresholds(run_dir) if none or config.multi_label else None
     if every is not None:
-        folder, files = Path(out) if out is not None else predictions_folder(run_dir), as_paths(files)
-        look = _open_timeline(run, config, thresholds, every, window_sec, every if smooth_sec is None else smooth_sec)
-        named = zip(files, name_results(files, folder, [*timeline.ENDINGS, ".mp4"]), strict=True)
-        rows = [row_of(path, look, folder=folder, name=name, captions=captions) for path, name in named]
+        window_sec = window_sec or timelines.read_clip_length(run.dir)
+        rows = timelines.find_timelines(
+            files,
+            _open_windows(run.dir, config, every, window_sec),
+            labels,
+            out or predictions_folder(run_dir),
+            every_sec=every,
+            window_sec=window_sec,
+            smooth_sec=smooth_sec,
+            thresholds=thresholds,
+            several=config.multi_label,
+            burn=burn_captions if captions else None,
+        )
         return {"files": rows, "labels": labels}
     rows = []
     for prediction in predict(run_dir, files):
@@ -141,36 +149,21 @@ def _answer(probabilities: np.ndarray, labels: list[str], top: int, thresholds: 
     return found
 
 
-def _open_timeline(run: Run, config: Config, thresholds: dict | None, every_sec: float, window_sec, smooth_sec: float):
-    """A function from a video to its row with segments, whose files it writes."""
-    if window_sec is None:
-        known = run.dir / "clips.json"  # written by `train`
-        if not known.exists():
-            raise UsageError(f"{run.dir}: does not tell how long its clips were. Give --window-sec.")
-        window_sec = json.loads(known.read_bytes())["median_sec"]
-    labels, networks = run.metadata["labels"], open_networks(run.dir, config)
+def _open_windows(run_dir: Path, config: Config, every_sec: float, window_sec: float):
+    """A function from a video to the probabilities of its windows."""
+    networks = open_networks(run_dir, config)
     shares_frames = config.views == ("frame",) and not config.subtract_mean
 
-    def predict_file(path: Path, *, folder: Path, name: str, captions: bool) -> dict:
+    def look(path: Path) -> timelines.Windows:
         found = clip_reader.Pass()
         if shares_frames:
             windows = _score_on_grid(path, config, networks, every_sec, window_sec, found)
         else:  # what the backbone sees of a frame depends on the window
             score = _scorer(networks, config)
             windows = np.stack([score(c) for c in clip_reader.iter_windows(path, config, every_sec, window_sec, found)])
-        lengths = {"every_sec": every_sec, "duration_sec": found.duration_sec}
-        cells = timeline.cells_of(windows, window_sec=window_sec, smooth_sec=smooth_sec, **lengths)
-        several = {"several": config.multi_label, "thresholds": thresholds}
-        row = {"path": str(path), "segments": timeline.find_segments(cells, labels, **lengths, **several)}
-        row |= {"window_sec": window_sec, **lengths, "warnings": found.warnings}
-        stored = row | {"labels": labels, "probabilities": cells.round(4).tolist()}
-        row["wrote"] = timeline.write_timeline(folder, name, stored)
-        if captions:
-            words = [TimedWord(s["label"], s["start_sec"], s["end_sec"]) for s in row["segments"]]
-            row["wrote"].append(str(burn_captions(path, folder / f"{name}.mp4", words)))
-        return row
+        return timelines.Windows(windows, found.duration_sec, found.warnings)
 
-    return predict_file
+    return look
 
 
 def _score_on_grid(path, config: Config, networks: Networks, every_sec, window_sec, found) -> np.ndarray:

@@ -9,7 +9,7 @@ import keras
 
 from tfav import training
 from tfav.data.folders import Example
-from tfav.io.atomic_write import partial_file, write_json
+from tfav.io.atomic_write import partial_file
 from tfav.metrics.ranking import ranking
 from tfav.systems.cnn_lstm.config import SYSTEM, Config
 from tfav.systems.cnn_lstm.dataset import Data, build_dataset, build_datasets, open_data
@@ -19,6 +19,7 @@ from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
 from tfav.training.learning_rate import schedule_callback
 from tfav.training.optimizers import make_optimizer
+from tfav.training.timelines import keep_clip_length
 
 _NUM_EXAMPLES = 4  # clips whose prediction is shown after each epoch
 
@@ -73,9 +74,7 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
     runs.start(run_dir, SYSTEM, config, {"labels": opened.labels})
     save_backbone(config, Path(run_dir) / "backbone.keras")
     _save_pca(opened.pca, Path(run_dir) / "pca.keras")
-    lengths = Path(run_dir) / "clips.json"
-    if not lengths.exists() and (length_sec := opened.usual_length_sec()):
-        write_json(lengths, {"median_sec": length_sec})
+    keep_clip_length(run_dir, opened.split.train)
 
 
 def _monitor(config: Config) -> str:

@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "predict",
         "sampling",
         "stream",
+        "video_scores",
     ],
     submod_attrs={
         "config": ["Config", "EvaluateOptions", "PRESETS", "PredictOptions", "PrepareOptions", "TAB"],
@@ -38,8 +39,9 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "stream": ["load_stream"],
         "train": ["callbacks", "compile_args", "train"],
         "evaluate": ["describe_evaluation", "evaluate", "evaluate_fusion"],
-        "predict": ["open_predictor", "predict_files", "predict_streams", "score_video"],
+        "predict": ["open_predictor", "predict_files", "predict_streams"],
         "demo_video": ["draw_demo"],
+        "video_scores": ["score_video"],
         "export": ["export"],
         "demo": ["demo"],
     },

@@ -9,7 +9,7 @@ from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training import run_folder as runs
 from tfav.training.config import ClassifierConfig, ScheduleConfig
-from tfav.training.system import Tab
+from tfav.training.system import Tab, TimelineOptions
 
 SYSTEM = "two_stream"
 
@@ -190,11 +190,12 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """Ranked classes of each video and of each of its frames, by both streams.
+class PredictOptions(TimelineOptions):
+    """Ranked classes of each video and of each of its frames, by both streams; or what happens when in a long video.
 
     Example:
         tfav predict two_stream --run-dir runs/fusion holiday.mp4 --demo annotated.mp4
+        tfav predict two_stream --run-dir runs/fusion --every 1 match.mp4
     """
 
     run_dir: Path | None = None

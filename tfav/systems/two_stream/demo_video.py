@@ -199,7 +199,7 @@ def draw_demo(path, scores, moments: "Spool", labels: list[str], *, flow_name: s
 
     Args:
         path: The file to write, .mp4.
-        scores: What `predict.score_video` gave.
+        scores: What `video_scores.score_video` gave.
         moments: What it handed to `keep`.
         labels: Name of each class.
         flow_name: What the flow is called in the titles.

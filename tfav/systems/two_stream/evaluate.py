@@ -10,10 +10,10 @@ import numpy as np
 from tfav.data.classification import check_known_classes, part_of
 from tfav.data.folders import Example
 from tfav.metrics import classification
+from tfav.metrics.late_fusion import fuse, stored_weight
 from tfav.metrics.ranking import describe_scores, ranking
-from tfav.systems.two_stream import fusion, sampling, stream
+from tfav.systems.two_stream import sampling, stream
 from tfav.systems.two_stream.config import SYSTEM, Config
-from tfav.systems.two_stream.fusion import fuse
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream
 from tfav.training import checkpoints
 from tfav.training.run_folder import open_run
@@ -65,7 +65,7 @@ def evaluate(
         result["streams"] = {
             name: _brief(classification.evaluate(truth, rows, labels)) for name, rows in scores.items()
         }
-        result["spatial_weight"] = fusion.stored_weight(run.dir)
+        result["spatial_weight"] = stored_weight(run.dir)
     return result | {"failed": failed, "part": part, "seconds": round(time.monotonic() - started, 2)}
 
 
@@ -114,7 +114,7 @@ def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, stream.Store
         "spatial": spatial,
         "motion": motion,
         "average": fuse(spatial, motion),
-        "weighted": fuse(spatial, motion, fusion.stored_weight(run_dir)),
+        "weighted": fuse(spatial, motion, stored_weight(run_dir)),
         "recurrent": recurrent,
     }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfav.errors import UsageError
-from tfav.systems.two_stream.fusion import choose_weight, fuse
+from tfav.metrics.late_fusion import choose_weight, fuse
 
 
 def test_fusing():
