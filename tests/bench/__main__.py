@@ -18,7 +18,7 @@ NOT_BENCHES = (
     "rounds",
     "table",
 )
-STUDIES = ("made_spanish", "unseen_groups")  # of a quarter of an hour and more, run by their own names
+STUDIES = ("made_spanish", "transcript_kinds", "unseen_groups")  # of a quarter of an hour and more, run by their own names
 
 
 def names() -> list[str]:

@@ -6,7 +6,6 @@ About a quarter of an hour on two cores.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -108,6 +107,7 @@ def main() -> None:
     write_corpus(folder)
     assert len(WORDS) == len(set(WORDS)) == 60
 
+    from tfav.data.shards import read_index
     from tfav.speech.language_model import estimate
     from tfav.systems import lipnet
     from tfav.training import start_tensorflow
@@ -116,7 +116,7 @@ def main() -> None:
     started = time.monotonic()
     lipnet.prepare(folder, folder / "mouths")
     prepared = time.monotonic()
-    lengths = [row["num_frames"] for row in json.loads((folder / "mouths/index.json").read_bytes())["examples"]]
+    lengths = [entry.num_frames for entry in read_index(folder / "mouths").entries]
     config = lipnet.Config.preset(
         "cpu",
         data_dir=str(folder / "mouths"),
