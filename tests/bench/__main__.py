@@ -18,7 +18,8 @@ NOT_BENCHES = (
     "rounds",
     "table",
 )
-STUDIES = ("made_spanish", "transcript_kinds", "unseen_groups")  # of a quarter of an hour and more, run by their own names
+# Of some minutes to a quarter of an hour and more, run by their own names.
+STUDIES = ("made_spanish", "transcript_kinds", "unseen_groups")
 
 
 def names() -> list[str]:

@@ -6,7 +6,6 @@ them with each kind of transcript in turn, trains deterministically, and compare
 
 import argparse
 import csv
-import os
 import shutil
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def write_transcripts(recordings: list[Path], folder: Path, kind: str) -> Path |
     rows = []
     for path in recordings:
         copy, text = folder / "ana" / path.name, path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-        os.symlink(path.absolute(), copy)
+        copy.symlink_to(path.absolute())
         info = probe(copy, exact=False)
         seconds = info.num_frames / info.fps
         if kind == "csv":
