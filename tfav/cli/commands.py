@@ -3,11 +3,12 @@
 Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
 """
 
+import functools
 import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from tfav._version import __version__
@@ -17,6 +18,7 @@ from tfav.cli.flags import (
     DataService,
     Demo,
     Doctor,
+    Enrol,
     Evaluate,
     Export,
     Fetch,
@@ -158,13 +160,7 @@ def _doctor(args: Doctor) -> int:
 
 def _align(args: Align) -> int:
     start_tensorflow()
-    from tfav.training import run_folder
-
-    readers = [name for name, system in SYSTEMS.items() if system.kind == "sentences"]
-    name = readers[0] if is_shipped(args.run_dir) else run_folder.load(args.run_dir).system
-    if name not in readers:
-        raise UsageError(f"{args.run_dir}: a run of {name}, and words are aligned by runs of {', '.join(readers)}.")
-    align_files = importlib.import_module(SYSTEMS[name].package).align_files
+    align_files = _reader_of_lips(args.run_dir).align_files
     options = {"text": args.text, "transcripts": args.transcripts, "out": args.out, "face": args.face}
     result = align_files(args.run_dir, args.files, **options)
     for row in result["files"]:
@@ -176,6 +172,48 @@ def _align(args: Align) -> int:
             print(f"  {line}")
     _print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
+
+
+def _reader_of_lips(run_dir: Path):
+    """The package of the system that a run of sentences is of.
+
+    Raises:
+        UsageError: It is a run of another kind.
+    """
+    from tfav.training import run_folder
+
+    readers = [name for name, system in SYSTEMS.items() if system.kind == "sentences"]
+    name = readers[0] if is_shipped(run_dir) else run_folder.load(run_dir).system
+    if name not in readers:
+        raise UsageError(f"{run_dir}: a run of {name}, and sentences are read by runs of {', '.join(readers)}.")
+    return importlib.import_module(SYSTEMS[name].package)
+
+
+def _enrol(args: Enrol) -> int:
+    from tfav.io.faces import FaceDetector
+    from tfav.speech.enrolment import Enrolment, enrol_recordings
+    from tfav.speech.take_check import check_take
+
+    enrolment = Enrolment(args.out, args.speaker, args.prompts)
+    score = None
+    if args.run_dir is not None:
+        start_tensorflow()
+        score = _reader_of_lips(args.run_dir).open_scorer(args.run_dir)
+    check = functools.partial(check_take, detector=FaceDetector())
+    result = enrol_recordings(args.source, enrolment, check, score=score)
+    for warning in result["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    for row in result["files"]:
+        if "error" in row:
+            print(f"error: {row['error']}", file=sys.stderr)
+            continue
+        print(f"{row['path']}: {'repeat' if 'faults' in row else 'good'}: {row['prompt']}")
+        for line in (*row.get("faults", ()), *row["advice"]):
+            print(f"  {line}")
+    good = sum("wrote" in row for row in result["files"])
+    print(f"{good} good, {len(result['files']) - good} to repeat; {enrolment.describe()}")
+    _print_json(args, result)
+    return 0 if good == len(result["files"]) else 1
 
 
 def _estimate_language_model(args: LanguageModelOf) -> int:
@@ -268,6 +306,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
     "align": (Align, _align),
+    "enrol": (Enrol, _enrol),
     "lm": (LanguageModelOf, _estimate_language_model),
     "shards verify": (ShardsVerify, _verify_shards),
     "data-service": (DataService, _data_service),

@@ -182,6 +182,31 @@ class Doctor:
 
 
 @dataclasses.dataclass(frozen=True)
+class Enrol:
+    """Check recordings of yourself reading prompts aloud, and file the good ones for training a lip reader.
+
+    A page that records them is shown by tfav serve --enrol.
+
+    Example:
+        tfav enrol --source videos --prompts prompts.txt --out recordings --speaker ana
+        tfav prepare lipnet --source recordings --out mouths
+    """
+
+    source: Path
+    """Folder of recordings, named by the number of their prompt (0007.mp4), or one for each prompt in their order."""
+    out: Path
+    """Folder for the good ones, with their text beside; the speaker's folder is made inside."""
+    prompts: str | None = None
+    """What was read: everyday, grid, or a file with a sentence a line. Default: as begun, at first everyday."""
+    speaker: str = "me"
+    """Who speaks; name of the folder."""
+    run_dir: Path | None = None
+    """Run of a lip reader, or pretrained: takes that fit to their sentence far worse than the others are refused."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Align:
     """Find when each word of a known text is said in videos, by a trained lip reader.
 

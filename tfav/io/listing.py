@@ -34,7 +34,7 @@ IRREGULAR = "that are no regular files"
 _OF_SYSTEMS = frozenset(
     ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__", "@eadir", "lost+found")
 ) | {"$recycle.bin", "system volume information"}
-_OWN = frozenset((MANIFEST_NAME, "prepare_report.json"))
+_OWN = frozenset((MANIFEST_NAME, "prepare_report.json", "enrolment.json"))
 _MAX_NAMED = 3
 
 

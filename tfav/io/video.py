@@ -177,6 +177,28 @@ def iter_frames(path, *, span: Span = None, strict: bool = True) -> Iterator[tup
         _raise_if_damaged(path, _damage(scan, decoder), index + 1, strict)
 
 
+def iter_frames_every(path, every_sec: float) -> Iterator[np.ndarray]:
+    """Go through the frames shown at 0, `every_sec`, 2 `every_sec`, ..., as `indices_every_sec` chooses them.
+
+    Args:
+        path: The file.
+        every_sec: Step in seconds; where frames are rarer, they are repeated.
+
+    Yields:
+        `[H, W, 3]` uint8 RGB, upright.
+
+    Raises:
+        MediaError: As `iter_frames`.
+    """
+    times_sec = scan_packets(path).times_sec
+    wanted = indices_every_sec(times_sec, every_sec).tolist() if len(times_sec) else []
+    place = 0
+    for index, _, frame in iter_frames(path):
+        while place < len(wanted) and wanted[place] == index:
+            yield frame
+            place += 1
+
+
 def read_video(
     path,
     indices=None,

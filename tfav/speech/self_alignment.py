@@ -11,17 +11,16 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import ndimage, special
+from scipy import special
 
 from tfav.data import shards
 from tfav.data.shards import Entry, Index
 from tfav.io.atomic_write import partial_file
 from tfav.io.console import say
+from tfav.speech.activity import active_frames
 from tfav.speech.alignment import align_spans
 from tfav.speech.grid import SILENCE, UNKNOWN
 
-_SMOOTHED_FRAMES = 2.0  # of what moves and sounds, before speech is told from silence
-_ACTIVE = 0.25  # of the way from the quiet frames to the loud ones
 _LEAST_AGREEMENT = 0.3  # of the model with the labels that it learns from, before it may change them
 _FACTOR = 1.35  # from one epoch of alignment to the next
 
@@ -79,29 +78,6 @@ def flat_start(
         known = spread[entry.id] if entry.id in spread else label_frames(entry, times, known_words)
         labels[row, : entry.num_frames] = known
     return labels
-
-
-def active_frames(frames: np.ndarray, sound: np.ndarray | None = None) -> np.ndarray:
-    """In which frames somebody speaks, by the sound if there is any, else by what moves.
-
-    Args:
-        frames: `[T, H, W, 1]` of a mouth.
-        sound: `[S]` of the same moments, or None.
-
-    Returns:
-        `[T]` bool, True somewhere.
-    """
-    count = len(frames)
-    if sound is not None and len(sound) >= count and np.any(sound):
-        parts = np.array_split(np.asarray(sound, np.float64), count)
-        level = np.log(1e-3 + np.array([np.sqrt(np.mean(part**2)) for part in parts]))
-    else:
-        level = np.abs(np.diff(frames.astype(np.float32), axis=0)).mean(axis=(1, 2, 3))
-        level = np.concatenate([level[:1], level]) if count > 1 else np.zeros(count)
-    level = ndimage.gaussian_filter1d(level.astype(np.float64), _SMOOTHED_FRAMES)
-    quiet, loud = np.percentile(level, (5, 95))
-    active = level >= quiet + _ACTIVE * (loud - quiet)
-    return active if active.any() else np.ones(count, bool)
 
 
 def spread_words(words: Sequence[int], lengths: Sequence[int], active: np.ndarray) -> np.ndarray:

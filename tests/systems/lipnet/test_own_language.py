@@ -321,6 +321,22 @@ def test_align_writes_the_times_of_known_words(run_of_words, tmp_path, monkeypat
         assert starts == pytest.approx([0.4, 0.4 + 5 * frames / 25], abs=2 / 25)
 
 
+def test_another_sentence_than_is_said_scores_far_lower(run_of_words, tmp_path, monkeypatch):
+    said = say_of("otro día", open_reader(run_of_words).config.symbols(), sure=0.9)
+    monkeypatch.setattr(predict, "stitched_posteriors", lambda reader, crops: Posteriors(said, None))
+    mouth = predict.Mouth(np.zeros((len(said), 4, 4), np.uint8), 0.0, 2.0, [])
+    monkeypatch.setattr(predict, "find_mouth", lambda *_, **options: mouth)
+    monkeypatch.setattr(predict, "detector_file", lambda: "")
+    monkeypatch.setattr(predict, "FaceDetector", lambda file: None)
+    score = predict.open_scorer(run_of_words)
+    assert score("a.mp4", "¡Otro DÍA!") == pytest.approx(0, abs=0.1)
+    assert score("a.mp4", "otro otro") < -1 > score("a.mp4", "día")
+    with pytest.raises(DataError, match=r"a\.mp4: 41 known symbols do not fit into its"):
+        score("a.mp4", "mañana mañana mañana mañana mañana mañana")
+    with pytest.raises(DataError, match=r"a\.mp4: 0 known symbols"):
+        score("a.mp4", "♥")
+
+
 # The guide ----------------------------------------------------------------------------------------------------------
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs/lip-reading-in-your-language.md"

@@ -38,7 +38,7 @@ __getattr__, __dir__, __all__ = lazy_names.attach(
         "evaluate": ["describe_evaluation", "evaluate"],
         "export": ["export", "write_pretrained"],
         "model": ["build_model", "build_notebook", "build_paper", "build_with_heads"],
-        "predict": ["align_files", "open_predictor", "predict_files"],
+        "predict": ["align_files", "open_predictor", "open_scorer", "predict_files"],
         "reader": ["open_reader"],
         "train": ["callbacks", "compile_args", "train"],
     },

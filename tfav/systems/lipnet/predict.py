@@ -1,30 +1,30 @@
 """Any person's video to text with times: mouth found and followed, windows read and stitched, captions written."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tfav.errors import DataError, MediaError, UsageError
-from tfav.io.container import scan_packets
 from tfav.io.encoding import write_gif
 from tfav.io.faces import FaceDetector, detector_file, track_faces
 from tfav.io.isolate_errors import row_of
 from tfav.io.mouth import WIDE, Box, choose_face, crop_mouths, describe_faces, follow
 from tfav.io.output_names import as_paths, check_target, name_results, short_name
 from tfav.io.progress import Progress, no_progress, with_progress
-from tfav.io.sampling import indices_every_sec
-from tfav.io.video import iter_frames, probe
+from tfav.io.video import iter_frames_every, probe
 from tfav.speech import subtitles
 from tfav.speech.corpus import find_transcripts
 from tfav.speech.grid import FPS
 from tfav.speech.mouth_crops import crop_fixed
 from tfav.speech.text_normalization import normalize_text
+from tfav.speech.tokenizer import required_frames
 from tfav.speech.transcripts import TimedWord, Utterance, read_transcript
 from tfav.systems.lipnet import decoding
 from tfav.systems.lipnet.dataset import CROPS
+from tfav.systems.lipnet.losses import CTCLoss
 from tfav.systems.lipnet.reader import Posteriors, Reader, open_reader, stitched_posteriors
 from tfav.training import run_folder as runs
 
@@ -252,6 +252,35 @@ def _align_utterance(reader: Reader, path: Path, utterance: Utterance, posterior
     return [TimedWord(word.text, word.start_sec + shift, word.end_sec + shift) for word in found]
 
 
+def open_scorer(run_dir: Path | str) -> Callable[[Path | str, str], float]:
+    """Opens a run once, to ask of one video after the other how well it fits to a text.
+
+    Args:
+        run_dir: A trained run, or `pretrained`.
+
+    Returns:
+        A function from a video and a text to the log-probability of the text by CTC, less that of the best path, for
+        each symbol: about 0 where the model reads just that, the lower the less it does. It raises `MediaError` for a
+        video that cannot be read, and `DataError` for a text with symbols that the model does not have, or too long.
+
+    Raises:
+        UsageError: No run, or no face detector at the given path.
+    """
+    reader = open_reader(run_dir, grammar="none")
+    detector, symbols = _detector_of(reader), reader.config.symbols()
+    loss = CTCLoss(symbols.blank)
+
+    def score(path: Path | str, text: str) -> float:
+        classes = symbols.encode(normalize_text(text).text)
+        labels = stitched_posteriors(reader, _mouth_of(reader, Path(path), detector, None).crops).labels
+        if not len(classes) or required_frames(classes) > len(labels):
+            raise DataError(f"{path}: {len(classes)} known symbols do not fit into its {len(labels)} frames.")
+        best = labels.max(axis=1).sum()
+        return float((-loss.call(classes[None], labels[None])[0] - best) / len(classes))
+
+    return score
+
+
 def find_mouth(
     path: Path | str,
     detector: FaceDetector | None,
@@ -279,10 +308,10 @@ def find_mouth(
     if not 0.9 < info.fps / fps < 1.1:
         warnings.append(f"filmed at {info.fps:.3g} frames a second, read at {fps:g}")
     if detector is None:
-        frames = with_progress(_frames(path, fps), count, progress, "Cutting out the mouth")
+        frames = with_progress(iter_frames_every(path, 1 / fps), count, progress, "Cutting out the mouth")
         crops, start = _or_media_error(path, lambda: list(crop_fixed(frames))), 0
     else:
-        frames = with_progress(_frames(path, fps), count, progress, "Looking for the face", stop=0.8)
+        frames = with_progress(iter_frames_every(path, 1 / fps), count, progress, "Looking for the face", stop=0.8)
         scene = track_faces(frames, detector)
         track = _or_media_error(path, lambda: choose_face(scene, face, fps=fps))
         if len(scene.tracks) > 1:
@@ -290,7 +319,7 @@ def find_mouth(
             warnings.append(f"{len(scene.tracks)} faces, number {number} is read: {describe_faces(scene, fps)}")
         mouth_path = _or_media_error(path, lambda: follow(track, scene, fps=fps))
         warnings += mouth_path.warnings
-        frames = with_progress(_frames(path, fps), count, progress, "Following the mouth", start=0.8)
+        frames = with_progress(iter_frames_every(path, 1 / fps), count, progress, "Following the mouth", start=0.8)
         crops, start = list(crop_mouths(frames, mouth_path, box)), mouth_path.start
     if len(crops) < _MIN_FRAMES:
         raise MediaError(path, f"{len(crops)} frames of a mouth are too few to read", "Give a longer video.")
@@ -326,17 +355,6 @@ def read_mouth(reader: Reader, mouth: Mouth) -> Reading:
         words = []
     words = [TimedWord(w.text, w.start_sec + mouth.start_sec, w.end_sec + mouth.start_sec) for w in words]
     return Reading(" ".join(text.split()), words, readings, posterior, warnings)
-
-
-def _frames(path, fps: float) -> Iterator[np.ndarray]:
-    """So many frames a second, by the packets' times; a frame is repeated where the video is slower."""
-    times_sec = scan_packets(path).times_sec
-    wanted = indices_every_sec(times_sec, 1 / fps).tolist() if len(times_sec) else []
-    place = 0
-    for index, _, frame in iter_frames(path):
-        while place < len(wanted) and wanted[place] == index:
-            yield frame
-            place += 1
 
 
 def _or_media_error(path, work):
