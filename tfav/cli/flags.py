@@ -189,7 +189,7 @@ class Enrol:
 
     Example:
         tfav enrol --source videos --prompts prompts.txt --out recordings --speaker ana
-        tfav prepare lipnet --source recordings --out mouths
+        tfav prepare SYSTEM --source recordings --out mouths
     """
 
     source: Path
