@@ -64,6 +64,14 @@ def _draw_split(examples: Sequence[Example], config, shares: dict, val_groups=()
     return splits.by_fraction(examples, **shares)
 
 
+def groups_of(examples: Sequence[Example], config) -> list[str]:
+    """What a split keeps on one side, for each example: its group where there are several, else its video."""
+    if splits.has_groups(examples, config.group_pattern):
+        found = splits.group_finder(examples, config.group_pattern)
+        return [found[example] for example in examples]
+    return [example.video.as_posix() for example in examples]
+
+
 def part_of(examples: Sequence[Example], config, part: str) -> list[Example]:
     """The examples to score: `all`, or the `train`, `val` or `test` part of the split that `config` describes.
 

@@ -1,5 +1,6 @@
 """Both streams and their fusion, trained, scored, and gone on with; on two devices as on one."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from tfav.systems.two_stream import (
 )
 from tfav.systems.two_stream import stream as streams
 from tfav.systems.two_stream.stream import load_stream
-from tfav.systems.two_stream.train import choose_run_weight
+from tfav.systems.two_stream.train import _groups, choose_run_fusion
 
 MIRRORED = """
 import json, sys
@@ -105,15 +106,19 @@ def test_fusion(run_dirs, small_config, tmp_path):
     config = small_config("fusion", epochs=2, gru_units=8, **paths)
     history = train(config, tmp_path / "fusion", verbose=0)
     assert len(history) == 2
-    weight = json.loads((tmp_path / "fusion" / "fusion.json").read_text())
-    assert 0 <= weight["spatial_weight"] <= 1 and weight["chosen_on"] == 6
+    chosen = json.loads((tmp_path / "fusion" / "fusion.json").read_text())
+    assert 0 <= chosen["spatial_weight"] <= 1 and chosen["chosen_on"] == 6
+    assert set(chosen["right"]) == {"spatial", "motion", "shared"}
     result = evaluate(tmp_path / "fusion", part="val", progress=False)
-    assert set(result["streams"]) == {"spatial", "motion", "average", "weighted", "recurrent"}
+    assert set(result["streams"]) == {"spatial", "motion", "average", "late", "recurrent"}
+    alone = [result["streams"][kind]["top1"] for kind in ("spatial", "motion")]
+    assert result["streams"]["late"]["top1"] >= max(alone) and result["fusion"] == chosen
     assert "recurrent" in describe_evaluation(result)
     file = min(Path(config.data_dir).rglob("*.mp4"))
     (plain,) = predict_streams(**run_dirs, files=file)["files"]
-    for share, kind in ((1.0, "spatial"), (0.0, "motion")):  # of a fusion run the weight that it chose holds
-        (tmp_path / "fusion" / "fusion.json").write_text(json.dumps({"spatial_weight": share}))
+    for share, kind in ((1.0, "spatial"), (0.0, "motion")):  # of a fusion run what it chose holds
+        told = {"temperatures": {"spatial": 1.0, "motion": 1.0}, "spatial_weight": share}
+        (tmp_path / "fusion" / "fusion.json").write_text(json.dumps(told))
         rows = open_predictor(tmp_path / "fusion")(file), predict_files(tmp_path / "fusion", file)["files"][0]
         assert rows[0] == rows[1] and rows[0]["frames"][0]["ranking"] == plain["frames"][0][kind]
     both = evaluate_fusion(run_dirs["spatial"], run_dirs["motion"], config, part="val", progress=False)
@@ -121,12 +126,25 @@ def test_fusion(run_dirs, small_config, tmp_path):
     assert both["motion"]["count"] == 6
 
 
-def test_streams_count_alike_where_no_video_is_unknown_to_both(run_dirs, small_config):
-    config = small_config("fusion", **{kind: str(run_dirs[kind]) for kind in run_dirs})
+def test_without_unseen_videos_groups_are_left_out_or_streams_count_alike(run_dirs, small_config, tmp_path):
+    config = small_config("fusion", fusion_folds=2, **{kind: str(run_dirs[kind]) for kind in run_dirs})
     opened = open_data(config)
-    assert choose_run_weight(config, opened.split.train, opened.labels) == {"spatial_weight": 0.5, "chosen_on": 0}
-    some = [*opened.split.train, *opened.split.val[:2]]
-    assert choose_run_weight(config, some, opened.labels)["chosen_on"] == 2
+    opened.split = opened.split._replace(val=opened.split.train[:3])
+    chosen = choose_run_fusion(config, tmp_path, opened)
+    assert chosen["chosen_on"] == 12 and set(chosen["right"]) == {"spatial", "motion", "shared"}
+    runs = {path.name: json.loads((path / "config.json").read_bytes())["config"] for path in tmp_path.glob("*/*")}
+    assert sorted(runs) == ["motion-0", "motion-1", "spatial-0", "spatial-1"]
+    for name, stored in runs.items():
+        own = json.loads((run_dirs[name.split("-")[0]] / "config.json").read_bytes())["config"]
+        assert stored == own | {"val_fraction": 0.0}
+    train_part = opened.split.train
+    assert set(_groups(train_part, config, opened)) == {e.name.split("_")[-2][1:] for e in train_part}
+    one = [e for e in train_part if e.name.split("_")[-2] == train_part[0].name.split("_")[-2]]
+    assert _groups(one, config, opened) == [e.path.as_posix() for e in one]
+    for changed in ({"fusion_folds": 0}, {"spatial": str(run_dirs["spatial"] / "best.keras")}):
+        alike = choose_run_fusion(dataclasses.replace(config, **changed), tmp_path / "none", opened)
+        assert (alike["spatial_weight"], alike["way"], alike["chosen_on"]) == (0.5, "equal", 0)
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_cannot_be_trained_or_scored(run_dirs, small_config, videos_dir, tmp_path):

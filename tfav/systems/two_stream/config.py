@@ -12,6 +12,7 @@ from tfav.training.config import ClassifierConfig, ScheduleConfig
 from tfav.training.system import Tab, TimelineOptions
 
 SYSTEM = "two_stream"
+STREAMS = ("spatial", "motion")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,9 @@ class Config(ClassifierConfig, ScheduleConfig):
         samples_per_video: Samples of each video in evaluation, evenly spaced, whose scores are averaged.
         dropout: Dropped share of the pooled features.
         gru_units: Width of the recurrent fusion.
+        fusion_folds: For `stream=fusion` without validation videos that are new to both streams: parts of the training
+            videos, by group, left out in turn while both streams are trained again, to choose the late fusion on; below
+            2: both streams count alike then.
         schedule: `plateau` (ReduceLROnPlateau), or `cosine` from `learning_rate` to 0 over all epochs.
         plateau_patience: Epochs without a lower loss before the rate falls to a tenth.
     """
@@ -70,6 +74,7 @@ class Config(ClassifierConfig, ScheduleConfig):
     samples_per_video: int = ranged(19, ge=1)
     dropout: float = ranged(0.0, ge=0, lt=1)
     gru_units: int = ranged(128, ge=1)
+    fusion_folds: int = ranged(3, ge=0, le=20)
     batch_size: int = ranged(28, ge=1)
     epochs: int = ranged(100, ge=1)
     learning_rate: float = ranged(5e-5, gt=0, le=1)

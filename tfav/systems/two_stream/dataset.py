@@ -3,6 +3,7 @@
 How the data lies on disk and how samples are drawn is in `sampling`.
 """
 
+import copy
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from tfav.data.classification import check_class_count, count_classes, make_spli
 from tfav.data.folders import Example
 from tfav.data.label_tables import is_table, list_examples, videos_root, with_class_counts, write_table
 from tfav.data.pipeline import Datasets
+from tfav.data.splits import Split
 from tfav.io.flow_extraction import FRAMES_DIR, extract_flow, name_clips
 from tfav.io.parallel import PrepareReport
 from tfav.systems.two_stream import sampling, stream
@@ -35,6 +37,13 @@ class Data:
         self.config = config
         self.labels = check_class_count(found.labels, config)
         self.split = make_split(found.examples, config)
+
+    def divided(self, config: Config, split: Split) -> "Data":
+        """The same data set, divided otherwise, for a stream of these settings."""
+        other = copy.copy(self)
+        other.__dict__.pop("pictures", None)
+        other.config, other.split = config, split
+        return other
 
     @functools.cached_property
     def pictures(self) -> sampling.Opened | None:

@@ -208,7 +208,8 @@ def draw_demo(path, scores, moments: "Spool", labels: list[str], *, flow_name: s
         The path.
     """
     fused = scores.fused()
-    averages = [labels[int(rows.mean(axis=0).argmax())] for rows in (scores.spatial, scores.motion, fused)]
+    wholes = scores.spatial.mean(axis=0), scores.motion.mean(axis=0), scores.whole()
+    averages = [labels[int(row.argmax())] for row in wholes]
 
     def frames() -> Iterator[np.ndarray]:
         canvas = None

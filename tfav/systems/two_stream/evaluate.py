@@ -1,6 +1,7 @@
 """The scores of a run: a stream's, or a fusion's beside those of its streams."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,10 @@ import numpy as np
 from tfav.data.classification import check_known_classes, part_of
 from tfav.data.folders import Example
 from tfav.metrics import classification
-from tfav.metrics.late_fusion import fuse, stored_weight
+from tfav.metrics.late_fusion import EQUAL, FUSION_FILE, Fusion, fuse, read_fusion
 from tfav.metrics.ranking import describe_scores, ranking
 from tfav.systems.two_stream import sampling, stream
-from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.systems.two_stream.config import STREAMS, SYSTEM, Config
 from tfav.systems.two_stream.stream import agree_on_labels, load_stream
 from tfav.training import checkpoints
 from tfav.training.run_folder import open_run
@@ -37,7 +38,7 @@ def evaluate(
     Returns:
         As `tfav.metrics.classification.evaluate`, and `videos` (each with its ranked classes), `failed` (videos that
         cannot be used, with the reason), `seconds`. For the fusion also `streams`: the same scores of spatial, motion,
-        average, weighted (with `spatial_weight`).
+        average (both alike), late (as the run's `fusion` says) and recurrent.
 
     Raises:
         UsageError: No run, or an unknown part.
@@ -52,7 +53,7 @@ def evaluate(
     is_fusion = config.stream == "fusion"
     asked = stream.both_streams(config) if is_fusion else [load_stream(run.dir, config.stream)]
     examples, stored, failed = stream.compute_usable(asked, config, examples, progress=progress)
-    scores = _fusion_scores(run.dir, config, stored) if is_fusion else {}
+    scores = _fusion_scores(run.dir, config, stored, labels) if is_fusion else {}
     main = scores["recurrent"] if is_fusion else stored[config.stream].probabilities
     truth = np.array([labels.index(example.label) for example in examples])
     result = classification.evaluate(truth, main, labels)
@@ -65,21 +66,21 @@ def evaluate(
         result["streams"] = {
             name: _brief(classification.evaluate(truth, rows, labels)) for name, rows in scores.items()
         }
-        result["spatial_weight"] = stored_weight(run.dir)
+        result["fusion"] = json.loads((run.dir / FUSION_FILE).read_bytes())
     return result | {"failed": failed, "part": part, "seconds": round(time.monotonic() - started, 2)}
 
 
 def evaluate_fusion(
-    spatial, motion, config: Config, *, part: str = "all", spatial_weight: float = 0.5, progress: bool = True
+    spatial, motion, config: Config, *, part: str = "all", fusion: Fusion = EQUAL, progress: bool = True
 ) -> dict:
-    """Scores two streams alone and fused by their mean, without a fusion run.
+    """Scores two streams alone and fused, without a fusion run.
 
     Args:
         spatial: Run folder or `.h5` file of the spatial stream.
         motion: Of the motion stream.
         config: Where the videos are, their split, and how many samples each gives.
         part: As in `evaluate`.
-        spatial_weight: Weight of the spatial stream.
+        fusion: How; by default both count alike.
         progress: Show a bar.
 
     Returns:
@@ -92,7 +93,7 @@ def evaluate_fusion(
         asked, config, _examples_of(config, part, labels), progress=progress
     )
     rows = {kind: answers.probabilities for kind, answers in stored.items()}
-    rows["fused"] = fuse(rows["spatial"], rows["motion"], spatial_weight)
+    rows["fused"] = fuse(rows["spatial"], rows["motion"], fusion)
     truth = np.array([labels.index(example.label) for example in examples])
     scores = {name: _brief(classification.evaluate(truth, values, labels)) for name, values in rows.items()}
     return scores | {"failed": failed}
@@ -106,7 +107,7 @@ def describe_evaluation(result: dict) -> str:
     return "\n".join(lines)
 
 
-def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, stream.Stored]) -> dict[str, np.ndarray]:
+def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, stream.Stored], labels) -> dict[str, np.ndarray]:
     spatial, motion = stored["spatial"].probabilities, stored["motion"].probabilities
     both = np.concatenate([stored["spatial"].features, stored["motion"].features], axis=-1)
     recurrent = checkpoints.read_model(run_dir / "best.keras").predict(both, batch_size=config.batch_size, verbose=0)
@@ -114,7 +115,7 @@ def _fusion_scores(run_dir: Path, config: Config, stored: dict[str, stream.Store
         "spatial": spatial,
         "motion": motion,
         "average": fuse(spatial, motion),
-        "weighted": fuse(spatial, motion, stored_weight(run_dir)),
+        "late": fuse(spatial, motion, read_fusion(run_dir, STREAMS, labels)),
         "recurrent": recurrent,
     }
 

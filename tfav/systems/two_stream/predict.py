@@ -12,10 +12,10 @@ from tfav.errors import UsageError
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, check_target
 from tfav.io.progress import Progress, no_progress
-from tfav.metrics.late_fusion import stored_weight
+from tfav.metrics.late_fusion import EQUAL, Fusion, read_fusion
 from tfav.metrics.ranking import ranking
 from tfav.speech.subtitles import burn_captions
-from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.systems.two_stream.config import STREAMS, SYSTEM, Config
 from tfav.systems.two_stream.demo_video import Spool, draw_demo
 from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, read_labels
 from tfav.systems.two_stream.video_scores import FlowSettings, VideoScores, score_video
@@ -37,7 +37,7 @@ def predict_streams(
     stack_length: int | None = None,
     wrap: bool = False,
     workers: int | None = None,
-    spatial_weight: float = 0.5,
+    fusion: Fusion = EQUAL,
     every: float | None = None,
     window_sec: float | None = None,
     smooth_sec: float | None = None,
@@ -58,7 +58,7 @@ def predict_streams(
         stack_length: L of the motion stream, where a `.h5` file's is not 10.
         wrap: Let flow beyond 20 pixels wrap, as the notebook's demo did by mistake.
         workers: Processes for the flow; None is one per core.
-        spatial_weight: Of the spatial stream in the mean of both.
+        fusion: How both streams become one answer.
         every: Look at a window of each video every so many seconds, and say what happens when.
         window_sec: Length of a window; None: that of the clips `run_dir` was trained on.
         smooth_sec: Deviation of a Gaussian that smooths probabilities over time; None: `every`; 0: none.
@@ -68,7 +68,7 @@ def predict_streams(
 
     Returns:
         JSON-ready `{"files": [...], "labels"}`; each file has `path` and either `error`, or `num_frames`, `ranking`
-        (both streams' weighted mean), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three
+        (both streams' answer), `spatial`, `motion`, `frames` (per frame `index`, `time_sec` and the three
         rankings, of which the last L frames have only `spatial`), `warnings`, and `demo` where one was written. With
         `every` it is a row of `tfav.training.timelines.find_timelines`.
 
@@ -85,7 +85,7 @@ def predict_streams(
     check_target(demo, files, "--demo")
     if every is not None and demo is not None:
         raise UsageError("--demo shows one answer for the whole video. For a video of its segments use --captions.")
-    opened, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers, spatial_weight)
+    opened, names = _open_streams(spatial, motion, labels, flow_method, stack_length, wrap, workers, fusion)
     if every is None:
         return {"files": [row_of(path, opened, demo=demo, top=top) for path in files], "labels": names}
     run_dir = run_dir or motion
@@ -109,7 +109,7 @@ def open_predictor(run_dir: Path | str | None = None, *, spatial=None, motion=No
     """Opens two streams once, to ask them about one video after the other.
 
     Args:
-        run_dir: A fusion run; the weight that its training chose for each stream holds.
+        run_dir: A fusion run; the late fusion that its training chose holds.
         spatial: Without `run_dir`: run folder or legacy `.h5` file of the spatial stream.
         motion: Without `run_dir`: of the motion stream.
 
@@ -144,11 +144,12 @@ def _streams_of(run_dir: Path | str) -> dict:
         raise UsageError(
             f"{run_dir}: one stream alone. Give both: tfav predict two_stream --spatial RUN --motion RUN FILE"
         )
-    return {"spatial": config.spatial, "motion": config.motion, "spatial_weight": stored_weight(run.dir)}
+    fusion = read_fusion(run.dir, STREAMS, run.metadata["labels"])
+    return {"spatial": config.spatial, "motion": config.motion, "fusion": fusion}
 
 
 def _open_streams(
-    spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None, spatial_weight=0.5
+    spatial, motion, labels=None, flow_method=None, stack_length=None, wrap=False, workers=None, fusion=EQUAL
 ):
     """What gives the row of one video, and the class names."""
     if isinstance(labels, str | Path):
@@ -156,7 +157,7 @@ def _open_streams(
     streams = load_stream(spatial, "spatial"), load_stream(motion, "motion", stack_length=stack_length)
     names = agree_on_labels(*streams, labels)
     flow = FlowSettings.of(streams[1], flow_method, wrap)
-    return _Opened(streams, names, flow, workers, spatial_weight), names
+    return _Opened(streams, names, flow, workers, fusion), names
 
 
 class _Opened(NamedTuple):
@@ -166,10 +167,10 @@ class _Opened(NamedTuple):
     labels: list[str]
     flow: FlowSettings
     workers: int | None
-    spatial_weight: float
+    fusion: Fusion
 
     def score(self, path, **options) -> VideoScores:
-        options |= {"flow": self.flow, "workers": self.workers, "spatial_weight": self.spatial_weight}
+        options |= {"flow": self.flow, "workers": self.workers, "fusion": self.fusion}
         return score_video(path, *self.streams, **options)
 
     def __call__(self, path, *, demo=None, top: int = 5, progress: Progress = no_progress) -> dict:
@@ -197,7 +198,7 @@ def _row_of(scores: VideoScores, labels: list[str], top: int) -> dict:
     return {
         "path": str(scores.path),
         "num_frames": len(frames),
-        "ranking": ranking(fused.mean(axis=0), labels, top),
+        "ranking": ranking(scores.whole(), labels, top),
         "spatial": ranking(scores.spatial.mean(axis=0), labels, top),
         "motion": ranking(scores.motion.mean(axis=0), labels, top),
         "frames": frames,

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,16 +11,18 @@ import keras
 import numpy as np
 
 from tfav import training
-from tfav.data.classification import check_known_classes, make_split
+from tfav.data.classification import check_known_classes, groups_of, make_split
 from tfav.data.folders import Example
+from tfav.data.splits import Split
 from tfav.errors import TfavError, UsageError
 from tfav.io.atomic_write import write_json
-from tfav.metrics.late_fusion import FUSION_FILE, choose_weight
-from tfav.systems.two_stream.config import SYSTEM, Config
+from tfav.io.console import say
+from tfav.metrics.late_fusion import EQUAL, FUSION_FILE, Choice, choose_fusion, describe_fusion
+from tfav.systems.two_stream.config import STREAMS, SYSTEM, Config
 from tfav.systems.two_stream.dataset import Data, build_datasets, open_data
 from tfav.systems.two_stream.model import build_model
 from tfav.systems.two_stream.sampling import find_examples
-from tfav.systems.two_stream.stream import Stream, agree_on_labels, both_streams, compute_both, load_stream
+from tfav.systems.two_stream.stream import Stream, agree_on_labels, both_streams, compute, compute_both, load_stream
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
 from tfav.training.learning_rate import schedule_callback
@@ -66,7 +69,7 @@ def callbacks(
 
 
 def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None) -> None:
-    """Makes the run folder, or opens the one that is there; for the fusion, chooses the streams' weight.
+    """Makes the run folder, or opens the one that is there; for the fusion, chooses the late one, too.
 
     Raises:
         UsageError: The folder belongs to another run.
@@ -79,15 +82,21 @@ def start_run(config: Config, run_dir: Path | str, *, opened: Data | None = None
     keep_clip_length(run_dir, opened.split.train)
     weight_file = Path(run_dir) / FUSION_FILE
     if config.stream == "fusion" and not weight_file.exists():
-        write_json(weight_file, choose_run_weight(config, opened.split.val, opened.labels))
+        write_json(weight_file, choose_run_fusion(config, run_dir, opened))
+        shutil.rmtree(Path(run_dir) / "left_out", ignore_errors=True)
 
 
 def train(
-    config: Config, run_dir: Path | str, *, devices: str | None = None, verbose: str | int = "auto"
+    config: Config,
+    run_dir: Path | str,
+    *,
+    devices: str | None = None,
+    verbose: str | int = "auto",
+    opened: Data | None = None,
 ) -> list[dict]:
     """Trains a stream, or the fusion, into a run folder, or goes on with the run that is there.
 
-    For the fusion, the weight of each stream's probabilities is chosen on the validation part as well.
+    For the fusion, the late one is chosen as well, see `choose_run_fusion`.
 
     Args:
         config: What to train on and how.
@@ -103,7 +112,7 @@ def train(
         DataError: The data set cannot be used as it stands.
     """
     training.prepare_devices(devices)  # before the data sets start TensorFlow
-    opened = open_data(config)
+    opened = opened or open_data(config)
     runs.check(run_dir, SYSTEM, config, {"labels": opened.labels})
     if config.stream == "fusion":
         check_streams(config, opened.labels)
@@ -142,20 +151,55 @@ def check_streams(config: Config, labels: list[str]) -> None:
         )
 
 
-def choose_run_weight(config: Config, examples: Sequence[Example], labels: list[str]) -> dict:
-    """What `fusion.json` holds: the weight of the spatial stream that is best on these examples, and their number.
+def choose_run_fusion(config: Config, run_dir: Path | str, opened: Data) -> dict:
+    """What `fusion.json` holds: the late fusion that is best on videos which neither stream was trained on.
 
-    Only those count that neither stream was trained on: of its own training videos a stream is always sure. Without
-    any, both weigh the same.
+    Of its own training videos a stream is always sure. So these are those of the validation part or, where there are
+    none of them, training videos that were left out while both streams were trained again. Of released files nothing is
+    known; the streams count alike then.
     """
-    known = set().union(*map(_trained_on, both_streams(config)))
-    examples = [example for example in examples if example.key.absolute() not in known]
-    if not examples:
-        return {"spatial_weight": 0.5, "chosen_on": 0}
-    stored = compute_both(config, examples)
-    truth = np.array([labels.index(example.label) for example in examples])
-    weight = choose_weight(truth, stored["spatial"].probabilities, stored["motion"].probabilities)
-    return {"spatial_weight": weight, "chosen_on": len(examples)}
+    streams = both_streams(config)
+    known = set().union(*map(_trained_on, streams))
+    examples = [example for example in opened.split.val if example.key.absolute() not in known]
+    if examples:
+        found = {kind: stored.probabilities for kind, stored in compute_both(config, examples).items()}
+    elif config.fusion_folds > 1 and all(stream.config for stream in streams):
+        examples = opened.split.train
+        found = {s.kind: _score_left_out(s, config, Path(run_dir) / "left_out", opened) for s in streams}
+        keras.utils.set_random_seed(config.seed)  # the recurrent fusion begins as if these had not been trained
+    else:
+        return describe_fusion(Choice(EQUAL, "equal", {}, 0), STREAMS, opened.labels)
+    truth = np.array([opened.labels.index(example.label) for example in examples])
+    groups = _groups(examples, config, opened)
+    choice = choose_fusion(truth, found["spatial"], found["motion"], groups)
+    return describe_fusion(choice, STREAMS, opened.labels)
+
+
+def _groups(examples: Sequence[Example], config: Config, opened: Data) -> list[str]:
+    """What stands in one fold, for each example: its group or, where all are of one, its video."""
+    everything = [example for part in opened.split for example in part]
+    found = dict(zip(everything, groups_of(everything, config), strict=True))
+    groups = [found[example] for example in examples]
+    return groups if len(set(groups)) > 1 else [example.video.as_posix() for example in examples]
+
+
+def _score_left_out(stream: Stream, config: Config, folder: Path, opened: Data) -> np.ndarray:
+    """`[N, K]`: of each training video, what a stream like this one says that was trained on those of other groups."""
+    examples = opened.split.train
+    groups = _groups(examples, config, opened)
+    fold_of = {group: place % config.fusion_folds for place, group in enumerate(sorted(set(groups)))}
+    data = {name: getattr(config, name) for name in ("data_dir", "cache_dir", "label_pattern")}
+    own = dataclasses.replace(stream.config, **data, preset_name="", val_fraction=0.0, val_groups=())
+    rows = np.zeros((len(examples), len(opened.labels)), np.float32)
+    for fold in sorted(set(fold_of.values())):
+        out = np.array([fold_of[group] == fold for group in groups])
+        learnt = [example for example, is_out in zip(examples, out, strict=True) if not is_out]
+        left_out = [example for example, is_out in zip(examples, out, strict=True) if is_out]
+        say(f"choosing the late fusion: {stream.kind} without {len(left_out)} of {len(examples)} training videos")
+        run_dir = folder / f"{stream.kind}-{fold}"
+        train(own, run_dir, verbose=0, opened=opened.divided(own, Split(learnt, [], left_out)))
+        rows[out] = compute(load_stream(run_dir, stream.kind), config, left_out, progress=False).probabilities
+    return rows
 
 
 def _trained_on(stream: Stream) -> set[Path]:

@@ -22,7 +22,7 @@ from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import frames_between, median_interval_sec
 from tfav.io.video import iter_frames, probe
-from tfav.metrics.late_fusion import fuse
+from tfav.metrics.late_fusion import EQUAL, Fusion, fuse
 from tfav.systems.two_stream.demo_video import Moment
 from tfav.systems.two_stream.stream import Stream
 from tfav.training.timelines import Windows
@@ -67,7 +67,7 @@ class VideoScores(NamedTuple):
         spatial: `[N, K]` float32 probabilities of each frame.
         motion: `[N - L, K]` float32, row `i` of the L flow pictures that begin with frame `i`.
         warnings: One line each: damage, a picture that never moves.
-        spatial_weight: Of the spatial stream in their mean, 0-1.
+        fusion: How both become one answer.
     """
 
     path: Path
@@ -75,26 +75,34 @@ class VideoScores(NamedTuple):
     spatial: np.ndarray
     motion: np.ndarray
     warnings: list[str]
-    spatial_weight: float = 0.5
+    fusion: Fusion = EQUAL
 
     def fused(self) -> np.ndarray:
-        """`[N - L, K]`: both streams' weighted mean for each frame that has a stack of flow."""
-        return fuse(self.spatial[: len(self.motion)], self.motion, self.spatial_weight)
+        """`[N - L, K]`: both streams' answer for each frame that has a stack of flow."""
+        return fuse(self.spatial[: len(self.motion)], self.motion, self.fusion)
+
+    def whole(self, first: int = 0, stop: int | None = None) -> np.ndarray:
+        """`[K]`: both streams' answer for the video, or for some of its frames that have a stack.
+
+        It is the fusion of each stream's mean over them, since a fusion is chosen on such means.
+        """
+        means = [rows[: len(self.motion)][first:stop].mean(axis=0) for rows in (self.spatial, self.motion)]
+        return fuse(*means, self.fusion)
 
     def windows(self, every_sec: float, window_sec: float) -> Windows:
-        """What both say of each window: the mean over its frames whose stacks lie in it, as of that stretch alone.
+        """What both say of each window, as of that stretch alone: of its frames whose stacks lie in it.
 
         A last window that the video ends in counts if half of it is there. One shorter than a stack has the one that
         begins with it.
         """
         duration_sec = float(self.times_sec[-1]) + median_interval_sec(self.times_sec)
         count = max(1, math.floor((duration_sec - window_sec / 2) / every_sec + 1e-6) + 1)
-        fused, length = self.fused(), len(self.times_sec) - len(self.motion)
+        num_stacks, length = len(self.motion), len(self.times_sec) - len(self.motion)
         rows = []
         for start_sec in np.arange(count) * every_sec:
             first, stop = frames_between(self.times_sec, start_sec, start_sec + window_sec)
-            first = min(first, len(fused) - 1)
-            rows.append(fused[first : max(first + 1, stop - length)].mean(axis=0))
+            first = min(first, num_stacks - 1)
+            rows.append(self.whole(first, max(first + 1, stop - length)))
         return Windows(np.stack(rows), duration_sec, self.warnings)
 
 
@@ -108,7 +116,7 @@ def score_video(
     batch_size: int = _BATCH_SIZE,
     keep: Callable[[Moment], None] | None = None,
     progress: Progress = no_progress,
-    spatial_weight: float = 0.5,
+    fusion: Fusion = EQUAL,
 ) -> VideoScores:
     """Scores every frame of a video with both streams, in one pass.
 
@@ -121,7 +129,7 @@ def score_video(
         batch_size: Frames, or stacks, that go through a network at a time.
         keep: Called with each frame and its flow, in order; must not hold on to them for the memory to stay bounded.
         progress: Told frame by frame; see `tfav.io.progress`.
-        spatial_weight: Of the spatial stream in the mean of both.
+        fusion: How both become one answer.
 
     Raises:
         MediaError: The file cannot be read, or has fewer than L + 1 frames. Damage that leaves so many is a warning.
@@ -158,7 +166,7 @@ def score_video(
     if not moves:
         warnings.append(f"{path}: nothing moves in it, so the motion stream has nothing to go by.")
     scores = spatial_batches.finish(), motion_batches.finish()
-    return VideoScores(path, np.array(source.times_sec), *scores, warnings, spatial_weight)
+    return VideoScores(path, np.array(source.times_sec), *scores, warnings, fusion)
 
 
 class _Source:
