@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tfav import cli
-from tfav.cli.commands import OF_A_SYSTEM, parsed
+from tfav.cli.commands import OF_A_SYSTEM, able_systems, parsed
 from tfav.data import synthetic
 from tfav.systems import SYSTEMS
 
@@ -70,7 +70,7 @@ def test_help_is_quick_and_loads_no_tensorflow():
 
 @pytest.mark.parametrize("name", [name.split() for name in cli.COMMANDS], ids=" ".join)
 def test_every_command_has_help_with_an_example(name, capsys):
-    systems = SYSTEMS if " ".join(name) in OF_A_SYSTEM else [""]
+    systems = able_systems(name[0]) if " ".join(name) in OF_A_SYSTEM else [""]
     for system in systems:
         assert tfav(*filter(None, [*name, system, "--help"])) == 0
         said = capsys.readouterr().out
@@ -81,7 +81,8 @@ def test_every_command_has_help_with_an_example(name, capsys):
 def test_help_without_a_system_lists_them(name, capsys):
     assert tfav(name, "--help") == 0
     said = capsys.readouterr().out
-    assert all(system in said for system in SYSTEMS) and f"tfav {name} SYSTEM --help" in said
+    assert [system for system in SYSTEMS if f"  {system} " in said] == list(able_systems(name))
+    assert f"tfav {name} SYSTEM --help" in said
 
 
 def test_a_flag_of_another_system_is_unknown(capsys):

@@ -76,9 +76,9 @@ def check_mention(words: list[str]) -> None:
     if name == "train" and rest and not rest[0].startswith("-"):
         check_line(words)
     elif name in cli_commands.OF_A_SYSTEM:
-        options = {"prepare": "PrepareOptions", "evaluate": "EvaluateOptions", "predict": "PredictOptions"}.get(name)
+        options = cli_commands.OPTIONS.get(name)
         # Where no system is named, one of them has to have the flag.
-        named = [rest[0]] if rest and rest[0] in SYSTEMS else SYSTEMS
+        named = [rest[0]] if rest and rest[0] in SYSTEMS else cli_commands.able_systems(name)
         own = [getattr(SYSTEMS[system], options or "Config") for system in named]
         valid = {flag for cls in (cli.COMMANDS[name][0], *own) for flag in parsing._flags(cls)}
         given = {word[2:].split("=")[0].removeprefix("no-") for word in flags if word.startswith("--")}

@@ -18,6 +18,7 @@ FLOORS = {
     "io": 1,
     "data": 2,
     "layers": 2,
+    "live": 2,
     "metrics": 2,
     "weights": 2,
     "speech": 3,
@@ -30,7 +31,7 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }
-NO_TENSORFLOW = ("errors", "lazy_names", "ranges", "io", "cli", "doctor", "old_packages")
+NO_TENSORFLOW = ("errors", "lazy_names", "ranges", "io", "live", "cli", "doctor", "old_packages")
 
 
 def imports_of(path: Path) -> set[str]:

@@ -23,6 +23,7 @@ from tfav.cli.flags import (
     Export,
     Fetch,
     LanguageModelOf,
+    Live,
     Predict,
     Prepare,
     Report,
@@ -79,6 +80,52 @@ def _predict(arguments: Sequence[str]) -> int:
     return 1 if any("error" in row for row in result["files"]) else 0
 
 
+def _live(arguments: Sequence[str]) -> int:
+    system, args, options = parsed("live", arguments)
+    start_tensorflow()
+    from tfav.live.loop import look
+    from tfav.live.overlay import answer_lines, open_overlay
+    from tfav.metrics.timeline import clock
+
+    def emit(row: dict) -> None:
+        if args.json:
+            _print_json(args, row, flush=True)
+        else:
+            print(clock(row["time_sec"]), *answer_lines(row)[:1], flush=True)
+
+    show = open_overlay(lambda line: print(f"warning: {line}", file=sys.stderr)) if args.window else None
+    report = look(args.source, system.open_live(**given(options)), emit, stall_sec=args.stall_sec, show=show)
+    if args.json:
+        _print_json(args, {"report": report._asdict()})
+    else:
+        delays = (
+            "no answer"
+            if report.delay_p50_sec is None
+            else (f"delay {1000 * report.delay_p50_sec:.0f} ms (median), {1000 * report.delay_p95_sec:.0f} ms (95 %)")
+        )
+        print(
+            f"{report.windows} windows of {report.frames} frames in {report.seconds:.1f} s, {delays}, "
+            f"{report.dropped_share:.1%} of the frames dropped"
+        )
+    if report.error:
+        print(f"error: {report.error}", file=sys.stderr)
+    return 1 if report.error else 0
+
+
+# What a system's own flags of a command are called.
+OPTIONS = {
+    "prepare": "PrepareOptions",
+    "evaluate": "EvaluateOptions",
+    "predict": "PredictOptions",
+    "live": "LiveOptions",
+}
+
+
+def able_systems(command: str) -> dict[str, System]:
+    """The systems that know a command."""
+    return {name: system for name, system in SYSTEMS.items() if command == "train" or system.has(OPTIONS[command])}
+
+
 def parsed(command: str, arguments: Sequence[str]) -> tuple[System, Any, Any]:
     """The system that is named first, the command's flags, and the system's own options or configuration.
 
@@ -90,9 +137,10 @@ def parsed(command: str, arguments: Sequence[str]) -> tuple[System, Any, Any]:
     system, rest = load(arguments[0]), list(arguments[1:])
     if command == "train":
         return system, *parsing.parse_train(Train, system.Config, system.PRESETS, system.name, rest)
-    options = {"prepare": "PrepareOptions", "evaluate": "EvaluateOptions", "predict": "PredictOptions"}[command]
-    flags = COMMANDS[command][0]
-    return system, *parsing.parse_system(flags, getattr(system, options), command, system.name, rest)
+    if system.name not in able_systems(command):
+        raise UsageError(f"{system.name} has no {command} yet. Systems that have: {', '.join(able_systems(command))}.")
+    flags, options = COMMANDS[command][0], getattr(system, OPTIONS[command])
+    return system, *parsing.parse_system(flags, options, command, system.name, rest)
 
 
 def _report(args: Report) -> int:
@@ -288,10 +336,10 @@ def _train(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _print_json(args, result: dict) -> None:
+def _print_json(args, result: dict, flush: bool = False) -> None:
     if args.json:
         text = json.dumps(result, ensure_ascii=False)
-        print(text if console.can_show(text) else json.dumps(result))
+        print(text if console.can_show(text) else json.dumps(result), flush=flush)
 
 
 COMMANDS: dict[str, tuple[type, Callable]] = {
@@ -300,6 +348,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "train": (Train, _train),
     "evaluate": (Evaluate, _evaluate),
     "predict": (Predict, _predict),
+    "live": (Live, _live),
     "report": (Report, _report),
     "export": (Export, _export),
     "serve": (Serve, _serve),
@@ -316,7 +365,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
 
 
 # These are given a system first, whose options they take beside their own flags.
-OF_A_SYSTEM = ("prepare", "train", "evaluate", "predict")
+OF_A_SYSTEM = ("prepare", "train", "evaluate", "predict", "live")
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -334,7 +383,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
             if name not in OF_A_SYSTEM:
                 return work(parsing.parse(cls, f"tfav {name}", rest))
             if rest[:1] in (["-h"], ["--help"]):
-                print(parsing.systems_overview(cls, name, SYSTEMS))
+                print(parsing.systems_overview(cls, name, able_systems(name)))
                 return 0
             return work(rest)
     raise parsing.unknown_command(arguments, COMMANDS)

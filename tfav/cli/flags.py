@@ -80,6 +80,23 @@ class Predict:
     """Print one JSON object on the last line."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Live:
+    """Ask a trained model about a camera, a stream or a played file, again and again, until Ctrl-C.
+
+    The newest frame wins: what comes while the model is busy is not kept for later.
+    """
+
+    source: str
+    """Number of a camera such as 0, an address such as rtsp://host/stream, or a video file, played at its own speed."""
+    stall_sec: float = ranged(10.0, gt=0)
+    """Seconds without a frame after which the source counts as stalled."""
+    window: bool = True
+    """Show the picture and the answer in a window, where there is a display."""
+    json: bool = False
+    """Print each answer, and at the end the report, as a JSON object on a line of its own."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Report:
     """Write a run's page, report.html: curves, scores, examples, settings, versions; or set runs side by side.

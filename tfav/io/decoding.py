@@ -34,6 +34,7 @@ class FrameDecoder:
     Args:
         container: An open `av` container.
         stream: Its video stream.
+        reorder: Frames held back to put timestamps in order; None: as many as files need.
 
     Attributes:
         num_broken: Packets that did not decode, so far.
@@ -41,8 +42,9 @@ class FrameDecoder:
         error: The last error, "" if there was none.
     """
 
-    def __init__(self, container, stream):
+    def __init__(self, container, stream, reorder: int | None = None):
         self.container, self.stream = container, stream
+        self._reorder = _REORDER if reorder is None else reorder
         self.num_broken = 0
         self.first_ticks = None
         self.error = ""
@@ -67,7 +69,7 @@ class FrameDecoder:
             frames.append(frame)
             if frame.pts is not None:
                 heapq.heappush(ticks, frame.pts)
-            if len(frames) > _REORDER:
+            if len(frames) > self._reorder:
                 yield pop()
         while frames:
             yield pop()

@@ -39,6 +39,11 @@ MEMBERS = {
     "export": "run folder to an `Exported`: pixels in, answers out, three examples",
     "demo": "folder to scores: makes data, trains into `folder/run` and evaluates, in about a minute",
 }
+# Those that not every system has.
+OPTIONAL_MEMBERS = {
+    "LiveOptions": "flags of `tfav live`, keyword arguments of `open_live`",
+    "open_live": "`(**LiveOptions)` to a `tfav.live.Live`, which gives a row for the newest window of frames",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +73,13 @@ class System:
         Raises:
             AttributeError: It is not part of the contract.
         """
-        if member not in MEMBERS:
+        if member not in MEMBERS and member not in OPTIONAL_MEMBERS:
             raise AttributeError(f"a system has no {member!r}. It has: {', '.join(MEMBERS)}.")
         return getattr(importlib.import_module(self.package), member)
+
+    def has(self, member: str) -> bool:
+        """Whether it has one of `OPTIONAL_MEMBERS`; nothing heavy is imported to tell."""
+        return member in importlib.import_module(self.package).__all__
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,6 +151,16 @@ class RunOptions:
 
     run_dir: Path
     """Run folder, or pretrained where the system ships weights."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """Flags of `tfav live` where windows are classified."""
+
+    window_sec: float | None = ranged(None, gt=0)
+    """Length of the window that is looked at, in seconds. Default: that of the clips in training."""
+    top: int = ranged(5, ge=1)
+    """Number of classes in an answer."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

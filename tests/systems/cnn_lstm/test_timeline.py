@@ -96,6 +96,27 @@ def test_damage_is_told_and_what_comes_before_it_is_used(grid_run, long_video, t
     assert "truncated" in row["warnings"][0] and 0.2 < row["duration_sec"] < 2.5
 
 
+def test_live_answers_are_those_of_the_same_stretch(grid_run, long_video, capsys):
+    command = ["live", "cnn_lstm", "--run-dir", str(grid_run), "--source", str(long_video), "--no-window", "--top", "6"]
+    assert cli.main([*command, "--json"]) == 0
+    *rows, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert last["report"]["frames"] == 50 and last["report"]["windows"] == len(rows) and not last["report"]["error"]
+    assert rows[-1]["time_sec"] == pytest.approx(2.45) and all(row["delay_sec"] > 0 for row in rows)
+    run, config = predict.open_run(grid_run, "cnn_lstm", Config)
+    score = predict.load_scorer(run.dir, config)
+    whole = [
+        row for row in rows if row["end_sec"] - row["start_sec"] == pytest.approx(0.5)
+    ]  # none of its frames was late
+    assert whole
+    for row in whole[-3:]:
+        clip = clip_reader.read_clip(long_video, config, (row["start_sec"], row["end_sec"]))
+        assert row["ranking"] == predict.ranking(score(clip), run.metadata["labels"], 6)
+    options = {"window_sec": 0.3, "top": 2}
+    live = predict.open_live(grid_run, **options)
+    found = live.answer(predict.Window([live.keep(np.zeros((40, 60, 3), np.uint8))] * 2, np.array([0, 0.05]), (0, 1)))
+    assert (live.window_sec, len(found["ranking"])) == (0.3, 2)
+
+
 def test_a_run_on_frame_folders_needs_the_length_of_a_window(grid_run, long_video, tmp_path):
     (grid_run / "clips.json").rename(tmp_path / "clips.json")
     with pytest.raises(UsageError, match=r"--window-sec"):

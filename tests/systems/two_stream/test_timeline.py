@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tfav import cli
-from tfav.errors import UsageError
+from tfav.errors import MediaError, UsageError
 from tfav.io.encoding import write_video
 from tfav.io.video import read_video
+from tfav.live import Window
 from tfav.metrics.late_fusion import Fusion
 from tfav.systems.two_stream import predict_files, predict_streams, video_scores
 from tfav.systems.two_stream.stream import load_stream
@@ -60,6 +61,42 @@ def test_segments_and_their_files(run_dirs, long_video, tmp_path, capsys):
     assert smooth["window_sec"] == 0.3 and smooth["wrote"][0] == str(tmp_path / "match.csv")
     stored = [json.loads((f / "match.timeline.json").read_bytes())["probabilities"] for f in (folder, tmp_path)]
     assert np.abs(np.diff(stored[1], axis=0)).sum() < np.abs(np.diff(stored[0], axis=0)).sum()
+
+
+def test_a_live_window_is_scored_as_a_video_of_its_frames(run_dirs, long_video, monkeypatch):
+    streams = [load_stream(run_dirs[kind], kind) for kind in ("spatial", "motion")]
+    flow, frames = video_scores.FlowSettings.of(streams[1]), list(read_video(long_video).frames)
+    expected = video_scores.score_video(long_video, *streams, workers=0, fusion=FUSION)
+    scorer = video_scores.WindowScorer(*streams, flow, FUSION)
+    computed, iter_flow = [], video_scores.iter_flow
+    counted = lambda frames, *given, **options: computed.append(len(frames) - 1) or iter_flow(frames, *given, **options)  # noqa: E731
+    monkeypatch.setattr(video_scores, "iter_flow", counted)
+    for first, stop in ((0, 8), (2, 10), (2, 10), (20, 28)):
+        kept = [scorer.kept(frame) for frame in frames[first:stop]]
+        scores = scorer(Window(kept, np.arange(first, stop) / 20, range(first, stop)))
+        np.testing.assert_allclose(scores.spatial, expected.spatial[first:stop], atol=1e-5)
+        np.testing.assert_allclose(scores.motion, expected.motion[first : stop - 3], atol=1e-5)
+    assert computed == [7, 2, 7]  # what two windows share is computed once
+    with pytest.raises(
+        MediaError, match=r"3 frames in a window, and a stack of 3 .* needs 4. Give a longer --window-sec"
+    ):
+        scorer(Window(kept[:3], np.arange(3) / 20, range(3)))
+
+
+def test_live(run_dirs, long_video, capsys):
+    command = ["live", "two_stream", "--source", str(long_video), "--no-window", "--window-sec", "0.4", "--top", "2"]
+    streams = ["--spatial", str(run_dirs["spatial"]), "--motion", str(run_dirs["motion"]), "--flow-method", "farneback"]
+    assert cli.main([*command, *streams, "--json"]) == 0
+    *rows, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert last["report"]["windows"] == len(rows) > 0 and {len(row["ranking"]) for row in rows} == {2}
+    opened = [load_stream(run_dirs[kind], kind) for kind in ("spatial", "motion")]
+    flow = video_scores.FlowSettings.of(opened[1], "farneback")
+    windows = video_scores.score_video(long_video, *opened, flow=flow, workers=0)
+    for row in (row for row in rows if row["end_sec"] - row["start_sec"] == pytest.approx(0.4)):
+        first = round(row["start_sec"] * 20)
+        best = windows.whole(first, first + 8 - 3)
+        assert row["ranking"][0]["probability"] == pytest.approx(best.max(), abs=1e-4)
+    assert cli.main(command) == 2 and "needs --run-dir of a fusion" in capsys.readouterr().err
 
 
 def test_what_it_needs(model_files, run_dirs, long_video, tmp_path):

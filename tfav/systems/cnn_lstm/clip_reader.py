@@ -95,15 +95,12 @@ def iter_windows(path: Path | str, config: Config, every_sec: float, window_sec:
     Raises:
         MediaError: It cannot be read.
     """
-    limit, size = _most_frames(config), _size_of(config)
     kept: collections.deque[tuple[float, np.ndarray]] = collections.deque()
     number, last = 0, None
 
     def window() -> Clip:
         held = list(kept) or [last]  # a frame that stands still for longer than a window
-        chosen = indices_evenly(len(held), limit)
-        frames = np.stack([held[index][1] for index in chosen])
-        return make_clip(motion_images.Video(frames, median_interval_sec([held[i][0] for i in chosen])), config)
+        return window_clip([frame for _, frame in held], [time_sec for time_sec, _ in held], config)
 
     for time_sec, frame in _frames_of(path, found):
         while time_sec >= number * every_sec + window_sec - _TICK_SEC:
@@ -111,11 +108,25 @@ def iter_windows(path: Path | str, config: Config, every_sec: float, window_sec:
             number += 1
             while kept and kept[0][0] < number * every_sec - _TICK_SEC:
                 kept.popleft()
-        last = time_sec, reduced(frame, size)
+        last = time_sec, kept_of(frame, config)
         if time_sec >= number * every_sec - _TICK_SEC:
             kept.append(last)
     if number == 0 or found.duration_sec - number * every_sec >= window_sec / 2:
         yield window()
+
+
+def window_clip(frames: Sequence[np.ndarray], times_sec: Sequence[float], config: Config) -> Clip:
+    """The clip of a window, of its frames as `kept_of` gives them and the times they start at."""
+    chosen = indices_evenly(len(frames), _most_frames(config))
+    video = motion_images.Video(
+        np.stack([frames[index] for index in chosen]), median_interval_sec([times_sec[index] for index in chosen])
+    )
+    return make_clip(video, config)
+
+
+def kept_of(frame: np.ndarray, config: Config) -> np.ndarray:
+    """What a clip needs of a frame `[H, W, 3]` uint8."""
+    return reduced(frame, _size_of(config))
 
 
 def iter_grid(path: Path | str, config: Config, step_sec: float, found: Pass) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from tfav.errors import UsageError
 from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training.config import ClassifierConfig, ScheduleConfig
-from tfav.training.system import RunOptions, Tab, TimelineOptions
+from tfav.training.system import RunOptions, Tab, TimelineOptions, WindowOptions
 
 SYSTEM = "cnn_lstm"
 
@@ -232,6 +232,15 @@ class PredictOptions(TimelineOptions, RunOptions):
     """Number of classes to print."""
     none: bool = False
     """Print no class where the best one is below the threshold that was chosen on the run's validation part."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LiveOptions(WindowOptions, RunOptions):
+    """Ranked classes of what a live source has shown last.
+
+    Example:
+        tfav live cnn_lstm --run-dir runs/mine --source 0
+    """
 
 
 TAB = Tab(

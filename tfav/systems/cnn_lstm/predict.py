@@ -17,6 +17,7 @@ from tfav.io.atomic_write import write_json
 from tfav.io.isolate_errors import failure_of
 from tfav.io.output_names import as_paths
 from tfav.io.progress import Progress, no_progress
+from tfav.live import Live, Window
 from tfav.metrics import multi_label
 from tfav.metrics.ranking import ranking
 from tfav.speech.subtitles import burn_captions
@@ -276,6 +277,32 @@ def open_predictor(run_dir: Path | str) -> Callable[..., dict]:
         return {"path": str(path), **found, "warnings": list(clip.warnings)}
 
     return predict_file
+
+
+def open_live(run_dir: Path | str, *, window_sec: float | None = None, top: int = 5) -> Live:
+    """Opens a run for live sources.
+
+    Args:
+        run_dir: A trained run.
+        window_sec: Length of the windows; None: that of the clips it was trained on.
+        top: Classes in an answer.
+
+    Raises:
+        UsageError: Not a run of this system, or a length of windows that is not known.
+        TfavError: There is no readable model.
+    """
+    run, config = open_run(run_dir, SYSTEM, Config)
+    window_sec = window_sec or timelines.read_clip_length(run.dir)
+    score, labels = load_scorer(run.dir, config), run.metadata["labels"]
+    thresholds = read_thresholds(run_dir) if config.multi_label else None
+
+    def answer(window: Window) -> dict:
+        clip = clip_reader.window_clip(window.frames, window.times_sec, config)
+        return _answer(score(clip), labels, top, thresholds, config)
+
+    blank = clip_reader.kept_of(np.zeros((240, 320, 3), np.uint8), config)
+    answer(Window([blank] * config.num_frames, np.arange(config.num_frames) / 25, ()))  # so that the first is quick
+    return Live(window_sec, answer, lambda frame: clip_reader.kept_of(frame, config))
 
 
 def open_networks(run_dir: Path, config: Config) -> Networks:

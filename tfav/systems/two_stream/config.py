@@ -9,7 +9,7 @@ from tfav.io.workers import Workers
 from tfav.ranges import ranged
 from tfav.training import run_folder as runs
 from tfav.training.config import ClassifierConfig, ScheduleConfig
-from tfav.training.system import Tab, TimelineOptions
+from tfav.training.system import Tab, TimelineOptions, WindowOptions
 
 SYSTEM = "two_stream"
 STREAMS = ("spatial", "motion")
@@ -219,6 +219,24 @@ class PredictOptions(TimelineOptions):
     """Number of flow pictures in the motion stream's input, where an .h5 file does not take 10."""
     top: int = ranged(5, ge=1)
     """Number of classes to print."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LiveOptions(WindowOptions):
+    """Ranked classes of what a live source has shown last, by both streams.
+
+    Example:
+        tfav live two_stream --run-dir runs/fusion --source rtsp://host/stream
+    """
+
+    run_dir: Path | None = None
+    """Run folder of a fusion. For two streams without a fusion use --spatial and --motion."""
+    spatial: str | None = None
+    """Spatial stream: a run folder, or an old Keras .h5 file."""
+    motion: str | None = None
+    """Motion stream: a run folder, or an old Keras .h5 file."""
+    flow_method: Literal["tvl1", "dis", "farneback"] | None = None
+    """Optical flow. Default: what the motion stream was trained on; only dis and farneback are quick enough."""
 
 
 def _demo_file(values, out: Path) -> dict:

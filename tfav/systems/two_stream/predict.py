@@ -12,13 +12,14 @@ from tfav.errors import UsageError
 from tfav.io.isolate_errors import row_of
 from tfav.io.output_names import as_paths, check_target
 from tfav.io.progress import Progress, no_progress
+from tfav.live import Live, Window
 from tfav.metrics.late_fusion import EQUAL, Fusion, read_fusion
 from tfav.metrics.ranking import ranking
 from tfav.speech.subtitles import burn_captions
 from tfav.systems.two_stream.config import STREAMS, SYSTEM, Config
 from tfav.systems.two_stream.demo_video import Spool, draw_demo
 from tfav.systems.two_stream.stream import Stream, agree_on_labels, load_stream, read_labels
-from tfav.systems.two_stream.video_scores import FlowSettings, VideoScores, score_video
+from tfav.systems.two_stream.video_scores import FlowSettings, VideoScores, WindowScorer, score_video
 from tfav.training.run_folder import open_run, predictions_folder
 from tfav.training.timelines import find_timelines, read_clip_length
 
@@ -136,6 +137,42 @@ def predict_files(run_dir: Path | str | None, files: Sequence[Path | str] | Path
             raise UsageError("two_stream needs --run-dir of a fusion, or --spatial and --motion.")
         return predict_streams(files=files, **options)
     return predict_streams(**_streams_of(run_dir) | options, files=files, run_dir=run_dir)
+
+
+def open_live(
+    run_dir: Path | str | None = None,
+    *,
+    spatial=None,
+    motion=None,
+    flow_method: str | None = None,
+    window_sec: float | None = None,
+    top: int = 5,
+) -> Live:
+    """Opens two streams for live sources.
+
+    Args:
+        run_dir: A fusion run; or
+        spatial: run folder or legacy `.h5` file of the spatial stream, and
+        motion: of the motion stream.
+        flow_method: `tvl1`, `dis` or `farneback`; None: what the motion stream was trained on.
+        window_sec: Length of the windows; None: that of the clips in training.
+        top: Classes in a ranking.
+
+    Raises:
+        UsageError: The streams cannot be used or do not go together, or the length of windows is not known.
+    """
+    if run_dir is None and (spatial is None or motion is None):
+        raise UsageError("two_stream needs --run-dir of a fusion, or --spatial and --motion.")
+    given = _streams_of(run_dir) if run_dir is not None else {"spatial": spatial, "motion": motion}
+    opened, labels = _open_streams(**given, flow_method=flow_method)
+    scorer = WindowScorer(*opened.streams, opened.flow, opened.fusion)
+
+    def answer(window: Window) -> dict:
+        scores = scorer(window)
+        rows = {"ranking": scores.whole(), "spatial": scores.spatial.mean(axis=0), "motion": scores.motion.mean(axis=0)}
+        return {name: ranking(row, labels, top) for name, row in rows.items()}
+
+    return Live(window_sec or read_clip_length(run_dir or motion), answer, scorer.kept)
 
 
 def _streams_of(run_dir: Path | str) -> dict:

@@ -7,8 +7,9 @@ the windows to come is computed in other processes while the networks run. What 
 import collections
 import dataclasses
 import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from tfav.io.optical_flow import FLOW_BOUND, METHODS, iter_flow, quantize_flow
 from tfav.io.progress import Progress, no_progress, with_progress
 from tfav.io.sampling import frames_between, median_interval_sec
 from tfav.io.video import iter_frames, probe
+from tfav.live import Window
 from tfav.metrics.late_fusion import EQUAL, Fusion, fuse
 from tfav.systems.two_stream.demo_video import Moment
 from tfav.systems.two_stream.stream import Stream
@@ -153,7 +155,7 @@ def score_video(
         spatial_batches.add(fit_square(frame, spatial))
         window.append([fit_square(levels[..., side], motion) for side in (0, 1)])
         if len(window) == length:
-            motion_batches.add(np.stack([pair[side] for side in (0, 1) for pair in window], axis=-1))
+            motion_batches.add(_stack(window))
     if len(source.times_sec) <= length:
         raise MediaError(
             path,
@@ -167,6 +169,78 @@ def score_video(
         warnings.append(f"{path}: nothing moves in it, so the motion stream has nothing to go by.")
     scores = spatial_batches.finish(), motion_batches.finish()
     return VideoScores(path, np.array(source.times_sec), *scores, warnings, fusion)
+
+
+class WindowScorer:
+    """Scores the newest window of a live source, again and again, as `score_video` scores a video of these frames.
+
+    What a window has in common with the one before is not computed anew.
+
+    Args:
+        spatial: The spatial stream.
+        motion: The motion stream.
+        flow: How flow is made.
+        fusion: How both become one answer.
+    """
+
+    def __init__(self, spatial: Stream, motion: Stream, flow: FlowSettings, fusion: Fusion = EQUAL):
+        self._streams, self._flow, self._fusion = (spatial, motion), flow, fusion
+        self._scorers = spatial.build_scorer(), motion.build_scorer()
+        for stream, score in zip(self._streams, self._scorers, strict=True):  # so that the first is quick
+            score(np.zeros((1, *stream.model.input_shape[1:]), np.uint8))
+        self._known: dict[tuple, np.ndarray] = {}  # by frames: rows of one, flow of two, rows of L + 1
+
+    def kept(self, frame: np.ndarray) -> np.ndarray:
+        """What it needs of a frame: smaller, where both streams see smaller ones anyway."""
+        config = self._streams[0].config
+        return images.shrink(frame, self._flow.size if config and config.frames_size == self._flow.size else 0)
+
+    def __call__(self, window: Window) -> VideoScores:
+        """The scores of a window whose frames are as `kept` gives them.
+
+        Raises:
+            MediaError: It has fewer than L + 1 frames.
+        """
+        spatial, motion = self._streams
+        numbers, length = tuple(window.numbers), motion.stack_length
+        if len(numbers) <= length:
+            raise MediaError(
+                "the live source",
+                f"{len(numbers)} frames in a window, and a stack of {length} flow pictures needs {length + 1}",
+                "Give a longer --window-sec.",
+            )
+        singles, pairs = [("frame", number) for number in numbers], _pairs(numbers)
+        stacks = [("stack", *numbers[i : i + length + 1]) for i in range(len(numbers) - length)]
+        known = {key: self._known[key] for key in (*singles, *pairs, *stacks) if key in self._known}
+        new = [place for place, key in enumerate(singles) if key not in known]
+        self._score(0, known, [singles[i] for i in new], (fit_square(window.frames[i], spatial) for i in new))
+        first = next((place for place, pair in enumerate(pairs) if pair not in known), len(pairs))
+        frames = [images.shrink(frame, self._flow.size) for frame in window.frames[first:]]
+        convert = functools.partial(quantize_flow, bound=self._flow.bound, wrap=self._flow.wrap)
+        flows = iter_flow(frames, self._flow.method, workers=0, convert=convert) if len(frames) > 1 else ()
+        for pair, levels in zip(pairs[first:], flows, strict=True):
+            known[pair] = np.stack([fit_square(levels[..., side], motion) for side in (0, 1)])
+        new = [stack for stack in stacks if stack not in known]
+        self._score(1, known, new, (_stack([known[pair] for pair in _pairs(stack[1:])]) for stack in new))
+        self._known = known
+        rows = [np.stack([known[key] for key in keys]) for keys in (singles, stacks)]
+        return VideoScores(Path("live"), window.times_sec, *rows, [], self._fusion)
+
+    def _score(self, side: int, known: dict, keys: list, pictures: Iterator[np.ndarray]) -> None:
+        batches = _Batches(self._scorers[side], _BATCH_SIZE)
+        for picture in pictures:
+            batches.add(picture)
+        if keys:
+            known.update(zip(keys, batches.finish(), strict=True))
+
+
+def _pairs(numbers: Sequence[int]) -> list[tuple]:
+    return [("flow", *pair) for pair in itertools.pairwise(numbers)]
+
+
+def _stack(pairs: list[np.ndarray]) -> np.ndarray:
+    """`[S, S, 2 L]`: all of u before all of v, of L pictures `[2, S, S]`."""
+    return np.stack([pair[side] for side in (0, 1) for pair in pairs], axis=-1)
 
 
 class _Source:
