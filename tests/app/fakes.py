@@ -120,3 +120,18 @@ def next_frames(path, *, progress, out, frames):
 def _pictures():
     ramp = np.linspace(0, 255, 96, dtype=np.uint8)
     return [np.repeat(np.roll(ramp, 8 * n)[None, :, None].repeat(72, 0), 3, axis=2) for n in range(8)]
+
+
+class FakeChecker:
+    """As `tfav.app.enrol_station.TakeChecker`: finds what the prompt says."""
+
+    def prepare(self):
+        pass
+
+    def __call__(self, system, arguments):
+        return self._look
+
+    def _look(self, path, *, text, progress):
+        _behave(text.split()[0], progress)
+        faults = ("2 faces are seen. Be alone in the picture.",) if "faces" in text else ()
+        return {"faults": faults, "advice": ("Come closer.",), "measured": {"name": Path(path).name}}

@@ -71,8 +71,10 @@ def test_browser_and_server_are_given_the_same_limit(monkeypatch, tmp_path):
 
     built = page.build_page
 
-    def build(controller, *how):
-        scripts = [d.js for d in built(controller, *how).fns.values() if isinstance(d.js, str) and "file.size" in d.js]
+    def build(controller, *how, **more):
+        scripts = [
+            d.js for d in built(controller, *how, **more).fns.values() if isinstance(d.js, str) and "file.size" in d.js
+        ]
         told["scripts"] = scripts
         return Page()
 

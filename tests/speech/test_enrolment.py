@@ -303,10 +303,10 @@ def test_the_command(recording, prompts, tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_asks_a_run(recording, prompts, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tfav.systems.lipnet.predict.open_scorer", lambda run: lambda path, text: -int(path.stem))
     monkeypatch.setattr("tfav.io.faces.FaceDetector", lambda: None)
     monkeypatch.setattr("tfav.speech.take_check.check_take", look)
     monkeypatch.setattr(enrolments, "far_below", lambda scores: [slot for slot in scores if scores[slot] == -3])
-    monkeypatch.setattr("tfav.systems.lipnet.predict.open_scorer", lambda run: lambda path, text: -int(path.stem))
     for number in (1, 2, 3):
         recording(f"{number}.mp4", b"fine")
     arguments = ["--source", tmp_path / "recordings", "--out", tmp_path / "out", "--prompts", prompts]

@@ -130,7 +130,8 @@ def test_a_take_of_silence_and_a_voice_that_is_not_that_of_the_face(check, frame
 
 
 def test_length(check, frames, voice):
-    assert check(frames[:13], sound=None).faults[0].startswith("It lasts 0.5 seconds, too short for this sentence.")
+    (fault,) = check(frames[:13]).faults
+    assert fault == "It lasts 0.5 seconds, too short for this sentence. Say all of it before you stop."
     assert check(frames[:13], fps=1).faults == ("It lasts 13.0 seconds, more than 12. Stop when the sentence is said.",)
     (fault,) = check(frames, sound=voice, text=TEXT + " and a lot more than that was to be said").faults
     assert fault.startswith("Only 1.") and fault.endswith("seconds are spoken. Say the whole sentence.")

@@ -6,6 +6,7 @@ controller.py  what happens when a person uploads, starts, cancels or leaves
 uploads.py     what a file must be before anything decodes it
 job_queue.py   videos wait in line and are worked on one at a time, in a process that can be ended
 worker.py      that process: TensorFlow and the systems live there, and nowhere else
+enrol_station  takes of a person who records themself, checked apart and filed; enrol_routes.py its addresses
 server.py      temporary folders, start and stop
 """
 

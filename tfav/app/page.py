@@ -37,16 +37,19 @@ _ACCEPTED = ["video", *sorted(VIDEO_SUFFIXES)]  # with "video", a phone offers i
 # Enough for every system. Gradio asks for 1920 x 1440, which browsers on slow machines cannot encode as it comes.
 _CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}
 _PALE = ("body_text_color_subdued", "block_info_text_color", "block_label_text_color", "block_title_text_color")
+# A page of its own: what Gradio offers for cameras neither counts down nor goes on to the next sentence.
+_ENROL = '<iframe id="enrol" src="enrol/" title="Record yourself" allow="camera; microphone"></iframe>'
 _PRIVACY = "The file is deleted as soon as the work on it has ended, results when you leave the page."
 
 
-def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path) -> gr.Blocks:
+def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path, *, enrols: bool = False) -> gr.Blocks:
     """Builds the page.
 
     Args:
         controller: Does the work.
         tabs: What to show, in this order; those of `controller.predictors` can be used, others say how.
         examples: A folder for example videos.
+        enrols: Whether a person can record themself, on a page of its own below `enrol/`.
 
     Returns:
         The page, to be launched with the arguments of `look`.
@@ -57,6 +60,9 @@ def build_page(controller: Controller, tabs: tuple[Tab, ...], examples: Path) ->
             f"<p>Give it a video {html.escape(controller.limits.describe())} long. {html.escape(_PRIVACY)}</p>"
         )
         with gr.Tabs():
+            if enrols:
+                with gr.Tab("Enrol", id="enrol"):
+                    gr.HTML(_ENROL)
             for tab in tabs:
                 with gr.Tab(tab.title, id=tab.system):
                     if tab.system in controller.predictors:

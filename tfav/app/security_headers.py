@@ -8,6 +8,8 @@ _POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
     "connect-src 'self' blob: data:; frame-ancestors 'self'; form-action 'self'"
 )
+# Camera and microphone for this page alone, and for no frame of another server; the rest is of no use here.
+_PERMISSIONS = "camera=(self), microphone=(self), geolocation=(), display-capture=(), usb=(), serial=(), midi=()"
 
 
 class KeepInside:
@@ -29,6 +31,7 @@ class KeepInside:
                 message["headers"] = [
                     *message["headers"],
                     (b"content-security-policy", _POLICY.encode()),
+                    (b"permissions-policy", _PERMISSIONS.encode()),
                     (b"referrer-policy", b"no-referrer"),
                     (b"x-content-type-options", b"nosniff"),
                 ]

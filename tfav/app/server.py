@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tfav.app.enrol_station import TakeChecker, open_station
 from tfav.app.job_queue import JobQueue
 from tfav.app.tabs import TABS, predictor_args
 from tfav.app.uploads import Limits
 from tfav.errors import UsageError
 from tfav.ranges import check_number
+from tfav.speech.enrolment import Enrolment
 from tfav.training import run_folder as runs
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -29,6 +31,7 @@ def serve(
     max_mb: float = 200,
     max_sec: float = 60,
     queue: int = 8,
+    enrolment: Enrolment | None = None,
 ) -> None:
     """Serves the page until it is interrupted.
 
@@ -39,6 +42,7 @@ def serve(
         max_mb: Largest upload in megabytes.
         max_sec: Longest video in seconds.
         queue: How many videos may wait.
+        enrolment: Takes that a person is to record on the page.
 
     Raises:
         UsageError: A run that is none, a number out of range, Gradio is not installed, or the port is taken.
@@ -48,10 +52,13 @@ def serve(
     check_number("queue", queue, whole=True, ge=0)
     check_number("port", port, whole=True, ge=0, le=65535)
     predictors = find_runs(run_dirs)
-    with running(predictors, limits=Limits(max_mb, max_sec), queue=queue, host=host, port=port) as address:
+    limits = Limits(max_mb, max_sec)
+    with running(predictors, limits=limits, queue=queue, host=host, port=port, enrolment=enrolment) as address:
         print(f"The page is at {address} (Ctrl-C ends it).", flush=True)
         if host not in ("127.0.0.1", "localhost", "::1"):
             print("Whoever reaches this address can use it: there is no password.", flush=True)
+        if enrolment is not None:
+            print(f"Record yourself at {address}enrol/. {enrolment.describe()}.", flush=True)
         _wait()
 
 
@@ -64,6 +71,8 @@ def running(
     host: str = "127.0.0.1",
     port: int = 7860,
     make_models: Callable | None = None,
+    enrolment: Enrolment | None = None,
+    make_checker: Callable = TakeChecker,
 ) -> Iterator[str]:
     """The page while it runs.
 
@@ -74,6 +83,8 @@ def running(
         host: Address to bind to.
         port: To listen on; 0 takes any that is free.
         make_models: As in `tfav.app.worker.main`.
+        enrolment: Takes that a person is to record on the page.
+        make_checker: Likewise, of the process that looks at takes.
 
     Yields:
         The page's address.
@@ -88,14 +99,21 @@ def running(
     proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     options = {"make_models": make_models} if make_models else {}
     jobs = JobQueue(queue, scratch=scratch, environment=proxies, **options)
-    page = None
+    page, stations = None, contextlib.ExitStack()
     try:
+        station = None
+        if enrolment is not None:
+            places = folder / "takes", scratch
+            station = stations.enter_context(
+                open_station(enrolment, limits or Limits(), *places, proxies, make_checker)
+            )
         with _without_proxies():
-            page, address = _launch(jobs, limits or Limits(), folder, predictors, host, port)
+            page, address = _launch(jobs, limits or Limits(), folder, predictors, host, port, station)
         yield address
     finally:
         if page is not None:
             page.close(verbose=False)
+        stations.close()
         jobs.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -120,7 +138,7 @@ def find_runs(run_dirs: Sequence[str]) -> dict[str, dict]:
     return predictors
 
 
-def _launch(jobs: JobQueue, limits: Limits, folder: Path, predictors: dict, host: str, port: int):
+def _launch(jobs: JobQueue, limits: Limits, folder: Path, predictors: dict, host: str, port: int, station=None):
     # Read by Gradio when it is imported and when it builds the page.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1", GRADIO_TEMP_DIR=str(folder / "served"))
     try:
@@ -128,11 +146,13 @@ def _launch(jobs: JobQueue, limits: Limits, folder: Path, predictors: dict, host
     except ImportError as error:
         raise UsageError(f"the page needs Gradio ({error}). Install it: pip install 'tfav[app]'") from error
     from tfav.app.controller import Controller
+    from tfav.app.enrol_routes import EnrolRoutes
     from tfav.app.security_headers import KeepInside
 
     examples = folder / "examples"
     examples.mkdir()
-    page = build_page(Controller(jobs, limits, folder, predictors), TABS, examples)
+    page = build_page(Controller(jobs, limits, folder, predictors), TABS, examples, enrols=station is not None)
+    middleware = [KeepInside.as_middleware(), *([EnrolRoutes.as_middleware(station)] if station else [])]
     page.queue(default_concurrency_limit=None)
     try:
         _, address, _ = page.launch(
@@ -146,7 +166,7 @@ def _launch(jobs: JobQueue, limits: Limits, folder: Path, predictors: dict, host
             footer_links=[],
             run_history=False,
             max_file_size=limits.max_bytes,
-            app_kwargs={"middleware": [KeepInside.as_middleware()]},
+            app_kwargs={"middleware": middleware},
             **look(),
         )
     except ValueError as error:  # Gradio asks itself whether it is there

@@ -181,7 +181,15 @@ def _demo(args: Demo) -> int:
 
 def _serve(args: Serve) -> int:
     from tfav.app import serve
+    from tfav.speech.enrolment import Enrolment
 
+    enrolment = None
+    if args.enrol is not None:
+        enrolment = Enrolment(args.enrol, args.speaker, args.prompts, args.takes)
+        for line in enrolment.prompts.refused:
+            print(f"warning: {line}", file=sys.stderr)
+    elif args.prompts is not None:
+        raise UsageError("--prompts is for the tab of --enrol. Give --enrol FOLDER for the takes.")
     serve(
         args.run_dir,
         host=args.host,
@@ -189,6 +197,7 @@ def _serve(args: Serve) -> int:
         max_mb=args.max_mb,
         max_sec=args.max_seconds,
         queue=args.queue,
+        enrolment=enrolment,
     )
     return 0
 

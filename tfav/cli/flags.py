@@ -153,6 +153,7 @@ class Serve:
 
     Example:
         tfav serve --run-dir SYSTEM=runs/mine
+        tfav serve --enrol recordings --speaker ana --prompts prompts.txt
     """
 
     run_dir: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SYSTEM=RUN ...")] = ()
@@ -167,6 +168,14 @@ class Serve:
     """Longest video."""
     queue: int = ranged(8, ge=0)
     """How many videos may wait while one is worked on."""
+    enrol: Path | None = None
+    """Add a tab on which a person records themself reading prompts aloud; the takes go to this folder."""
+    speaker: str = "me"
+    """With --enrol: who speaks; name of the folder inside."""
+    prompts: str | None = None
+    """With --enrol: everyday, grid, or a file with a sentence a line. Default: as begun, at first everyday."""
+    takes: int = ranged(1, ge=1)
+    """With --enrol: how often each prompt is to be recorded."""
 
 
 @dataclasses.dataclass(frozen=True)

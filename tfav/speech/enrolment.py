@@ -7,6 +7,7 @@
 A take is there when its recording has its name; everything else can be made anew from it. Loads no TensorFlow.
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfav.errors import DataError, TfavError, UsageError
-from tfav.io.atomic_write import partial_file, remove_partials, write_json
+from tfav.io.atomic_write import DiskFullError, partial_file, remove_partials, write_json
 from tfav.io.isolate_errors import row_of
 from tfav.io.listing import VIDEO_SUFFIXES, describe_left_out, is_junk, source_identity, walk_files
 from tfav.io.progress import Progress, no_progress
@@ -156,7 +157,8 @@ class Enrolment:
         if earlier not in (None, target):
             earlier.unlink()
         self._filed[slot.name] = {**check.measured, "advice": list(check.advice), **more}
-        self._write()
+        with contextlib.suppress(DiskFullError):  # the take is there; what was measured can be measured again
+            self._write()
         return target
 
     def drop(self, slot: Slot) -> None:

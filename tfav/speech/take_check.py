@@ -191,7 +191,7 @@ def _listen(crops: np.ndarray, sound: np.ndarray, least_sec: float, found: _Find
     if not moves:
         seen = "A voice is heard, but the lips do not move" if heard else "Nothing is said: the lips do not move"
         found.faults.append(f"{seen}. Say the sentence to the camera when the countdown has ended.")
-    elif speech_sec < least_sec:
+    elif speech_sec < least_sec <= len(crops) / FPS:  # a shorter take is told already
         found.faults.append(f"Only {speech_sec:.1f} seconds are spoken. Say the whole sentence.")
     elif len(sound) and not heard:
         found.advice.append("No voice is heard. If you did speak, turn on the microphone.")
