@@ -19,6 +19,7 @@ from tfav.errors import DataError, MediaError, UsageError
 from tfav.io.container import PacketScan, nominal_rate, open_video, scan_packets
 from tfav.io.decoding import FrameDecoder, RgbConverter, read_orientation
 from tfav.io.sampling import Span, frames_between, indices_evenly, indices_every_sec, median_interval_sec
+from tfav.io.video_spans import scan_once, seek_frames
 from tfav.ranges import check_number
 
 # From the orientation to degrees clockwise and whether it is mirrored before.
@@ -153,7 +154,8 @@ def iter_frames(path, *, span: Span = None, strict: bool = True) -> Iterator[tup
 
     Args:
         path: The file.
-        span: The frames of a stretch alone, as `sampling.frames_between` has them; nothing behind it is decoded.
+        span: The frames of a stretch alone, as `sampling.frames_between` has them; nothing behind it is decoded, nor
+            what lies long before it, where the format can be searched.
         strict: Whether a damaged file is an error (after the frames that it has), or is read as far as it goes.
 
     Yields:
@@ -163,11 +165,18 @@ def iter_frames(path, *, span: Span = None, strict: bool = True) -> Iterator[tup
     Raises:
         MediaError: The file cannot be read, holds no frames or, with `strict`, is damaged.
     """
-    scan = scan_packets(path)
+    scan, first, stop = scan_packets(path) if span is None else scan_once(path), 0, None
+    if span and len(scan.times_sec):
+        first, stop = frames_between(scan.times_sec, *span)
+        for sought in seek_frames(path, scan.times_sec, first, stop):
+            yield sought.index, sought.time_sec, sought.read()
+            first = sought.index + 1
+        if first == stop:
+            _raise_if_damaged(path, _join(scan.truncation, sought.num_broken), stop, strict)
+            return
     with open_video(path) as (container, stream):
         decoder = FrameDecoder(container, stream)
         index, to_rgb = -1, None
-        first, stop = frames_between(scan.times_sec, *span) if span and len(scan.times_sec) else (0, None)
         for index, (time_sec, frame) in enumerate(itertools.islice(decoder, stop)):
             to_rgb = to_rgb or RgbConverter(path, frame)
             if index >= first:
@@ -296,7 +305,7 @@ def select_frames(
             prediction, also for some that are not in the result.
         last: Stop after this frame, when no choice goes beyond it; None decodes to the end, which finds all damage.
         span: Choose among the frames of a stretch alone, from a second to another one, as if these were all; nothing
-            behind it is decoded.
+            behind it is decoded, nor what lies long before it, where the format can be searched.
         strict: Whether a damaged file is an error, or is read as far as it goes.
         threads: Decoder threads, see `container.open_video`.
 
@@ -307,14 +316,24 @@ def select_frames(
         MediaError: The file cannot be read, holds no frames or, with `strict`, is damaged.
         UsageError: A chosen frame number is beyond the end.
     """
-    scan = scan_packets(path)
+    scan = scan_packets(path) if span is None else scan_once(path)
     wanted = set()
     if span is not None:
         choose = _within(choose, span)
     if len(scan.times_sec):
-        last = last if span is None else frames_between(scan.times_sec, *span)[1] - 1
         with contextlib.suppress(DataError):  # a prediction only
-            wanted = set(choose(scan.times_sec).tolist())
+            indices = choose(scan.times_sec)
+            wanted = set(indices.tolist())
+        if span is not None:
+            first, stop = frames_between(scan.times_sec, *span)
+            last = stop - 1
+            for sought in seek_frames(path, scan.times_sec, first, stop, threads) if wanted else ():
+                if sought.index in wanted:
+                    keep(sought.index, sought.read())
+                if sought.index == last:
+                    damage = _join(scan.truncation, sought.num_broken)
+                    _raise_if_damaged(path, damage, stop, strict)
+                    return Selection(indices, scan.times_sec[indices], damage)
     handed_over = set()
     while True:
         times_sec = []
@@ -354,8 +373,12 @@ def _within(choose: Callable, span: tuple[float, float]) -> Callable:
 
 
 def _damage(scan: PacketScan, decoder: FrameDecoder) -> str:
-    broken = f"{decoder.num_broken} parts do not decode" if decoder.num_broken else ""
-    return "; ".join(part for part in (scan.truncation, broken) if part)
+    return _join(scan.truncation, decoder.num_broken)
+
+
+def _join(truncation: str, num_broken: int) -> str:
+    broken = f"{num_broken} parts do not decode" if num_broken else ""
+    return "; ".join(part for part in (truncation, broken) if part)
 
 
 def _raise_if_damaged(path, damage: str, num_frames: int, strict: bool) -> None:
