@@ -19,6 +19,7 @@ from tfav.cli.flags import (
     Demo,
     Doctor,
     Enrol,
+    EnrolReport,
     Evaluate,
     Export,
     Fetch,
@@ -273,6 +274,18 @@ def _enrol(args: Enrol) -> int:
     return 0 if good == len(result["files"]) else 1
 
 
+def _report_enrolment(args: EnrolReport) -> int:
+    start_tensorflow()
+    from tfav.report.enrolment import describe_growth, measure_growth
+
+    system = next(system for system in SYSTEMS.values() if system.kind == "sentences")
+    options = {"preset": args.preset, "step": args.step, "folds": args.folds, "grammar": args.grammar}
+    result = measure_growth(system, args.recordings, args.run_dir, speaker=args.speaker, **options)
+    print(describe_growth(result))
+    _print_json(args, result)
+    return 1 if result["failed"] else 0
+
+
 def _estimate_language_model(args: LanguageModelOf) -> int:
     from tfav.io.text_files import read_text
     from tfav.speech.language_model import characters, estimate
@@ -364,6 +377,7 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
     "align": (Align, _align),
+    "enrol report": (EnrolReport, _report_enrolment),
     "enrol": (Enrol, _enrol),
     "lm": (LanguageModelOf, _estimate_language_model),
     "shards verify": (ShardsVerify, _verify_shards),

@@ -233,6 +233,34 @@ class Enrol:
 
 
 @dataclasses.dataclass(frozen=True)
+class EnrolReport:
+    """Tell by cross-validation what share of the words is read after 10, 20, ... takes, and whether more would help.
+
+    The same command goes on where it was stopped, and with takes that were added since.
+
+    Example:
+        tfav enrol report --recordings recordings --speaker ana --run-dir runs/ana_report
+    """
+
+    recordings: Path
+    """Folder of the takes, as tfav enrol and tfav serve --enrol file them."""
+    run_dir: Path
+    """Folder for the trainings, and for report.json."""
+    speaker: str = "me"
+    """Whose takes."""
+    preset: str = "adapt"
+    """Named settings of the trainings."""
+    step: int = ranged(10, ge=2)
+    """Takes from one measurement to the next."""
+    folds: int = ranged(2, ge=2, le=20)
+    """Parts of the takes, each read by a training on the others: so many trainings for each measurement."""
+    grammar: str | None = None
+    """Grammar file of what may be said, or none. Default: GRID's if all takes are of its form, else none."""
+    json: bool = False
+    """Print the result as one JSON object on the last line."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Align:
     """Find when each word of a known text is said in videos, by a trained lip reader.
 

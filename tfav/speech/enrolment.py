@@ -49,6 +49,12 @@ class Slot(NamedTuple):
         return f"{self.number:04d}_take{self.take}"
 
 
+def slot_of(name: str) -> Slot | None:
+    """The place of a take by the name of its file or record, without suffix; None: it is no take's."""
+    match = _FILED.fullmatch(name.rsplit("/", 1)[-1])
+    return Slot(int(match[1]), int(match[2])) if match else None
+
+
 class Enrolment:
     """The takes of a speaker in a folder of recordings.
 
@@ -97,9 +103,9 @@ class Enrolment:
         """The takes that are there, by prompt and then by take, to their recordings."""
         found = {}
         for path in self.folder.iterdir():
-            match = _FILED.fullmatch(path.stem)
-            if match and path.suffix.lower() in VIDEO_SUFFIXES and path.with_suffix(".txt").exists():
-                found[Slot(int(match[1]), int(match[2]))] = path
+            slot = slot_of(path.stem)
+            if slot and path.suffix.lower() in VIDEO_SUFFIXES and path.with_suffix(".txt").exists():
+                found[slot] = path
         return dict(sorted(found.items()))
 
     def next_slot(self, after: Slot | None = None) -> Slot | None:

@@ -231,6 +231,21 @@ PRESETS: dict[str, dict] = {
         "learning_rate": 3e-3,
         "epochs": 40,
     },
+    # One new speaker with few clips, such as `tfav enrol` files, from the weights that ship. Not measured.
+    #   tfav train lipnet --preset adapt --data-dir mouths --run-dir runs/me
+    "adapt": {
+        "tokenizer": "compact",
+        "words": "grid",
+        "model": "resnet",
+        "filters": (32, 64, 96, 128),
+        "rnn_units": 192,
+        "word_splice_prob": 0.7,
+        "init": "pretrained",
+        "val_fraction": 0.0,
+        "learning_rate": 5e-4,
+        "ema_momentum": 0.0,
+        "epochs": 30,
+    },
     # Small, on the clips of `demo`. Not measured.
     "demo": {
         "tokenizer": "compact",
