@@ -52,7 +52,7 @@ def test_json_on_the_last_line_stays_json(encoding, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream(encoding))
     console.never_fail()
     result = {"label": "日本語 😀", "path": "caf\udce9"}
-    cli.commands._print_json(type("Args", (), {"json": True}), result)
+    cli.parsing.print_json(type("Args", (), {"json": True}), result)
     assert json.loads(written(sys.stdout)) == result
 
 

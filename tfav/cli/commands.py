@@ -3,16 +3,13 @@
 Nothing heavy is imported before it is known what is wanted, so `tfav --help` answers at once.
 """
 
-import functools
-import importlib
-import json
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from tfav._version import __version__
-from tfav.cli import parsing
+from tfav.cli import parsing, speech_commands
 from tfav.cli.flags import (
     Align,
     DataService,
@@ -35,7 +32,6 @@ from tfav.cli.flags import (
     WeightsInspect,
 )
 from tfav.errors import UsageError
-from tfav.io import console
 from tfav.io.atomic_write import write_json
 from tfav.systems import SYSTEMS, load
 from tfav.training.run_folder import is_shipped
@@ -48,7 +44,7 @@ def _prepare(arguments: Sequence[str]) -> int:
     start_tensorflow()
     report = system.prepare(args.source, args.out, **given(options))
     print(report.summary())
-    _print_json(args, report.as_dict())
+    parsing.print_json(args, report.as_dict())
     return 0 if report.ok else 1
 
 
@@ -66,7 +62,7 @@ def _evaluate(arguments: Sequence[str]) -> int:
     print(system.describe_evaluation(result))
     if not shipped:
         print(f"Next: tfav report --run-dir {args.run_dir}")
-    _print_json(args, result)
+    parsing.print_json(args, result)
     return 1 if result["failed"] else 0
 
 
@@ -77,7 +73,7 @@ def _predict(arguments: Sequence[str]) -> int:
 
     result = system.predict_files(**({"run_dir": None} | given(options)), files=args.files)
     print_predictions(result)
-    _print_json(args, result)
+    parsing.print_json(args, result)
     return 1 if any("error" in row for row in result["files"]) else 0
 
 
@@ -90,14 +86,14 @@ def _live(arguments: Sequence[str]) -> int:
 
     def emit(row: dict) -> None:
         if args.json:
-            _print_json(args, row, flush=True)
+            parsing.print_json(args, row, flush=True)
         else:
             print(clock(row["time_sec"]), *answer_lines(row)[:1], flush=True)
 
     show = open_overlay(lambda line: print(f"warning: {line}", file=sys.stderr)) if args.window else None
     report = look(args.source, system.open_live(**given(options)), emit, stall_sec=args.stall_sec, show=show)
     if args.json:
-        _print_json(args, {"report": report._asdict()})
+        parsing.print_json(args, {"report": report._asdict()})
     else:
         delays = (
             "no answer"
@@ -163,7 +159,7 @@ def _export(args: Export) -> int:
     print(f"wrote {written.path}, and {written.card} that describes it")
     print(f"largest difference to the run's own answers: {written.difference:.2g} (allowed: {written.tolerance:g})")
     print(written.inside)
-    _print_json(args, {key: str(v) if isinstance(v, PurePath) else v for key, v in written._asdict().items()})
+    parsing.print_json(args, {key: str(v) if isinstance(v, PurePath) else v for key, v in written._asdict().items()})
     return 0
 
 
@@ -216,96 +212,13 @@ def _doctor(args: Doctor) -> int:
     return doctor.main(mend=args.mend, data_dir=args.data_dir)
 
 
-def _align(args: Align) -> int:
-    start_tensorflow()
-    align_files = _reader_of_lips(args.run_dir).align_files
-    options = {"text": args.text, "transcripts": args.transcripts, "out": args.out, "face": args.face}
-    result = align_files(args.run_dir, args.files, **options)
-    for row in result["files"]:
-        said = row.get("error") or " ".join(
-            f"{word['text']} {word['start_sec']:.2f}-{word['end_sec']:.2f}" for word in row["words"]
-        )
-        print(f"{row['path']}: {said}" if "error" not in row else said)
-        for line in [*row.get("warnings", ()), *(f"wrote {path}" for path in row.get("wrote", ()))]:
-            print(f"  {line}")
-    _print_json(args, result)
-    return 1 if any("error" in row for row in result["files"]) else 0
-
-
-def _reader_of_lips(run_dir: Path):
-    """The package of the system that a run of sentences is of.
-
-    Raises:
-        UsageError: It is a run of another kind.
-    """
-    from tfav.training import run_folder
-
-    readers = [name for name, system in SYSTEMS.items() if system.kind == "sentences"]
-    name = readers[0] if is_shipped(run_dir) else run_folder.load(run_dir).system
-    if name not in readers:
-        raise UsageError(f"{run_dir}: a run of {name}, and sentences are read by runs of {', '.join(readers)}.")
-    return importlib.import_module(SYSTEMS[name].package)
-
-
-def _enrol(args: Enrol) -> int:
-    from tfav.io.faces import FaceDetector
-    from tfav.speech.enrolment import Enrolment, enrol_recordings
-    from tfav.speech.take_check import check_take
-
-    enrolment = Enrolment(args.out, args.speaker, args.prompts)
-    score = None
-    if args.run_dir is not None:
-        start_tensorflow()
-        score = _reader_of_lips(args.run_dir).open_scorer(args.run_dir)
-    check = functools.partial(check_take, detector=FaceDetector())
-    result = enrol_recordings(args.source, enrolment, check, score=score)
-    for warning in result["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
-    for row in result["files"]:
-        if "error" in row:
-            print(f"error: {row['error']}", file=sys.stderr)
-            continue
-        print(f"{row['path']}: {'repeat' if 'faults' in row else 'good'}: {row['prompt']}")
-        for line in (*row.get("faults", ()), *row["advice"]):
-            print(f"  {line}")
-    good = sum("wrote" in row for row in result["files"])
-    print(f"{good} good, {len(result['files']) - good} to repeat; {enrolment.describe()}")
-    _print_json(args, result)
-    return 0 if good == len(result["files"]) else 1
-
-
-def _report_enrolment(args: EnrolReport) -> int:
-    start_tensorflow()
-    from tfav.report.enrolment import describe_growth, measure_growth
-
-    system = next(system for system in SYSTEMS.values() if system.kind == "sentences")
-    options = {"preset": args.preset, "step": args.step, "folds": args.folds, "grammar": args.grammar}
-    result = measure_growth(system, args.recordings, args.run_dir, speaker=args.speaker, **options)
-    print(describe_growth(result))
-    _print_json(args, result)
-    return 1 if result["failed"] else 0
-
-
-def _estimate_language_model(args: LanguageModelOf) -> int:
-    from tfav.io.text_files import read_text
-    from tfav.speech.language_model import characters, estimate
-    from tfav.speech.text_normalization import normalize_text
-
-    lines = [normalize_text(line).text for line in read_text(args.file, "a text").split("\n")]
-    lines = [line for line in lines if line]
-    model = estimate(map(characters, lines) if args.tokens == "characters" else lines, args.order)
-    model.write_arpa(args.out)
-    print(f"wrote {args.out}: {len(lines)} sentences, {len(model.vocabulary)} {args.tokens}, order {model.order}")
-    return 0
-
-
 def _verify_shards(args: ShardsVerify) -> int:
     start_tensorflow()
     from tfav.data.shard_verification import verify_shards
 
     found = verify_shards(args.folder)
     print(found.summary())
-    _print_json(args, found.as_dict())
+    parsing.print_json(args, found.as_dict())
     return 1 if found.problems else 0
 
 
@@ -354,14 +267,8 @@ def _train(arguments: Sequence[str]) -> int:
     last = history[-1] if history else {}
     print(f"{options.run_dir}: {len(history)} epochs trained.")
     print(f"Next: tfav evaluate {system.name} --run-dir {options.run_dir} --part test, or --data-dir FOLDER")
-    _print_json(options, last)
+    parsing.print_json(options, last)
     return 0
-
-
-def _print_json(args, result: dict, flush: bool = False) -> None:
-    if args.json:
-        text = json.dumps(result, ensure_ascii=False)
-        print(text if console.can_show(text) else json.dumps(result), flush=flush)
 
 
 COMMANDS: dict[str, tuple[type, Callable]] = {
@@ -376,10 +283,10 @@ COMMANDS: dict[str, tuple[type, Callable]] = {
     "serve": (Serve, _serve),
     "demo": (Demo, _demo),
     "doctor": (Doctor, _doctor),
-    "align": (Align, _align),
-    "enrol report": (EnrolReport, _report_enrolment),
-    "enrol": (Enrol, _enrol),
-    "lm": (LanguageModelOf, _estimate_language_model),
+    "align": (Align, speech_commands.align),
+    "enrol report": (EnrolReport, speech_commands.report_enrolment),
+    "enrol": (Enrol, speech_commands.enrol),
+    "lm": (LanguageModelOf, speech_commands.estimate_language_model),
     "shards verify": (ShardsVerify, _verify_shards),
     "data-service": (DataService, _data_service),
     "weights inspect": (WeightsInspect, _inspect),

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import inspect
 import io
+import json
 import os
 import re
 import sys
@@ -235,3 +236,10 @@ def _first_message(text: str) -> str:
             continue
         message.append(line)
     return " ".join(" ".join(message).split()).rstrip(".:") + "."
+
+
+def print_json(args, result: dict, flush: bool = False) -> None:
+    """Prints a result as JSON on a line of its own, where `--json` asks for it."""
+    if args.json:
+        text = json.dumps(result, ensure_ascii=False)
+        print(text if console.can_show(text) else json.dumps(result), flush=flush)
