@@ -35,7 +35,7 @@ def test_the_page_of_a_fusion_has_a_row_for_each_way(run_dirs, small_config, tmp
     assert tfav("evaluate", "two_stream", "--run-dir", tmp_path / "fusion", "--part", "val") == 0
     said = capsys.readouterr().out
     page = write_report(tmp_path / "fusion").read_text(encoding="utf-8")
-    for way in ("spatial", "motion", "average", "weighted", "recurrent"):
+    for way in ("spatial", "motion", "average", "late", "recurrent"):
         assert f"<td>{way}</td>" in page and f"\n{way} " in said
 
 
