@@ -76,7 +76,7 @@ def read_picture(path) -> np.ndarray:
     header = inspect_picture(path)
     try:
         with iio.imopen(path, "r", plugin="pillow") as file:
-            if file.properties().dtype == np.uint16:  # Pillow would cut grey of 16 bits off at 255
+            if file.properties().dtype in (np.uint16, np.int32):  # grey of 16 bits, which Pillow would cut off at 255
                 picture = np.repeat((file.read() >> 8).astype(np.uint8)[..., None], 3, axis=2)
             else:
                 picture = file.read(mode="RGB")

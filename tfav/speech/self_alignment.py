@@ -100,24 +100,27 @@ def spread_words(words: Sequence[int], lengths: Sequence[int], active: np.ndarra
     return labels
 
 
-def realign_words(words: Sequence[int], log_probs: np.ndarray, log_prior: np.ndarray) -> np.ndarray:
-    """The most probable times of words, by the probabilities of a word head.
+def realign_words(words: Sequence[int], log_probs: np.ndarray) -> np.ndarray:
+    """The most probable times of a clip's words, by the probabilities of a word head.
+
+    Whether anybody speaks goes by silence against all words together, and who does not know the words yet still knows
+    that; which of the clip's own words it is goes by these alone.
 
     Args:
         words: Class number of each word, -1 of an unknown one.
         log_probs: `[T, 1 + W]`, of silence and the words in each frame.
-        log_prior: `[1 + W]`, how often each is said, which is divided out.
 
     Returns:
-        As `spread_words`; the same as before would be right where there are fewer frames than words: all silent.
+        `[T]` int32, the word said in each frame, 0 where none is; all silent where there are fewer frames than words.
     """
-    if not len(words) or len(words) > len(log_probs):
-        return np.full(len(log_probs), SILENCE, np.int32)
-    scores = log_probs - log_prior
-    anything = special.logsumexp(log_probs[:, 1:], axis=1) - special.logsumexp(log_prior[1:])
-    of_words = np.stack([scores[:, word] if word > 0 else anything for word in words], axis=1)
     labels = np.full(len(log_probs), SILENCE, np.int32)
-    for word, (start, end) in zip(words, align_spans(of_words, scores[:, SILENCE]), strict=True):
+    if not len(words) or len(words) > len(log_probs):
+        return labels
+    spoken = special.logsumexp(log_probs[:, 1:], axis=1)
+    share_of_one = np.full(len(log_probs), -math.log(log_probs.shape[1] - 1))  # of a word that is not known
+    scores = np.stack([log_probs[:, word] - spoken if word > 0 else share_of_one for word in words], axis=1)
+    scores += (spoken - special.logsumexp(scores, axis=1))[:, None]
+    for word, (start, end) in zip(words, align_spans(scores, log_probs[:, SILENCE]), strict=True):
         labels[start:end] = word
     return labels
 
@@ -197,17 +200,13 @@ class RealignWords(keras.callbacks.Callback):
 
     def _align(self, path: Path) -> None:
         before = self._labels.numpy()
-        numbers = np.where(before >= 0, before, SILENCE)
-        aligned, log_prior, agreement = before.copy(), None, []
+        aligned, agreement = before.copy(), []
         for row, logits in enumerate(self._predict(self.model)):
-            if log_prior is None:
-                counts = np.bincount(numbers[before != UNKNOWN].ravel(), minlength=logits.shape[1])
-                log_prior = np.log((counts + 1.0) / (counts + 1.0).sum())
             log_probs = special.log_softmax(np.asarray(logits, np.float64), axis=-1)
             if self._words[row] is None:
                 continue
             agreement.append(agree(before[row, : len(logits)], log_probs))
-            aligned[row, : len(logits)] = realign_words(self._words[row], log_probs, log_prior)
+            aligned[row, : len(logits)] = realign_words(self._words[row], log_probs)
         share = float(np.nanmean(agreement)) if np.isfinite(agreement).any() else 0.0
         if share < _LEAST_AGREEMENT:
             aligned = before
