@@ -5,6 +5,7 @@ It stands on Keras' `Optimizer`, not on Keras' `Muon`, whose arguments and defau
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import ops
@@ -39,6 +40,8 @@ class Muon(keras.optimizers.Optimizer):
         momentum: Decay of the matrices' sum of gradients.
         nesterov: Look one step of momentum ahead.
         num_steps: Steps of Newton and Schulz towards the orthogonal matrix.
+        step_dtype: Of these steps: `float32`, or `bfloat16`, which is enough for them and much faster where the machine
+            multiplies matrices so.
         **kwargs: As of every Keras optimizer, such as `use_ema` and `clipnorm`.
 
     Example:
@@ -62,6 +65,7 @@ class Muon(keras.optimizers.Optimizer):
         momentum: float = 0.95,
         nesterov: bool = True,
         num_steps: int = 5,
+        step_dtype: Literal["float32", "bfloat16"] = "float32",
         **kwargs,
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
@@ -70,6 +74,7 @@ class Muon(keras.optimizers.Optimizer):
         self.adam_lr_ratio = adam_lr_ratio
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
         self.momentum, self.nesterov, self.num_steps = momentum, nesterov, num_steps
+        self.step_dtype = step_dtype
 
     def build(self, variables):
         """Makes the momenta; only here are variables known by their paths."""
@@ -109,7 +114,7 @@ class Muon(keras.optimizers.Optimizer):
         step = ops.add(gradient, self.momentum * momentum) if self.nesterov else momentum
         # [gates, everything that goes in, what comes out of one]
         matrices = ops.transpose(ops.reshape(step, (-1, gates, variable.shape[-1] // gates)), (1, 0, 2))
-        update = _orthogonal(matrices, self.num_steps)
+        update = ops.cast(_orthogonal(matrices, self.num_steps, self.step_dtype), variable.dtype)
         size = max(update.shape[1:]) ** 0.5 * 0.2
         self.assign_sub(variable, rate * size * ops.reshape(ops.transpose(update, (1, 0, 2)), variable.shape))
 
@@ -125,16 +130,16 @@ class Muon(keras.optimizers.Optimizer):
     def get_config(self):
         """The arguments."""
         own = ("exclude_layers", "exclude_embeddings", "adam_lr_ratio", "adam_beta_1", "adam_beta_2", "epsilon")
-        own += ("momentum", "nesterov", "num_steps")
+        own += ("momentum", "nesterov", "num_steps", "step_dtype")
         return super().get_config() | {name: getattr(self, name) for name in own}
 
 
-def _orthogonal(matrices, num_steps: int):
+def _orthogonal(matrices, num_steps: int, dtype: str):
     """The nearest matrices with orthogonal columns or rows, `[N, rows, columns]`, by Newton and Schulz."""
     a, b, c = _NEWTON_SCHULZ
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = ops.transpose(matrices, (0, 2, 1)) if is_tall else matrices
-    x = x / (ops.norm(x, axis=(-2, -1), keepdims=True) + 1e-7)  # singular values of at most one
+    x = ops.cast(x / (ops.norm(x, axis=(-2, -1), keepdims=True) + 1e-7), dtype)  # singular values of at most one
     for _ in range(num_steps):
         square = x @ ops.transpose(x, (0, 2, 1))
         x = a * x + (b * square + c * square @ square) @ x

@@ -18,6 +18,7 @@ def make_optimizer(
     clip_norm: float = 0.0,
     ema_momentum: float = 0.0,
     muon_exclude: Sequence[str] = (),
+    muon_step_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> keras.optimizers.Optimizer:
     """An optimizer, not yet built.
 
@@ -29,6 +30,7 @@ def make_optimizer(
         clip_norm: Largest norm of all gradients together; 0 does not clip.
         ema_momentum: Momentum of the moving average of the weights that the optimizer keeps; 0: it keeps none.
         muon_exclude: Patterns of variable paths that `muon` leaves to AdamW.
+        muon_step_dtype: In what `muon` makes matrices orthogonal.
 
     Example:
         >>> from tfav.training.optimizers import make_optimizer
@@ -40,6 +42,7 @@ def make_optimizer(
         options |= {"use_ema": True, "ema_momentum": ema_momentum}
     if name == "muon":
         options |= {"adam_lr_ratio": _MUON_ADAM_RATIO, "exclude_layers": tuple(muon_exclude)}
+        options["step_dtype"] = muon_step_dtype
         return Muon(learning_rate, weight_decay=weight_decay, **options)
     if weight_decay:
         return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, **options)

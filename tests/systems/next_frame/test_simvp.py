@@ -1,5 +1,7 @@
 """SimVP: the published counts of parameters, the same numbers as plain NumPy, and a run from training to forecast."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import erf, expit
@@ -11,6 +13,7 @@ from tfav.systems.next_frame.dataset import scaling_of
 from tfav.systems.next_frame.model import load_model
 from tfav.systems.next_frame.rollout import rollout_function
 from tfav.systems.next_frame.simvp import build_simvp
+from tfav.systems.next_frame.train import compile_args
 from tfav.training.run_folder import load
 
 RNG = np.random.default_rng(0)
@@ -56,7 +59,13 @@ def group_norm(x, layer, groups):
     return ((parts - mean) / np.sqrt(variance + 1e-5)).reshape(x.shape) * gamma + beta
 
 
-def numpy_simvp(model, frames, depths, translator):
+def patches(x, size):
+    count, height, width, depth = x.shape
+    x = x.reshape(count, height // size, size, width // size, size, depth).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(count, height // size, width // size, size * size * depth)
+
+
+def numpy_simvp(model, frames, depths, translator, patch_size):
     layer, (count, length) = model.get_layer, frames.shape[:2]
 
     def block(x, name, stride=1, grow=False):
@@ -94,14 +103,23 @@ def numpy_simvp(model, frames, depths, translator):
         y = conv(conv(batch_norm(x, f"{name}_norm_2"), layer(f"{name}_widen")), layer(f"{name}_mix"))
         return x + np.asarray(layer(f"{name}_scale_2").scale) * conv(gelu(y), layer(f"{name}_narrow"))
 
-    x, skip = frames.reshape(-1, *frames.shape[2:]), None
+    def residual(x, name):
+        x = batch_norm(x, f"{name}_norm")
+        return conv(x * expit(x), layer(f"{name}_conv"))
+
+    x, skip = patches(frames.reshape(-1, *frames.shape[2:]), patch_size), None
     for number in range(depths[0]):
         x = block(x, f"encoder_{number}", stride=1 + number % 2)
         skip = x if not number else skip
     small = x.shape[1:]
     x = x.reshape(count, length, *small).transpose(0, 2, 3, 1, 4).reshape(count, *small[:2], -1)
     channels = x.shape[-1]
-    if translator == "gated":
+    if translator == "residual":
+        x = conv(x, layer("widen"))
+        for number in range(depths[1]):
+            x = x + residual(residual(x, f"residual_{number}_1"), f"residual_{number}_2")
+        x = residual(x, "narrow")
+    elif translator == "gated":
         for number in range(depths[1]):
             x = gated(x, f"block_{number}")
             if number in (0, depths[1] - 1):
@@ -118,21 +136,39 @@ def numpy_simvp(model, frames, depths, translator):
     x = x.reshape(count, *small[:2], length, small[2]).transpose(0, 3, 1, 2, 4).reshape(-1, *small)
     for number in reversed(range(depths[0])):
         x = block(x if number else x + skip, f"decoder_{number}", grow=number % 2 == 1)
-    return conv(x, layer("readout")).reshape(frames.shape)
+    x, (_, _, height, width, depth) = conv(x, layer("readout")), frames.shape
+    x = x.reshape(-1, height // patch_size, width // patch_size, patch_size, patch_size, depth)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(frames.shape)
 
 
-@pytest.mark.parametrize("translator", ["gated", "inception"])
-def test_the_same_numbers_as_plain_numpy(translator):
-    depths = (2, 3)
-    model = build_simvp((8, 12, 2), 3, filters=(8, 32), kernel_sizes=(3, 5), depths=depths, translator=translator)
+@pytest.mark.parametrize(
+    ("translator", "depths", "patch_size"),
+    [("gated", (2, 3), 1), ("inception", (2, 3), 1), ("residual", (2, 3), 2), ("residual", (0, 2), 4)],
+)
+def test_the_same_numbers_as_plain_numpy(translator, depths, patch_size):
+    widths = {"filters": (8, 32), "kernel_sizes": (3, 5), "depths": depths}
+    model = build_simvp((8, 12, 2), 3, **widths, translator=translator, patch_size=patch_size)
     for weight in model.weights:
         drawn = RNG.normal(0, 0.3, weight.shape)
         weight.assign(np.abs(drawn) + 0.5 if "variance" in weight.name or "gamma" in weight.name else drawn)
     frames = RNG.normal(size=(2, 3, 8, 12, 2)).astype(np.float32)
-    expected = numpy_simvp(model, frames.astype(np.float64), depths, translator)
+    expected = numpy_simvp(model, frames.astype(np.float64), depths, translator, patch_size)
     made = np.asarray(model(frames, training=False))
     assert expected.std() > 0.1
     np.testing.assert_allclose(made, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("precision", "step_dtype"), [("float32", "float32"), ("mixed_bfloat16", "bfloat16")])
+def test_muon_has_the_matrices_between_the_first_and_the_last(precision, step_dtype):
+    config = Config.preset("simvp", **SMALL, optimizer="muon", precision=precision)
+    optimizer = compile_args(config)["optimizer"]
+    assert optimizer.step_dtype == step_dtype
+    model = build_model(dataclasses.replace(config, translator="residual", patch_size=4, depths=(0, 2)))
+    optimizer.build(model.trainable_variables)
+    by_adam = {
+        v.path.rsplit("/", 2)[-2] for v in model.trainable_variables if not optimizer._is_matrix(v) and len(v.shape) > 1
+    }
+    assert by_adam == {"readout"}
 
 
 SMALL = {"model": "simvp", "filters": (8, 16), "kernel_sizes": (3, 3), "depths": (2, 2)}
@@ -172,7 +208,9 @@ def test_pictures_too():
     [
         ({"depths": (4,)}, "two filters, kernel_sizes and depths"),
         ({"filters": (64,), "kernel_sizes": (3,)}, "two filters, kernel_sizes and depths"),
-        ({"patch_size": 4}, "are the forecaster's; leave them out for model=simvp"),
+        ({"sampling_epochs": 4}, "is the forecaster's; leave it out for model=simvp"),
+        ({"depths": (2, 1)}, "needs 2 blocks or more"),
+        ({"patch_size": 5}, "multiple of patch_size"),
         ({"filters": (5, 512)}, "multiple"),
         ({"filters": (64, 24), "translator": "inception"}, "multiple"),
     ],

@@ -18,12 +18,14 @@ from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, W
 from tfav.systems.lipnet.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
+from tfav.training.batch_statistics import current_statistics
 from tfav.training.learning_rate import schedule_callback
 from tfav.training.optimizers import make_optimizer
 
 # What Muon's authors leave to AdamW.
 _FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
 _CTC_SHARE = 0.04  # weight of CTC's loss beside the word loss
+_STATISTICS_BATCHES = 16  # for batch normalisation, before words are aligned
 _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
 
@@ -105,9 +107,11 @@ def realign_callback(opened: dataset.Data, run_dir: Path | str) -> keras.callbac
 
     def predict(model: keras.Model):
         counts = iter(entry.num_frames for entry in entries)
-        for inputs, _ in dataset.build_dataset(config, index, names, cached=False):
-            for logits in model.predict_on_batch(inputs)["words"]:
-                yield logits[: next(counts)]
+        clips = dataset.build_dataset(config, index, names, cached=False).map(lambda inputs, targets: inputs)
+        with current_statistics(model, clips.take(_STATISTICS_BATCHES)):
+            for inputs in clips:
+                for logits in model.predict_on_batch(inputs)["words"]:
+                    yield logits[: next(counts)]
 
     classes = [word_classes(entry.text, config.known_words()) for entry in entries]
     own = [wants_own_times(entry, config.times) for entry in entries]

@@ -41,12 +41,13 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
             that make all frames at once.
         step: What the forecaster does for one frame: `conv_lstm`, cells on top of one another that draw each frame, or
             `motion`, two cells on two scales that displace the newest frame by what they make of its measured motion.
-        translator: Blocks in the middle of `simvp`: `gated`, gated attention, or `inception`.
-        depths: Convolutions of the encoder of `simvp`, every second of which halves the sides, and blocks of its
+        translator: Blocks in the middle of `simvp`: `gated`, gated attention, `inception`, or `residual`, which is not
+            published and the fastest on a CPU.
+        depths: Convolutions of the encoder of `simvp`, every second of which halves the sides, or 0; and blocks of its
             translator.
         filters: Channels of each ConvLSTM layer; of the encoder and of the translator of `simvp`.
         kernel_sizes: Side of each layer's kernels; one number per layer. Of `simvp`: encoder and decoder.
-        patch_size: The forecaster sees squares of so many pixels a side as one place with as many channels.
+        patch_size: The forecaster and `simvp` see squares of so many pixels a side as one place with as many channels.
         sampling_epochs: Scheduled sampling (Bengio et al., 2015): over so many epochs the share of true frames among
             the forecaster's inputs in the second part goes from 1 to 0; 0: it sees its own frames from the start.
         train_sequences: Made sequences in an epoch.
@@ -55,6 +56,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
         new_each_epoch: Make other sequences in every epoch, never the same twice.
         val_fraction: Share of a folder's or a file's sequences kept for validation, of whole videos where known.
         test_fraction: Share kept for the test part.
+        optimizer: `adamw`, which is Adam where `weight_decay` is 0, or `muon`, which has the matrices then and leaves
+            the rest to AdamW at half the rate.
         loss: `bce`, `mse`, `mse_mae`, the sum of both errors, or `frame_mse`, summed over the pixels of a frame.
         schedule: `constant`; `cosine` from `learning_rate` to 0 over all epochs; or `plateau`: a tenth after
             `plateau_patience` epochs without a better validation loss.
@@ -76,8 +79,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     output_frames: int = ranged(10, ge=1)
     model: Literal["notebook", "forecaster", "simvp"] = "notebook"
     step: Literal["conv_lstm", "motion"] = "conv_lstm"
-    translator: Literal["gated", "inception"] = "gated"
-    depths: tuple[int, ...] = ranged((4, 8), ge=2)
+    translator: Literal["gated", "inception", "residual"] = "gated"
+    depths: tuple[int, ...] = ranged((4, 8), ge=0)
     filters: tuple[int, ...] = ranged((64, 64, 64), ge=1)
     kernel_sizes: tuple[int, ...] = ranged((5, 3, 1), ge=1)
     patch_size: int = ranged(1, ge=1)
@@ -88,6 +91,7 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
     new_each_epoch: bool = False
     test_fraction: float = ranged(0.1, ge=0, lt=1)
     batch_size: int = ranged(5, ge=1)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     loss: Literal["bce", "mse", "mse_mae", "frame_mse"] = "bce"
     schedule: Literal["constant", "cosine", "plateau"] = "plateau"
     plateau_patience: int = ranged(5, ge=0)
@@ -109,6 +113,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
                 "simvp has an encoder and a translator: give two filters, kernel_sizes and depths. "
                 f"Received: {self.filters}, {self.kernel_sizes} and {self.depths}"
             )
+        if self.model == "simvp" and self.depths[1] < 2:
+            raise UsageError(f"the translator of simvp needs 2 blocks or more. Received: depths={self.depths}")
         is_inception = self.model == "simvp" and self.translator == "inception"
         if self.model == "simvp" and (
             self.filters[0] % 2 or (is_inception and (self.filters[1] % 16 or self.filters[0] * self.input_frames % 8))
@@ -130,10 +136,12 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
                 "image_size that is a multiple of twice the patch_size. "
                 f"Received: filters={self.filters}, image_size={self.image_size}, patch_size={self.patch_size}"
             )
-        if self.model != "forecaster" and (self.patch_size != 1 or self.sampling_epochs):
-            raise UsageError(
-                f"patch_size and sampling_epochs are the forecaster's; leave them out for model={self.model}."
-            )
+        if self.model != "forecaster" and self.sampling_epochs:
+            raise UsageError(f"sampling_epochs is the forecaster's; leave it out for model={self.model}.")
+        if self.model != "simvp" and self.optimizer == "muon":
+            raise UsageError("optimizer=muon is for model=simvp; the gates of ConvLSTM are no matrices of their own.")
+        if self.model == "notebook" and self.patch_size != 1:
+            raise UsageError("patch_size is of the models forecaster and simvp; leave it out for model=notebook.")
         if self.is_made and (self.image_size != 64 or self.channels != 1):
             raise UsageError(
                 "Moving MNIST is 64 x 64 and grey; give data_dir for other frames. "

@@ -83,7 +83,7 @@ def build_direct(config: Config) -> keras.Model:
     """SimVP, which makes `input_frames` at once; where more are asked for, it looks at what it made."""
     with mixed_precision(config.precision):
         frames = keras.Input((config.input_frames, *frame_shape(config)), name="frames")
-        padded, cut = pad_to(frames, 2 ** (config.depths[0] // 2))
+        padded, cut = pad_to(frames, config.patch_size * 2 ** (config.depths[0] // 2))
         network = build_simvp(
             tuple(padded.shape[2:]),
             config.input_frames,
@@ -91,6 +91,7 @@ def build_direct(config: Config) -> keras.Model:
             kernel_sizes=config.kernel_sizes,
             depths=config.depths,
             translator=config.translator,
+            patch_size=config.patch_size,
             activation="sigmoid" if config.loss == "bce" else "linear",
             name=SIMVP,
         )

@@ -2,11 +2,14 @@
 
 An encoder shrinks each frame by itself; the translator takes the frames' features as channels of one picture and mixes
 time and space; a decoder draws each frame, helped by the encoder's first features. The translator is a U of grouped
-Inception blocks or a row of gated spatio-temporal attention blocks. All frames come at once, as many as were seen; for
-more, what was made is looked at in turn.
+Inception blocks, a row of gated spatio-temporal attention blocks, or a row of residual blocks, which is ours: plain
+convolutions are what a CPU does best. All frames come at once, as many as were seen; for more, what was made is looked
+at in turn.
 
 Settings: `filters` are the channels of encoder and translator, `kernel_sizes` belong to encoder and decoder, `depths`
-counts the convolutions of the encoder, every second of which halves the sides, and the blocks of the translator.
+counts the convolutions of the encoder, every second of which halves the sides, and the blocks of the translator. With
+`patch_size` squares of pixels are one place with as many channels from the beginning; an encoder of depth 0 leaves it
+at that. Published sizes have neither.
 
 References:
     Z. Gao, C. Tan, L. Wu and S. Z. Li, "SimVP: Simpler yet better video prediction", CVPR 2022 (Inception).
@@ -18,7 +21,8 @@ References:
 import keras
 from keras import ops
 
-from tfav.systems.next_frame.convlstm import to_frame
+from tfav.layers import FusedBatchNormalization
+from tfav.systems.next_frame.convlstm import to_frame, to_patches
 
 _INCEPTION_KERNELS = (3, 5, 7, 11)
 _GROUPS = 8
@@ -69,19 +73,21 @@ def build_simvp(
     kernel_sizes: tuple[int, int],
     depths: tuple[int, int],
     translator: str,
+    patch_size: int = 1,
     activation: str = "linear",
     name: str = "simvp",
 ) -> keras.Model:
     """The network: as many frames out as in.
 
     Args:
-        frame: Height, width and channels; the sides must be multiples of `2 ** (depths[0] // 2)`.
+        frame: Height, width and channels; the sides must be multiples of `patch_size * 2 ** (depths[0] // 2)`.
         num_frames: Frames seen, and made.
         filters: Channels of encoder and translator.
         kernel_sizes: Sides of the encoder's and the decoder's kernels.
         depths: Convolutions of the encoder, and of the decoder; blocks of the translator, 2 or more (Inception: as many
             down as up).
-        translator: `inception` or `gated`.
+        translator: `inception`, `gated` or `residual`.
+        patch_size: Pixels on a side of what is one place to the encoder.
         activation: Of the frames made.
         name: Of the model.
 
@@ -90,21 +96,23 @@ def build_simvp(
     """
     height, width, channels = frame
     frames = keras.Input((num_frames, *frame), name="frames")
-    x, skip = ops.reshape(frames, (-1, height, width, channels)), None
+    x, skip = to_patches(ops.reshape(frames, (-1, height, width, channels)), patch_size), None
     for number in range(depths[0]):
         stride = 2 if number % 2 else 1
         x = apply_conv(x, filters[0], kernel_sizes[0], f"encoder_{number}", stride=stride)
         skip = x if number == 0 else skip
-    small = tuple(x.shape[1:3])
-    x = ops.reshape(x, (-1, num_frames, *small, filters[0]))
-    x = ops.reshape(ops.transpose(x, (0, 2, 3, 1, 4)), (-1, *small, num_frames * filters[0]))
-    x = {"inception": apply_inception_translator, "gated": apply_gated_translator}[translator](x, filters[1], depths[1])
-    x = ops.transpose(ops.reshape(x, (-1, *small, num_frames, filters[0])), (0, 3, 1, 2, 4))
-    x = ops.reshape(x, (-1, *small, filters[0]))
+    *small, features = x.shape[1:]
+    x = ops.reshape(x, (-1, num_frames, *small, features))
+    x = ops.reshape(ops.transpose(x, (0, 2, 3, 1, 4)), (-1, *small, num_frames * features))
+    x = _TRANSLATORS[translator](x, filters[1], depths[1])
+    x = ops.transpose(ops.reshape(x, (-1, *small, num_frames, features)), (0, 3, 1, 2, 4))
+    x = ops.reshape(x, (-1, *small, features))
     for number in reversed(range(depths[0])):
         x = keras.layers.Add(name="skip")([x, skip]) if number == 0 else x
         x = apply_conv(x, filters[0], kernel_sizes[1], f"decoder_{number}", grow=number % 2 == 1)
-    x = keras.layers.Conv2D(channels, 1, activation=activation, dtype="float32", name="readout")(x)
+    depth = channels * patch_size**2
+    x = keras.layers.Conv2D(depth, 1, activation=activation, dtype="float32", name="readout")(x)
+    x = to_frame(x, patch_size)
     return keras.Model(frames, ops.reshape(x, (-1, num_frames, height, width, channels)), name=name)
 
 
@@ -169,6 +177,30 @@ def apply_gated_attention(x, name: str):
     y = _gelu(depthwise(3, padding="same", name=f"{name}_mix")(y), f"{name}_gelu_2")
     y = conv(dim, 1, name=f"{name}_narrow")(y)
     return x + LayerScale(name=f"{name}_scale_2")(y)
+
+
+def apply_residual_translator(x, filters: int, depth: int):
+    """A row of `depth` residual blocks of two convolutions each, between two that change the number of channels."""
+    channels = x.shape[-1]
+    x = keras.layers.Conv2D(filters, 3, padding="same", name="widen")(x)
+    small = keras.initializers.VarianceScaling(1 / depth)  # so that a deep row begins near the identity
+    for number in range(depth):
+        y = _norm_and_conv(x, filters, f"residual_{number}_1")
+        x = x + _norm_and_conv(y, filters, f"residual_{number}_2", small)
+    return _norm_and_conv(x, channels, "narrow")
+
+
+def _norm_and_conv(x, filters: int, name: str, initializer="glorot_uniform"):
+    x = FusedBatchNormalization(momentum=0.95, epsilon=_EPSILON, name=f"{name}_norm")(x)
+    x = keras.layers.Activation("silu", name=f"{name}_act")(x)
+    return keras.layers.Conv2D(filters, 3, padding="same", kernel_initializer=initializer, name=f"{name}_conv")(x)
+
+
+_TRANSLATORS = {
+    "inception": apply_inception_translator,
+    "gated": apply_gated_translator,
+    "residual": apply_residual_translator,
+}
 
 
 def _batch_norm(x, name: str):

@@ -19,14 +19,20 @@ from tfav.training.learning_rate import schedule_callback
 from tfav.training.optimizers import make_optimizer
 from tfav.training.run_folder import open_run
 
+# What Muon's authors leave to AdamW.
+_FIRST_AND_LAST = ("encoder_0_conv", "readout", "draw", "next_frames")
+
 
 def compile_args(config: Config) -> dict:
     """Arguments for `model.compile`: optimizer, loss, and but for the notebook's model the error of its forecast."""
     optimizer = make_optimizer(
         config.learning_rate,
+        name=config.optimizer,
         weight_decay=config.weight_decay,
         clip_norm=config.clip_norm,
         ema_momentum=config.ema_momentum,
+        muon_exclude=_FIRST_AND_LAST,
+        muon_step_dtype="bfloat16" if config.precision == "mixed_bfloat16" else "float32",
     )
     # XLA, which Keras would take, compiles for minutes and runs convolutions on CPUs slower than TensorFlow does.
     loss = _of_seen_cells(config.loss) if config.is_array else _loss(config.loss)
