@@ -61,7 +61,7 @@ def align_letters(text: str, log_probs: np.ndarray, symbols: Tokenizer) -> np.nd
     states[1::2] = classes
     skip = np.zeros(len(states), bool)
     skip[3::2] = classes[1:] != classes[:-1]
-    path = _best_path(log_probs[:, states], skip, starts=(0, 1), ends=(len(states) - 2, len(states) - 1))
+    path = best_path(log_probs[:, states], skip, starts=(0, 1), ends=(len(states) - 2, len(states) - 1))
     places = [np.flatnonzero(path == 2 * letter + 1) for letter in range(len(classes))]
     return np.array([(place[0], place[-1]) for place in places])
 
@@ -99,13 +99,25 @@ def align_spans(scores: np.ndarray, silence: np.ndarray) -> list[tuple[int, int]
     skip = np.zeros(2 * num_words + 1, bool)
     skip[3::2] = True  # a word may follow the one before without a pause
     last = 2 * num_words
-    path = _best_path(states, skip, starts=(0, 1), ends=(last - 1, last))
+    path = best_path(states, skip, starts=(0, 1), ends=(last - 1, last))
     places = [np.flatnonzero(path == 2 * number + 1) for number in range(num_words)]
     return [(int(place[0]), int(place[-1]) + 1) for place in places]
 
 
-def _best_path(scores: np.ndarray, skip: np.ndarray, starts, ends) -> np.ndarray:
-    """The best state of each frame, `[T]`: states `[T, S]` follow one another, those marked may skip one."""
+def best_path(scores: np.ndarray, skip: np.ndarray, starts, ends, entering: np.ndarray | None = None) -> np.ndarray:
+    """The best state of each frame, where states follow one another.
+
+    Args:
+        scores: `[T, S]` of each state in each frame.
+        skip: `[S]` bool, states that may follow the last but one before them.
+        starts: Numbers of the states in which a path may begin.
+        ends: Those in which it may end.
+        entering: `[S]`, what is added whenever a path comes into a state; None: nothing.
+
+    Returns:
+        `[T]` int64.
+    """
+    entering = np.zeros(scores.shape[1]) if entering is None else entering
     num_frames, num_states = scores.shape
     state = np.full(num_states, _NEVER)
     state[list(starts)] = scores[0, list(starts)]
@@ -113,8 +125,8 @@ def _best_path(scores: np.ndarray, skip: np.ndarray, starts, ends) -> np.ndarray
     for t in range(1, num_frames):
         options = np.full((3, num_states), _NEVER)
         options[0] = state
-        options[1, 1:] = state[:-1]
-        options[2, 2:] = np.where(skip[2:], state[:-2], _NEVER)
+        options[1, 1:] = state[:-1] + entering[1:]
+        options[2, 2:] = np.where(skip[2:], state[:-2] + entering[2:], _NEVER)
         steps[t] = np.argmax(options, axis=0)
         state = np.maximum(options.max(0) + scores[t], _NEVER)
     path = np.empty(num_frames, np.int64)

@@ -1,46 +1,50 @@
-"""Word times from the text alone: words spread evenly at first, then found anew by the model that was trained on them.
+"""Word times from the text alone, by hidden Markov models of words, as speech recognition found them first.
 
-Speech recognition trained its hidden Markov models so: a flat start, then alignment and training in turn.
+Words are spread over the frames in which somebody speaks. Then each word is three states in a row, a state a Gaussian
+of what is seen and heard in its frames, and two steps follow one another: the Gaussians of the frames that lie in each
+state, and the best path of each clip through the states of its words. A network is no help here: it sees the whole
+clip, so it learns where words were put at first, right or wrong; a Gaussian sees its frame alone.
+
+Reference:
+    L. Rabiner, "A tutorial on hidden Markov models and selected applications in speech recognition", Proceedings of the
+    IEEE 77(2), 1989, sections V and VI (segmental k-means).
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import keras
+import cv2
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from tfav.data import shards
 from tfav.data.shards import Entry, Index
 from tfav.io.atomic_write import partial_file
+from tfav.io.cache import keyed_path
 from tfav.io.console import say
+from tfav.speech import log_mel
 from tfav.speech.activity import active_frames
-from tfav.speech.alignment import align_spans
+from tfav.speech.alignment import best_path
 from tfav.speech.grid import SILENCE, UNKNOWN
+from tfav.speech.recordings import has_usable_sound
 
-_LEAST_AGREEMENT = 0.3  # of the model with the labels that it learns from, before it may change them
-_FACTOR = 1.35  # from one epoch of alignment to the next
-
-
-class WordLabels(NamedTuple):
-    """What is said in each frame, `[N, T]` int32: the variable that data sets look up, and how it begins."""
-
-    variable: tf.Variable
-    start: np.ndarray
+_VERSION = 1  # of what is stored
+_STATES = 3  # of a word
+_ROUNDS = 10
+_THUMBNAIL = 14, 26  # height and width of a mouth in the models
+_SEEN, _HEARD = 24, 30  # principal components of pictures and of sound
+_MOST_FRAMES = 20_000  # that principal components are found in
+_PRIOR_FRAMES = 20.0  # of the variance of all states, in that of each
+_LEAST_VARIANCE = 0.05
+_PAUSE_COST = 0.1  # in nats for each feature: a plosive looks and sounds like a pause
+_MARGIN = 3  # frames beyond those in which somebody speaks
+_NEVER = -1e4
+_BLOCK = 1 << 16  # frames that are summed at a time
 
 
 def wants_own_times(entry: Entry, times: str) -> bool:
-    """Whether the times of a clip's words are the model's own: with `self` all are, with `auto` those not given."""
+    """Whether the times of a clip's words have to be found: with `self` all have, with `auto` those not given."""
     return times == "self" or (times == "auto" and not entry.words)
-
-
-def word_classes(text: str, known_words: Sequence[str]) -> list[int]:
-    """Classes of a text's words, from 1 on, -1 of those that are not known."""
-    numbers = {word: number for number, word in enumerate(known_words, 1)}
-    return [numbers.get(word, UNKNOWN) for word in text.split()]
 
 
 def label_frames(entry: Entry, times: str, known_words: Sequence[str]) -> np.ndarray:
@@ -51,169 +55,214 @@ def label_frames(entry: Entry, times: str, known_words: Sequence[str]) -> np.nda
     return shards.word_numbers(entry, numbers, silence=SILENCE, unknown=UNKNOWN)
 
 
-def flat_start(
-    index: Index, entries: Sequence[Entry], times: str, known_words: Sequence[str], num_frames: int
-) -> np.ndarray:
-    """Words spread over the frames in which somebody speaks, where times are wanted and none are given.
+def cached_labels(cache: Path, index: Index, entries: Sequence[Entry], known_words: Sequence[str]) -> list[np.ndarray]:
+    """As `find_labels`, from a cache where they were found before, so that a run that goes on has the same."""
+    parts = [_VERSION, *known_words, *(f"{entry.id} {entry.fingerprint} {entry.text}" for entry in entries)]
+    path = keyed_path(cache, "word_times", index.folder, *parts).with_suffix(".npz")
+    if path.exists():
+        with np.load(path) as stored:
+            return np.split(stored["labels"], np.cumsum([entry.num_frames for entry in entries])[:-1])
+    say(f"finding when the words of {len(entries)} clips are said, from their text")
+    labels = find_labels(index, entries, known_words)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with partial_file(path) as partial:
+        np.savez_compressed(partial, labels=np.concatenate(labels))
+    return labels
+
+
+def find_labels(index: Index, entries: Sequence[Entry], known_words: Sequence[str]) -> list[np.ndarray]:
+    """What is said in each frame of some clips, by their text.
 
     Args:
         index: The clips.
         entries: Those to label, in stored order.
-        times: As `wants_own_times` has it.
-        known_words: What the word head tells apart.
-        num_frames: Length of a row.
+        known_words: Words with a model of their own; all others share one.
 
     Returns:
-        `[N, num_frames]` int32: 0 silence, 1 + a word's place, -1 in padding and for other words.
+        `[num_frames]` int32 for each clip: 0 silence, 1 + a word's place, -1 for other words.
     """
-    labels = np.full((len(entries), num_frames), UNKNOWN, np.int32)
-    wanted = [entry for entry in entries if wants_own_times(entry, times)]
-    records = shards.read_rows(index, wanted).map(shards.decoder(index), num_parallel_calls=tf.data.AUTOTUNE)
-    spread = {}
-    for entry, record in zip(wanted, records.as_numpy_iterator(), strict=True):
-        active = active_frames(record["frames"], record["audio"] if entry.audio_samples else None)
-        letters = [len(word) for word in entry.text.split()]
-        spread[entry.id] = spread_words(word_classes(entry.text, known_words), letters, active)
-    for row, entry in enumerate(entries):
-        known = spread[entry.id] if entry.id in spread else label_frames(entry, times, known_words)
-        labels[row, : entry.num_frames] = known
-    return labels
+    numbers = {word: number for number, word in enumerate(known_words, 1)}
+    other = len(known_words) + 1
+    words = [[numbers.get(word, other) for word in entry.text.split()] for entry in entries]
+    lengths = [[len(word) for word in entry.text.split()] for entry in entries]
+    features, active = describe_clips(index, entries)
+    found = align_words(features, words, lengths, active)
+    return [np.where(labels == other, UNKNOWN, labels).astype(np.int32) for labels in found]
+
+
+def describe_clips(index: Index, entries: Sequence[Entry]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What is seen in each frame, and heard where all clips have sound; and in which frames somebody speaks.
+
+    Returns:
+        Of each clip `[num_frames, D]` float32, every feature with zero mean and unit deviation over all clips; and
+        `[num_frames]` bool.
+    """
+    pictures, sounds, active = [], [], []
+    with_sound = all(map(has_usable_sound, entries))
+    rows = shards.read_rows(index, entries).map(shards.decoder(index), num_parallel_calls=tf.data.AUTOTUNE)
+    for entry, record in zip(entries, rows.as_numpy_iterator(), strict=True):
+        frames = record["frames"]
+        size = _THUMBNAIL[::-1]
+        small = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames.astype(np.float32)])
+        small = small.reshape(len(frames), -1)
+        # Of a clip only what changes in it: the light and the face itself do not say words.
+        pictures.append((small - small.mean(0)) / (small.std() + 1e-6))
+        if with_sound:
+            sounds.append(np.nan_to_num(log_mel.describe_sound(record["audio"], len(frames)).numpy()))
+        active.append(active_frames(frames, record["audio"] if entry.audio_samples else None))
+    features = _with_changes(_components(pictures, _SEEN))
+    if with_sound:
+        heard = _with_changes(_components(sounds, _HEARD))
+        features = [np.concatenate(both, axis=1) for both in zip(features, heard, strict=True)]
+    everything = np.concatenate(features)
+    mean, std = everything.mean(0), everything.std(0) + 1e-6
+    return [((one - mean) / std).astype(np.float32) for one in features], active
+
+
+def _components(clips: list[np.ndarray], count: int) -> list[np.ndarray]:
+    """The largest principal components of all frames."""
+    everything = np.concatenate(clips)
+    mean = everything.mean(0)
+    some = everything[:: max(1, -(-len(everything) // _MOST_FRAMES))] - mean
+    _, _, directions = np.linalg.svd(some, full_matrices=False)
+    return [(clip - mean) @ directions[:count].T for clip in clips]
+
+
+def _with_changes(clips: list[np.ndarray]) -> list[np.ndarray]:
+    """Features, and beside them how each changes over five frames."""
+    with_changes = []
+    for clip in clips:
+        padded = np.pad(clip, ((2, 2), (0, 0)), mode="edge")
+        change = padded[3:-1] - padded[1:-3] + 2 * (padded[4:] - padded[:-4])
+        with_changes.append(np.concatenate([clip, change], axis=1))
+    return with_changes
 
 
 def spread_words(words: Sequence[int], lengths: Sequence[int], active: np.ndarray) -> np.ndarray:
     """A flat start: words over the frames in which somebody speaks, each as long as it has letters.
 
     Args:
-        words: Class number of each word, -1 of an unknown one.
+        words: Number of each word, from 1 on.
         lengths: Letters of each.
         active: `[T]` bool, from `active_frames`.
 
     Returns:
-        `[T]` int32, the word said in each frame, 0 where none is.
+        `[T]` int64, the word said in each frame, 0 where none is.
     """
     first, last = np.flatnonzero(active)[[0, -1]]
     spoken = np.flatnonzero(active) if active.sum() >= 2 * len(words) else np.arange(first, last + 1)
     borders = np.cumsum([0, *(length + 1 for length in lengths)])
     shares = (np.arange(len(spoken)) + 0.5) / len(spoken) * borders[-1]
-    labels = np.full(len(active), SILENCE, np.int32)
+    labels = np.full(len(active), SILENCE, np.int64)
     labels[spoken] = np.asarray(words)[np.searchsorted(borders, shares, side="right") - 1]
     return labels
 
 
-def realign_words(words: Sequence[int], log_probs: np.ndarray) -> np.ndarray:
-    """The most probable times of a clip's words, by the probabilities of a word head.
-
-    Whether anybody speaks goes by silence against all words together, and who does not know the words yet still knows
-    that; which of the clip's own words it is goes by these alone.
+def align_words(
+    features: Sequence[np.ndarray],
+    words: Sequence[Sequence[int]],
+    lengths: Sequence[Sequence[int]],
+    active: Sequence[np.ndarray],
+) -> list[np.ndarray]:
+    """Times of words by hidden Markov models of whole words, trained on these very clips.
 
     Args:
-        words: Class number of each word, -1 of an unknown one.
-        log_probs: `[T, 1 + W]`, of silence and the words in each frame.
+        features: `[T, D]` float of each clip, zero mean and unit deviation.
+        words: Number of each word of each clip, from 1 on.
+        lengths: Letters of each, for the flat start.
+        active: `[T]` bool of each clip, where somebody speaks.
 
     Returns:
-        `[T]` int32, the word said in each frame, 0 where none is; all silent where there are fewer frames than words.
+        `[T]` int64 of each clip, the word said in each frame, 0 where none is. A clip with fewer frames than states
+        keeps its flat start.
     """
-    labels = np.full(len(log_probs), SILENCE, np.int32)
-    if not len(words) or len(words) > len(log_probs):
-        return labels
-    spoken = special.logsumexp(log_probs[:, 1:], axis=1)
-    share_of_one = np.full(len(log_probs), -math.log(log_probs.shape[1] - 1))  # of a word that is not known
-    scores = np.stack([log_probs[:, word] - spoken if word > 0 else share_of_one for word in words], axis=1)
-    scores += (spoken - special.logsumexp(scores, axis=1))[:, None]
-    for word, (start, end) in zip(words, align_spans(scores, log_probs[:, SILENCE]), strict=True):
-        labels[start:end] = word
-    return labels
+    flat = [spread_words(*clip) for clip in zip(words, lengths, active, strict=True)]
+    chains = [_Chain(own, clip, speaks) for own, clip, speaks in zip(words, features, active, strict=True)]
+    fits = [chain.num_states <= len(clip) for chain, clip in zip(chains, features, strict=True)]
+    if not any(fits):
+        return flat
+    used = [number for number, fit in enumerate(fits) if fit]
+    count = 1 + max(max(words[number]) for number in used)
+    paths = {number: chains[number].flat_path(lengths[number]) for number in used}
+    everything = np.concatenate([features[number] for number in used])
+    for _ in range(_ROUNDS):
+        states = np.concatenate([chains[number].models[paths[number]] for number in used])
+        model = _Gaussians(everything, states, _FIRST_OF_WORDS + _STATES * count)
+        paths = {number: chains[number].best(model.score(features[number])) for number in used}
+    return [chains[number].words_of(paths[number]) if fits[number] else flat[number] for number in range(len(words))]
 
 
-def realign_epochs(epochs: int) -> list[int]:
-    """The epochs, counted from 0, before which words are aligned anew: often at first, never in the last quarter."""
-    found, at = [], 2.0
-    while at < max(3.0, 0.75 * epochs):
-        found.append(int(at))
-        at = max(at + 1, at * _FACTOR)
-    return found
+# Numbers of the models of states: the silence before and behind a clip's words, and between two, then those of words.
+_BEFORE, _BEHIND, _PAUSE, _FIRST_OF_WORDS = range(4)
 
 
-def agree(labels: np.ndarray, log_probs: np.ndarray) -> float:
-    """How often a word head sees, among a clip's own words, the one that a label says: 0 by chance, 1 always.
+class _Chain:
+    """The states of a clip in their order: silence, the words with pauses that may be left out, silence."""
 
-    Args:
-        labels: `[T]` int, 0 silence, -1 unknown.
-        log_probs: `[T, 1 + W]`.
+    def __init__(self, words: Sequence[int], features: np.ndarray, active: np.ndarray):
+        self.num_frames = len(features)
+        parts, said = [np.array([_BEFORE])], [0]
+        for number in words:
+            parts += [_FIRST_OF_WORDS + _STATES * (number - 1) + np.arange(_STATES), np.array([_PAUSE])]
+            said += [number] * _STATES + [0]
+        parts[-1] = np.array([_BEHIND])
+        self.models, self._said = np.concatenate(parts), np.array(said)
+        self._active, self._words = active, words
+        is_silence = self.models < _FIRST_OF_WORDS
+        self._skip = np.r_[[False, False], is_silence[1:-1]] & ~is_silence
+        self._entering = np.where(self.models == _PAUSE, -_PAUSE_COST * features.shape[1], 0.0)
+        self.num_states = int((~is_silence).sum())
 
-    Returns:
-        Not a number where fewer than two words are known.
-    """
-    spoken = labels > 0
-    own = np.unique(labels[spoken])
-    if len(own) < 2:
-        return math.nan
-    right = np.mean(own[np.argmax(log_probs[spoken][:, own], axis=1)] == labels[spoken])
-    return float((right - 1 / len(own)) / (1 - 1 / len(own)))
+    def flat_path(self, lengths: Sequence[int]) -> np.ndarray:
+        """The state of each frame in a flat start, `[T]`."""
+        places = spread_words(range(1, len(self._words) + 1), lengths, self._active)
+        path = np.zeros(self.num_frames, np.int64)
+        for place in range(1, len(self._words) + 1):
+            frames = np.flatnonzero(places == place)
+            path[frames] = 1 + (place - 1) * (_STATES + 1) + np.arange(len(frames)) * _STATES // max(1, len(frames))
+        spoken = np.flatnonzero(places)
+        for frame in np.flatnonzero(places == 0):
+            before = spoken[spoken < frame]
+            if len(before):  # the silence behind the word said last
+                path[frame] = places[before[-1]] * (_STATES + 1)
+        return path
+
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """The best path by the scores of all models, `[T, M]`; nobody speaks far from where somebody is active."""
+        first, last = np.flatnonzero(self._active)[[0, -1]]
+        of_states = scores[:, self.models]
+        of_states[: max(0, first - _MARGIN), 1:] += _NEVER
+        of_states[last + 1 + _MARGIN :, :-1] += _NEVER
+        end = len(self.models) - 1
+        return best_path(of_states, self._skip, (0, 1), (end - 1, end), self._entering)
+
+    def words_of(self, path: np.ndarray) -> np.ndarray:
+        """The word of each frame, `[T]`, 0 in silence."""
+        return self._said[path]
 
 
-class RealignWords(keras.callbacks.Callback):
-    """Finds the word times of the training part anew before some epochs; the data set reads them from a variable.
+class _Gaussians:
+    """A Gaussian without covariances for each state that has frames; with few frames its variance is that of all."""
 
-    What was found lies in the run folder, so that a run that goes on has the same.
+    def __init__(self, features: np.ndarray, states: np.ndarray, count: int):
+        number = np.bincount(states, minlength=count)[:, None].astype(np.float64)
+        self._mean = _sums(features, states, count) / np.maximum(number, 1)
+        squares = np.maximum(_sums(features, states, count, power=2) - number * self._mean**2, 0)
+        variance = (squares + _PRIOR_FRAMES * squares.sum(0) / len(features)) / (number + _PRIOR_FRAMES)
+        self._precision = 1 / np.maximum(variance, _LEAST_VARIANCE)
 
-    Args:
-        labels: `[N, T]` int32, which the data set looks up; changed in place.
-        words: Class numbers of each clip's words; None of a clip that stays as it is.
-        predict: From the model to the word head's logits `[T, 1 + W]` of each clip, real frames only, in order.
-        folder: For what was found.
-        epochs: Before which epochs.
-        start: What the labels are at first; None: as they are now.
-    """
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Log-densities, but for a constant, `[T, M]`."""
+        distance = features**2 @ self._precision.T - 2 * features @ (self._mean * self._precision).T
+        return 0.5 * (np.log(self._precision).sum(1) - (self._mean**2 * self._precision).sum(1) - distance)
 
-    def __init__(
-        self,
-        labels: tf.Variable,
-        words: Sequence[Sequence[int] | None],
-        predict: Callable[[keras.Model], Iterable[np.ndarray]],
-        folder: Path | str,
-        epochs: Sequence[int],
-        start: np.ndarray | None = None,
-    ):
-        super().__init__()
-        self._labels, self._words, self._predict = labels, words, predict
-        self._folder, self._epochs = Path(folder), sorted(epochs)
-        self._start = labels.numpy() if start is None else start
-        self._is_current = False
 
-    def on_train_begin(self, logs=None):
-        """Begins with the flat start again: the variable may have served a training before."""
-        self._labels.assign(self._start)
-        self._is_current = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Aligns, or takes what an earlier session has found."""
-        done = [before for before in self._epochs if before <= epoch]
-        if not done or (self._is_current and done[-1] != epoch):
-            return
-        path = self._folder / f"word_times_{done[-1]:03d}.npz"
-        if not path.exists():
-            self._align(path)
-        with np.load(path) as stored:
-            self._labels.assign(stored["labels"])
-        self._is_current = True
-
-    def _align(self, path: Path) -> None:
-        before = self._labels.numpy()
-        aligned, agreement = before.copy(), []
-        for row, logits in enumerate(self._predict(self.model)):
-            log_probs = special.log_softmax(np.asarray(logits, np.float64), axis=-1)
-            if self._words[row] is None:
-                continue
-            agreement.append(agree(before[row, : len(logits)], log_probs))
-            aligned[row, : len(logits)] = realign_words(self._words[row], log_probs)
-        share = float(np.nanmean(agreement)) if np.isfinite(agreement).any() else 0.0
-        if share < _LEAST_AGREEMENT:
-            aligned = before
-        say(
-            f"  word times: {'found anew' if share >= _LEAST_AGREEMENT else 'kept, the model knows too little yet'} "
-            f"(it sees {share:.0%} beyond chance of the words where they stand)"
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial_file(path) as partial:
-            np.savez_compressed(partial, labels=aligned)
+def _sums(values: np.ndarray, groups: np.ndarray, count: int, power: int = 1) -> np.ndarray:
+    """Of the rows of each group, `[count, D]` float64; in blocks, since there may be millions of rows."""
+    sums = np.zeros((count, values.shape[1]))
+    for first in range(0, len(values), _BLOCK):
+        some = groups[first : first + _BLOCK]
+        order = np.argsort(some, kind="stable")
+        there, borders = np.unique(some[order], return_index=True)
+        sums[there] += np.add.reduceat(values[first : first + _BLOCK][order].astype(np.float64) ** power, borders)
+    return sums

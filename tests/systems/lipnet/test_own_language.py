@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -14,14 +12,16 @@ from tfav.data import shards
 from tfav.data.example_files import Record
 from tfav.errors import DataError, UsageError
 from tfav.io.encoding import write_video
+from tfav.speech import self_alignment
 from tfav.speech.language_model import estimate
-from tfav.speech.self_alignment import RealignWords, label_frames, word_classes
+from tfav.speech.self_alignment import label_frames
 from tfav.speech.synthetic_speaker import draw_mouths, mouth_letters
 from tfav.speech.text_normalization import normalize_text
 from tfav.speech.tokenizer import Tokenizer
 from tfav.speech.transcripts import read_transcript
 from tfav.systems.lipnet import dataset, decoding, predict
 from tfav.systems.lipnet.config import Config
+from tfav.systems.lipnet.dataset import build_dataset
 from tfav.systems.lipnet.evaluate import evaluate
 from tfav.systems.lipnet.reader import Posteriors, open_reader
 from tfav.systems.lipnet.train import train
@@ -97,8 +97,8 @@ def test_symbols_of_any_script_are_learnt_and_come_back(tmp_path, script):
         assert inputs["frames"].shape[1] == length
     if space:
         assert set(data.config.known_words()) <= set(vocabulary)
-        labels = data.word_labels.start
-        assert {0, 1} <= set(labels.ravel()) <= {-1, *range(len(data.config.known_words()) + 1)}
+        labels = np.concatenate(list(data.own_labels.values()))
+        assert {0, 1} <= set(labels) <= {-1, *range(len(data.config.known_words()) + 1)}
 
 
 def test_what_is_rare_is_told_and_left_out_and_a_run_keeps_what_it_learnt(tmp_path, capsys):
@@ -146,74 +146,32 @@ def test_without_frequent_words_or_times_there_is_no_word_head(tmp_path):
     length = make_clips(tmp_path / "shards", SPANISH, 16)
     for changes in ({"min_word_count": 1000}, {"times": "none"}, {"times": "given"}, {"words": "none"}):
         opened = dataset.open_data(config_of(tmp_path / "shards", length, **changes))
-        assert opened.config.word_loss_weight == 0 and opened.word_labels is None
+        assert opened.config.word_loss_weight == 0 and not opened.own_labels
         assert set(next(iter(opened.dataset("train")))[1]) == {"labels"}
 
 
-def test_word_times_are_found_anew_once_the_model_sees_the_words(tmp_path, capsys):
-    length = make_clips(tmp_path / "shards", SPANISH, 24, times=True, words=3)
+def test_word_times_are_found_from_the_text_and_kept(tmp_path, capsys, monkeypatch):
+    length = make_clips(tmp_path / "shards", SPANISH, 60, times=True, words=3)
     config = config_of(tmp_path / "shards", length, times="self", min_word_count=1, val_fraction=0.0)
+    config = dataclasses.replace(config, cache_dir=str(tmp_path / "cache"))
     data = dataset.open_data(config)
     entries = shards.in_stored_order(data.index, data.split.train)
-    labels, start = data.word_labels
-    truth = np.stack([label_frames(entry, "given", data.config.known_words()) for entry in entries])
-    assert 0.7 < np.mean(start == truth) < 1  # words over the frames that move
-    wrong = np.roll(start, 9, axis=1)
-    words = [word_classes(entry.text, data.config.known_words()) for entry in entries]
-    logits = 4.0 * np.eye(1 + len(data.config.known_words()))[truth]
-    epochs = [2, 4]
-
-    def callback(seen, folder):
-        return RealignWords(labels, words, lambda model: seen, tmp_path / folder, epochs, wrong)
-
-    blind = callback(np.zeros_like(logits), "blind")
-    blind.on_train_begin()
-    for epoch in range(4):
-        blind.on_epoch_begin(epoch)
-        np.testing.assert_array_equal(labels.numpy(), wrong)
-    assert "knows too little yet" in capsys.readouterr().out
-    mostly_wrong = np.arange(length)[:, None] % 3 > 0
-    shifted = callback(np.where(mostly_wrong, 4.0 * np.eye(logits.shape[-1])[wrong], logits), "run")
-    shifted.on_train_begin()
-    shifted.on_epoch_begin(2)
-    assert "found anew" in capsys.readouterr().out
-    seeing = callback(logits, "run")
-    seeing.on_train_begin()  # a session that goes on takes what was found
-    seeing.on_epoch_begin(3)
-    with np.load(tmp_path / "run/word_times_002.npz") as stored:
-        np.testing.assert_array_equal(labels.numpy(), stored["labels"])
-    labels.assign(start)
-    seeing.on_epoch_begin(4)
-    np.testing.assert_array_equal(labels.numpy(), truth)
-    # The data set looks up what the variable says now.
-    batches = list(data.dataset("train"))
-    assert {tuple(row) for _, targets in batches for row in targets["words"].numpy()} <= set(map(tuple, truth))
-    labels.assign(np.zeros_like(truth))
-    assert not any(targets["words"].numpy().any() for _, targets in data.dataset("train"))
-
-
-class _Killed(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 3:
-            raise KeyboardInterrupt
-
-
-def test_a_training_with_own_times_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
-    length = make_clips(tmp_path / "shards", SPANISH, 12)
-    config = config_of(tmp_path / "shards", length, min_word_count=1, epochs=4, filters=(2, 3, 4), rnn_units=4)
-    monkeypatch.setattr("tfav.speech.self_alignment._LEAST_AGREEMENT", -9.0)  # whatever the model sees
-    whole = train(config, tmp_path / "whole", verbose=0)
-    with monkeypatch.context() as patched:
-        patched.setattr(sys.modules[train.__module__], "example_predictions", lambda *_: _Killed())
-        with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "run", verbose=0)
-    found = tmp_path / "run/word_times/word_times_002.npz"
-    assert found.exists()
-    with np.load(found) as stored, np.load(tmp_path / "whole/word_times/word_times_002.npz") as same:
-        np.testing.assert_array_equal(stored["labels"], same["labels"])
-        assert not np.array_equal(stored["labels"], dataset.open_data(config).word_labels.start)
-    in_two = train(config, tmp_path / "run", verbose=0)
-    assert [row["loss"] for row in in_two] == pytest.approx([row["loss"] for row in whole], rel=1e-4)
+    truth = {entry.id: label_frames(entry, "given", data.config.known_words()) for entry in entries}
+    right = np.mean([np.mean(data.own_labels[name] == labels) for name, labels in truth.items()])
+    monkeypatch.setattr(self_alignment, "_ROUNDS", 0)
+    flat = self_alignment.find_labels(data.index, entries, data.config.known_words())
+    at_first = np.mean([np.mean(labels == truth[entry.id]) for entry, labels in zip(entries, flat, strict=True)])
+    assert at_first < 0.87 and right > 0.9
+    assert "finding when the words of 60 clips are said" in capsys.readouterr().out
+    again = dataset.open_data(config).own_labels  # as a training that goes on finds them
+    assert all(np.array_equal(labels, data.own_labels[name]) for name, labels in again.items())
+    assert not capsys.readouterr().out
+    # What is trained on, before it is augmented, are these labels.
+    rows = {tuple(np.pad(labels, (0, length - len(labels)), constant_values=-1)) for labels in again.values()}
+    batches = build_dataset(data.config, data.index, data.split.train, own_labels=again)
+    assert {tuple(row) for _, targets in batches for row in targets["words"].numpy()} == rows
+    given = dataset.open_data(dataclasses.replace(config, times="auto"))
+    assert not given.own_labels  # all have times of their own
 
 
 # Decoding -----------------------------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_muon_leaves_the_first_layer_and_the_heads_to_adamw():
 
 def test_rates():
     def rates(config, *epochs):
-        opened = types.SimpleNamespace(config=config, split=NamedSplit([], ["a"], []), word_labels=None)
+        opened = types.SimpleNamespace(config=config, split=NamedSplit([], ["a"], []))
         used = callbacks(config, "unused", opened=opened)
         (schedule,) = [one for one in used if isinstance(one, keras.callbacks.LearningRateScheduler)]
         return [schedule.schedule(epoch) for epoch in epochs]

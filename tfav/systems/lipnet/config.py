@@ -42,8 +42,8 @@ class Config(ScheduleConfig, OptimizerConfig, SplitConfig):
             file with a word a line.
         min_word_count: Words that the training part has less often are not learnt by the word head. Where none is left
             there is no word head.
-        times: Where the times of words come from, which the word head needs: `given` ones alone; `self`, the model's
-            own, found anew as it learns; `auto`, given ones, and the model's own for clips without; `none`.
+        times: Where the times of words come from, which the word head needs: `given` ones alone; `self`, found from the
+            text; `auto`, given ones, and found ones for clips without; `none`.
         num_frames: Frames a clip has in the model; shorter ones are padded.
         crop_size: Height and width of the picture in the model, in pixels.
         normalize: `clip`: zero mean and unit deviation over the clip; `wrapped`: as the course notebook, whose

@@ -5,7 +5,7 @@ How the corpus lies on disk and how sentences are found is in `tfav.speech.grid`
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from tfav.speech import grid, log_mel, recordings
 from tfav.speech.corpus import MAX_SECONDS
 from tfav.speech.mouth_crops import GRID_PLACE, Crop, Cut
 from tfav.speech.recordings import Recordings, of_speakers, speaker_of
-from tfav.speech.self_alignment import WordLabels, flat_start, label_frames, wants_own_times
+from tfav.speech.self_alignment import cached_labels, label_frames, wants_own_times
 from tfav.speech.splits import NamedSplit, by_hash, by_lists, check_parts
 from tfav.speech.text_normalization import Digits
 from tfav.speech.tokenizer import LEARNT, LEARNT_WORDS, learn, required_frames, store
@@ -52,16 +52,14 @@ class Data(Recordings):
     """
 
     @functools.cached_property
-    def word_labels(self) -> WordLabels | None:
-        """What is said in each frame of the training part, `[N, num_frames]` int32, in stored order.
-
-        Where the model finds word times itself this is a flat start, which `RealignWords` changes; else it is `None`.
-        All that open the same data have the same variable, so that a callback reaches the data set.
-        """
+    def own_labels(self) -> dict[str, np.ndarray]:
+        """What is said in each frame of those clips of the training part whose word times had to be found."""
         entries = shards.in_stored_order(self.index, self.split.train)
-        if not self.config.word_loss_weight or not any(wants_own_times(entry, self.config.times) for entry in entries):
-            return None
-        return _shared_labels(self.config, self.index.folder, tuple(entries))
+        own = [entry for entry in entries if wants_own_times(entry, self.config.times)]
+        if not self.config.word_loss_weight or not own:
+            return {}
+        labels = cached_labels(self.config.cache_path(), self.index, own, self.config.known_words())
+        return {entry.id: one for entry, one in zip(own, labels, strict=True)}
 
     @property
     def labels(self) -> str | tuple[str, ...]:
@@ -75,8 +73,7 @@ class Data(Recordings):
             return None
         if part != "train":
             return build_dataset(self.config, self.index, names)
-        labels = self.word_labels and self.word_labels.variable
-        return build_dataset(self.config, self.index, names, training=True, word_labels=labels)
+        return build_dataset(self.config, self.index, names, training=True, own_labels=self.own_labels)
 
 
 def open_data(config: Config) -> Data:
@@ -131,12 +128,6 @@ def _learn(config: Config, entries: tuple[Entry, ...]) -> Config:
         # Without times, or without words that are frequent enough, there is nothing to learn from.
         config = dataclasses.replace(config, word_loss_weight=0.0, words="none")
     return config
-
-
-@functools.lru_cache(maxsize=4)
-def _shared_labels(config: Config, folder: Path, entries: tuple[Entry, ...]) -> WordLabels:
-    start = flat_start(shards.read_index(folder), entries, config.times, config.known_words(), config.num_frames)
-    return WordLabels(tf.Variable(start, trainable=False, name="word_labels"), start)
 
 
 def build_datasets(config: Config, *, opened: Data | None = None) -> Datasets:
@@ -248,8 +239,7 @@ def build_dataset(
     names: Sequence[str],
     *,
     training: bool = False,
-    word_labels: tf.Variable | None = None,
-    cached: bool = True,
+    own_labels: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
     """One data set of the named clips.
 
@@ -258,8 +248,7 @@ def build_dataset(
         index: The prepared clips.
         names: Which of them.
         training: Shuffle and augment.
-        word_labels: What is said in each frame, looked up in every step; None: by the clips' own word times.
-        cached: Keep clips in memory, where they fit.
+        own_labels: What is said in each frame of some clips, in place of the word times that they were given.
 
     Returns:
         Batches of `(inputs, targets)`. Inputs: `frames` `[B, T, H, W, 1]` float32, standardised, 0 in padding, T being
@@ -275,7 +264,7 @@ def build_dataset(
         DataError: Clips that are too short for their sentence, too long, or hold a symbol unknown to the tokenizer.
     """
     entries = shards.in_stored_order(index, names)
-    columns = encode_entries(config, entries)
+    columns = encode_entries(config, entries, own_labels)
     recordings.check_crop(config, index)
     if config.mel_loss_weight and not any(map(recordings.has_usable_sound, entries)):
         raise UsageError(
@@ -289,23 +278,10 @@ def build_dataset(
         frames = record["frames"]
         frames = tf.pad(frames, [[0, config.num_frames - tf.shape(frames)[0]], [0, 0], [0, 0], [0, 0]])
         frames = tf.ensure_shape(frames, [config.num_frames, None, None, 1])
-        targets = {name: row[name] for name in ("labels", "words" if word_labels is None else "row")}
+        targets = {name: row[name] for name in ("labels", "words")}
         if config.mel_loss_weight:
             targets["sound"] = log_mel.describe_sound(record["audio"], config.num_frames)
         return {"frames": frames, "frame_count": row["frame_count"]}, targets
-
-    def look_up(change):
-        """Word labels of this very moment, behind the cache."""
-        if word_labels is None or change is None:
-            return change
-
-        def apply(inputs, targets, seed):
-            rows = targets["row"]
-            words = tf.ensure_shape(tf.gather(word_labels, rows), [*rows.shape, config.num_frames])
-            others = {name: column for name, column in targets.items() if name != "row"}
-            return change(inputs, others | {"words": words}, seed)
-
-        return apply
 
     def for_model(inputs, targets):
         # Frame labels go through the augmentation in any case: they say when somebody speaks.
@@ -328,8 +304,8 @@ def build_dataset(
             rows,
             load,
             batch_size=config.batch_size,
-            augment=None if config.word_splice_prob else look_up(augment),
-            augment_batch=look_up(_splice_and_augment(config, augment)) if config.word_splice_prob else None,
+            augment=None if config.word_splice_prob else augment,
+            augment_batch=_splice_and_augment(config, augment) if config.word_splice_prob else None,
             cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
             seed=config.seed,
             buckets=buckets if is_uneven else None,
@@ -341,7 +317,7 @@ def build_dataset(
         rows,
         lambda row: finish(*load(row)),
         batch_size=config.batch_size,
-        cache="memory" if cached and size <= _MEMORY_CACHE_BYTES else None,
+        cache="memory" if size <= _MEMORY_CACHE_BYTES else None,
     ).map(finish_batch)
 
 
@@ -365,7 +341,9 @@ def _splice_and_augment(config: Config, augment: Callable) -> Callable:
     return apply
 
 
-def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.ndarray]:
+def encode_entries(
+    config: Config, entries: Sequence[Entry], own_labels: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
     """Labels, frame labels and frame counts of clips, a row each; refuses those that CTC cannot align.
 
     Raises:
@@ -393,7 +371,8 @@ def encode_entries(config: Config, entries: Sequence[Entry]) -> dict[str, np.nda
             )
         else:
             labels[row, : len(classes)] = classes
-            words[row, : entry.num_frames] = label_frames(entry, config.times, config.known_words())
+            given = label_frames(entry, config.times, config.known_words())
+            words[row, : entry.num_frames] = (own_labels or {}).get(entry.id, given)
     if wrong:
         raise DataError(f"{len(wrong)} of {len(entries)} clips cannot be learnt from; first {wrong[0]}")
     frame_counts = np.array([entry.num_frames for entry in entries], np.int32)

@@ -10,7 +10,6 @@ from tfav import training
 from tfav.data import shards
 from tfav.io.console import say
 from tfav.speech.grid import FPS
-from tfav.speech.self_alignment import RealignWords, realign_epochs, wants_own_times, word_classes
 from tfav.systems.lipnet import dataset, decoding
 from tfav.systems.lipnet.config import SYSTEM, Config
 from tfav.systems.lipnet.convert_weights import load_init
@@ -18,14 +17,12 @@ from tfav.systems.lipnet.losses import CharacterErrorRate, CTCLoss, SoundLoss, W
 from tfav.systems.lipnet.model import build_model
 from tfav.training import callbacks as training_callbacks
 from tfav.training import run_folder as runs
-from tfav.training.batch_statistics import current_statistics
 from tfav.training.learning_rate import schedule_callback
 from tfav.training.optimizers import make_optimizer
 
 # What Muon's authors leave to AdamW.
 _FIRST_AND_LAST = ("^conv1/", "^words/", "^sound/", "^labels_dense/")
 _CTC_SHARE = 0.04  # weight of CTC's loss beside the word loss
-_STATISTICS_BATCHES = 16  # for batch normalisation, before words are aligned
 _NUM_EXAMPLES = 3  # clips whose sentence is shown after each epoch
 
 
@@ -62,20 +59,18 @@ def callbacks(
     """The callbacks of a run: its folder, schedule, best checkpoint, early stop, TensorBoard, metrics, resume.
 
     The best checkpoint goes by the character error rate in validation; without a validation part it is the last
-    epoch's. With `config.ema_momentum` it holds the averaged weights. Where the model finds word times itself, one of
-    them does it, on the data that were opened.
+    epoch's. With `config.ema_momentum` it holds the averaged weights.
 
     Args:
         config: What is trained.
         run_dir: The run folder, made when training begins.
         extra: Further callbacks.
-        opened: What `open_data(config)` gave, whose data sets are trained on; it is opened here otherwise. Without
-            `data_dir`, for data sets of your own, a validation part is taken for granted.
+        opened: What `open_data(config)` gave, where that was called before. Without `data_dir`, for data sets of your
+            own, a validation part is taken for granted.
     """
     if opened is None and config.data_dir:
         opened = dataset.open_data(config)
     has_val = opened is None or bool(opened.split.val)
-    realign = [] if opened is None or opened.word_labels is None else [realign_callback(opened, run_dir)]
     return training_callbacks.standard(
         run_dir,
         monitor=_monitor(opened.config if opened else config) if has_val else None,
@@ -84,7 +79,7 @@ def callbacks(
         schedule=schedule_callback(config.schedule, config.learning_rate, config.epochs),
         averaged=config.ema_momentum > 0,
         start=functools.partial(start_run, config, run_dir, opened=opened),
-        extra=[*realign, *extra],
+        extra=extra,
     )
 
 
@@ -97,29 +92,6 @@ def start_run(config: Config, run_dir: Path | str, *, opened: dataset.Data | Non
     if opened is None and config.data_dir:
         opened = dataset.open_data(config)
     runs.start(run_dir, SYSTEM, config, _metadata(opened.config, opened.fps) if opened else _metadata(config))
-
-
-def realign_callback(opened: dataset.Data, run_dir: Path | str) -> keras.callbacks.Callback:
-    """A callback that finds the word times of the training part anew, by the model itself, as it learns."""
-    config, index = opened.config, opened.index
-    names = opened.split.train
-    entries = shards.in_stored_order(index, names)
-
-    def predict(model: keras.Model):
-        counts = iter(entry.num_frames for entry in entries)
-        clips = dataset.build_dataset(config, index, names, cached=False).map(lambda inputs, targets: inputs)
-        with current_statistics(model, clips.take(_STATISTICS_BATCHES)):
-            for inputs in clips:
-                for logits in model.predict_on_batch(inputs)["words"]:
-                    yield logits[: next(counts)]
-
-    classes = [word_classes(entry.text, config.known_words()) for entry in entries]
-    own = [wants_own_times(entry, config.times) for entry in entries]
-    words = [found if is_own else None for found, is_own in zip(classes, own, strict=True)]
-    folder = Path(run_dir) / "word_times"
-    return RealignWords(
-        opened.word_labels.variable, words, predict, folder, realign_epochs(config.epochs), opened.word_labels.start
-    )
 
 
 def train(
