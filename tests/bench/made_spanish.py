@@ -100,7 +100,7 @@ def write_corpus(folder: Path, count: int = 500, held_out: int = 100, seed: int 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--times", default="auto")
     arguments = parser.parse_args()
     folder = arguments.folder
