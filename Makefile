@@ -39,7 +39,7 @@ serve: setup ## Serve the web page: SERVE="--run-dir cnn_lstm=runs/mine --port 7
 	$(BIN)/tfav serve $(SERVE)
 
 test: setup ## Run the tests (TESTS=... for some of them, TESTS=--runslow for all).
-	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-matrix: setup ## Run the quick tests on every Python of this machine, with the newest and the oldest versions allowed.
 	$(BIN)/python -m tests.versions $(MATRIX)

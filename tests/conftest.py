@@ -10,6 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Files that take longest, and are not divided among processes: begun last, one of them would be waited for alone.
+LONGEST = ("training/test_epoch_order.py", "notebooks/test_notebooks.py", "training/test_multi_worker.py")
 
 
 def pytest_addoption(parser):
@@ -26,6 +28,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
     if config.getoption("--runslow"):
         return
     skip = pytest.mark.skip(reason="slow: run with --runslow")
