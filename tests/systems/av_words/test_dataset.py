@@ -391,6 +391,7 @@ def test_a_fusion_may_learn_from_the_validation_part(made_index):
         data.build_datasets(config_of(made_index, val_fraction=0.0, fusion_split="val"), learn_from="val")
 
 
+@pytest.mark.slow
 def test_a_training_reads_the_index_once(made_index, tmp_path, monkeypatch):
     """Words, split, batches of both streams, model and run folders all ask one opened data set."""
     opened = []

@@ -160,6 +160,7 @@ def test_batches_for_a_stage():
     assert stages.stage_data(None, model) is None
 
 
+@pytest.mark.slow
 def test_what_is_said_at_each_step_is_learnt_by_a_head_of_its_own(tmp_path):
     config = small(said_weight=0.5, dropout=0.0)
     said = np.full((2, 29), config.num_classes)  # nothing

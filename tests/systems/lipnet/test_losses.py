@@ -110,7 +110,7 @@ assert abs(losses[0] - losses[1]) < 1e-3 * losses[0], losses
 """
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adamw", marks=pytest.mark.slow), "muon"])
 def test_two_replicas_give_the_same_losses(optimizer):
     done = subprocess.run([sys.executable, "-c", _MIRRORED, optimizer], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
